@@ -1,0 +1,45 @@
+"""Settings and fixtures that every test shares: offline, one thread, a browser where needed."""
+
+import os
+import shutil
+
+# Before any library reads them: no test talks to another host unless it is marked `network`.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import hypothesis
+import pytest
+import torch
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+def pytest_configure() -> None:
+    torch.set_num_threads(1)  # tiny matrices: more threads only wait for each other
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot run, with the reason; in CI a missing browser fails instead."""
+    for item in items:
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+        if item.get_closest_marker("browser") and not find_browser() and not os.environ.get("CI"):
+            item.add_marker(pytest.mark.skip(reason="no Chromium on PATH"))
+
+
+def find_browser() -> str | None:
+    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="session")
+def browser_path() -> str:
+    """Path of a Chromium. Fails, never skips: the skip outside CI is decided at collection."""
+    path = find_browser()
+    if path is None:
+        pytest.fail(f"no browser on PATH (looked for {', '.join(BROWSERS)}); install chromium")
+    return path
