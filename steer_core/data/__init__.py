@@ -1,0 +1,1 @@
+"""Word problems: templates, generated pairs, pair files and their audit."""
