@@ -8,7 +8,7 @@ TWO_STEPS: tuple[Template, ...] = (
         phrasings=(
             "{person} buys {a} {goods} for ${b} each and {a_gift} for ${c}. "
             "How much does {he} spend in all?",
-            "A {gift} costs ${c} and a {good} costs ${b}. "
+            "{A_gift} costs ${c} and a {good} costs ${b}. "
             "How much do {a} {goods} and one {gift} cost together?",
         ),
         numbers={"c": (5, 60), "a": (2, 9), "b": (2, 20)},
