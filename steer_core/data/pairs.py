@@ -1,0 +1,76 @@
+"""Pair files: the bundled sets by name, users' files by path, and writing them."""
+
+import json
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from steer_core.data.problems import Pair, Problem, question_key
+from steer_core.data.rows import read_rows, row_faults, row_pair
+from steer_core.errors import UserError
+
+PAIRS_DIR = Path(__file__).parents[2] / "assets" / "pairs"
+BUNDLED = ("fit", "test")
+"""Names of the shipped sets: "fit" for directions, "test" for what is reported."""
+
+
+def load_pairs(name_or_path: str | Path) -> list[Pair]:
+    """Load a bundled set by name ("fit", "test") or a file: JSON list, JSON object, JSONL.
+
+    Repeated ids and questions are kept as they are; the audit reports them.
+
+    Raises:
+        UserError: when the file cannot be read, holds no pairs, or has a row that is no pair.
+    """
+    path = pair_path(name_or_path)
+    rows = read_rows(path)
+    if not rows:
+        raise UserError(f"{path} holds no pairs; give at least one row")
+    for row in rows:
+        if faults := row_faults(row):
+            raise UserError(
+                f"{path.name} row {row.number}: {faults[0].message}; correct the row "
+                f"('pairs audit {path}' lists every broken one)"
+            )
+    return [row_pair(row) for row in rows]
+
+
+def pair_path(name_or_path: str | Path) -> Path:
+    """Return the file of a bundled name, or the path as given."""
+    if str(name_or_path) in BUNDLED:
+        return PAIRS_DIR / f"{name_or_path}.json"
+    return Path(name_or_path)
+
+
+@cache
+def shipped_keys() -> frozenset[str]:
+    """Question keys of every shipped problem; training leaves these out (`question_key`)."""
+    pairs = [pair for name in BUNDLED for pair in load_pairs(name)]
+    return frozenset(
+        question_key(problem.question) for pair in pairs for problem in (pair.clean, pair.corrupted)
+    )
+
+
+def pair_row(pair: Pair) -> dict[str, object]:
+    """Return a pair in the layout of the files."""
+    row: dict[str, object] = {
+        "pair_id": pair.pair_id,
+        "clean": _content(pair.clean),
+        "corrupted": _content(pair.corrupted),
+    }
+    if pair.clean.template is not None:
+        row |= {"template": pair.clean.template, "held_out": pair.held_out}
+    return row
+
+
+def dump_pairs(pairs: Iterable[Pair]) -> str:
+    """Return the text of a pair file: a JSON list with one pair a line."""
+    rows = ",\n".join(json.dumps(pair_row(pair), ensure_ascii=False) for pair in pairs)
+    return f"[\n{rows}\n]\n"
+
+
+def _content(problem: Problem) -> dict[str, object]:
+    content: dict[str, object] = {"question": problem.question, "answer": problem.answer}
+    if problem.chain:
+        content["chain"] = list(problem.chain)
+    return content
