@@ -1,0 +1,150 @@
+"""The transformer body: pre-norm blocks of the GPT-2 and Llama families as plain functions of tensors.
+
+One `Block` serves both families; what differs (norm, bias, rotary positions, gated MLP) is data.
+A body holds no cache, no hooks and no state: attention is done by the cache it is given, and whoever
+wants to see or change the output of a block passes a `tap`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Tap = Callable[[int, Tensor], Tensor]
+"""`tap(l, x)` gets the output of block l (counted from 1) and returns what goes on instead."""
+
+
+class Attention(Protocol):
+    """What a body needs from a cache: take one block's new keys and values, return the attended values."""
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """q [N, T, H, d], k and v [N, T, H_kv, d] of block `layer` (from 0) to attended values [N, T, H, d]."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Linear:
+    """y = x W^T + b, weight [out, in], bias [out] or None."""
+
+    weight: Tensor
+    bias: Tensor | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Norm:
+    """LayerNorm (`rms` False) or RMSNorm (`rms` True) over the last axis; weight and bias [D]."""
+
+    weight: Tensor
+    bias: Tensor | None
+    eps: float
+    rms: bool
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if not self.rms:
+            return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
+        # The mean square is taken in float32 and the weight applied after the cast back, as Llama does.
+        return self.weight * F.rms_norm(x.float(), x.shape[-1:], None, self.eps).to(x.dtype)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """One pre-norm block. `qkv` packs queries, keys, values; `up` packs gate and up when `gated`."""
+
+    attention_norm: Norm
+    qkv: Linear
+    out: Linear
+    mlp_norm: Norm
+    up: Linear
+    down: Linear
+    heads: int
+    kv_heads: int
+    head_dim: int
+    gated: bool
+    q_norm: Norm | None = None
+    k_norm: Norm | None = None
+
+    def __call__(self, layer: int, x: Tensor, rotary: tuple[Tensor, Tensor] | None, cache: Attention) -> Tensor:
+        """x [N, T, D] to the block's output [N, T, D]."""
+        q, k, v = self.project(x, rotary)
+        x = x + self.out(cache.attend(layer, q, k, v).flatten(-2))
+        return x + self.mlp(self.mlp_norm(x))
+
+    def project(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
+        """x [N, T, D] to queries [N, T, H, d], keys and values [N, T, H_kv, d]."""
+        packed = self.qkv(self.attention_norm(x)).unflatten(-1, (-1, self.head_dim))
+        q, k, v = packed.split((self.heads, self.kv_heads, self.kv_heads), dim=-2)
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        if rotary is not None:
+            q, k = rotate(q, *rotary), rotate(k, *rotary)
+        return q, k, v
+
+    def mlp(self, x: Tensor) -> Tensor:
+        """Gated SiLU (Llama) or tanh-approximated GELU (GPT-2)."""
+        up = self.up(x)
+        if self.gated:
+            gate, up = up.chunk(2, dim=-1)
+            return self.down(F.silu(gate) * up)
+        return self.down(F.gelu(up, approximate="tanh"))
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary positions: x [N, T, H, d], cos and sin [N, T, 1, d]."""
+    half = x.shape[-1] // 2
+    return x * cos + torch.cat((-x[..., half:], x[..., :half]), dim=-1) * sin
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Body:
+    """Embeddings, blocks, final norm and vocabulary head of one causal language model.
+
+    Shapes: `tokens` [V, D]; `positions` [P, D] for learned positions or None; `inverse_frequencies`
+    [d/2] for rotary positions or None; `head` [V, D].
+    """
+
+    tokens: Tensor
+    positions: Tensor | None
+    inverse_frequencies: Tensor | None
+    rotary_scale: float
+    blocks: tuple[Block, ...]
+    norm: Norm
+    head: Tensor
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Token ids [...] to token embeddings [..., D], positions not yet added."""
+        return F.embedding(ids, self.tokens)
+
+    def run(self, x: Tensor, positions: Tensor, cache: Attention, tap: Tap | None = None) -> Tensor:
+        """Run x [N, T, D] at absolute positions [N, T] through all blocks; not yet normed.
+
+        `tap` is called with l = 0 for the input embedding (learned positions added) and l = 1..L for
+        the blocks.
+        """
+        if self.positions is not None:
+            x = x + F.embedding(positions, self.positions)
+        rotary = self.rotary(positions, x.dtype)
+        x = tap(0, x) if tap else x
+        for index, block in enumerate(self.blocks):
+            x = block(index, x, rotary, cache)
+            x = tap(index + 1, x) if tap else x
+        return x
+
+    def rotary(self, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
+        """Cosines and sines [N, T, 1, d] of the rotary angles, computed in float32."""
+        if self.inverse_frequencies is None:
+            return None
+        angles = positions[..., None].float() * self.inverse_frequencies
+        angles = torch.cat((angles, angles), dim=-1)[..., None, :]
+        return (angles.cos() * self.rotary_scale).to(dtype), (angles.sin() * self.rotary_scale).to(dtype)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Normed hidden states [..., D] to logits [..., V]."""
+        return F.linear(hidden, self.head)

@@ -1,0 +1,78 @@
+"""What a CODI model is made of, read from a transformers config and a tokenizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transformers import PretrainedConfig
+
+from steer_core.errors import UserError
+
+FAMILIES = {
+    "gpt2": "gpt2",
+    "llama": "llama",
+    "mistral": "llama",
+    "qwen2": "llama",
+    "qwen3": "llama",
+}
+"""transformers' `model_type` to the block structure that is built for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodiConfig:
+    """Sizes and special token ids of one CODI model.
+
+    Sizes: `layers` L, `hidden` D, `heads` H, `kv_heads`, `head_dim` d, `vocabulary` V (rows of the
+    embedding), `latents` K, `max_positions` the longest sequence. Ids: `eos`, and behind the base
+    vocabulary `pad`, `bot`, `eot`. `keep_eos` puts EOS before BOT and after EOT (CODI's
+    `remove_eos` off).
+    """
+
+    family: str
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocabulary: int
+    latents: int
+    max_positions: int
+    eos: int
+    pad: int
+    bot: int
+    eot: int
+    keep_eos: bool = False
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """The positions 0..K: 0 is the end of the prefill, k >= 1 is latent step k."""
+        return tuple(range(self.latents + 1))
+
+    @property
+    def middle_layer(self) -> int:
+        """The default layer of an edit."""
+        return max(1, self.layers // 2)
+
+
+def family_of(base: PretrainedConfig) -> str:
+    """The block structure of a base model, or a `UserError` where none is known for it."""
+    family = FAMILIES.get(base.model_type)
+    if family is None:
+        raise UserError(
+            f"model_type '{base.model_type}' has no known block structure; "
+            f"use a base of {', '.join(sorted(FAMILIES))}"
+        )
+    return family
+
+
+def sizes_of(base: PretrainedConfig) -> dict[str, int]:
+    """Sizes of a base model under this project's names, whatever the family calls them."""
+    heads = base.num_attention_heads
+    return {
+        "layers": base.num_hidden_layers,
+        "hidden": base.hidden_size,
+        "heads": heads,
+        "kv_heads": getattr(base, "num_key_value_heads", None) or heads,
+        "head_dim": getattr(base, "head_dim", None) or base.hidden_size // heads,
+        "max_positions": base.max_position_embeddings,
+    }

@@ -1,0 +1,67 @@
+"""A loaded CODI model: weights, projection, sizes, tokenizer and where it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from steer_core.codi.body import Body
+from steer_core.codi.config import CodiConfig
+from steer_core.codi.projection import Projection
+from steer_core.errors import UserError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CodiModel:
+    """One CODI model, ready to decode. It holds no per-request state and may be shared by threads.
+
+    `name` as given to `load_model`; `source` is bundled, hub or local; `sha256` of its weights file
+    (of all shards, in order) identifies it in directions and results; `revision` is the hub's.
+    """
+
+    name: str
+    source: str
+    sha256: str
+    config: CodiConfig
+    body: Body
+    projection: Projection
+    tokenizer: PreTrainedTokenizerBase
+    revision: str | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.body.tokens.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the model computes in."""
+        return self.body.tokens.dtype
+
+    def encode(self, question: str) -> list[int]:
+        """The prompt's ids without BOT: stripped, double spaces to one, EOS behind it if kept."""
+        text = question.strip().replace("  ", " ")
+        if not text:
+            raise UserError("the question is empty; type a word problem with at least one word")
+        ids = list(self.tokenizer(text)["input_ids"])
+        limit = self.longest_question
+        if len(ids) > limit:
+            raise UserError(
+                f"the question has {len(ids)} tokens, {self.name} reads at most {limit}; shorten it"
+            )
+        return ids + [self.config.eos] * self.config.keep_eos
+
+    @property
+    def longest_question(self) -> int:
+        """Question tokens that leave room for BOT, the latents, EOT and a short answer."""
+        return self.config.max_positions - self.config.latents - 4 - SHORT_ANSWER
+
+    def text(self, ids: list[int]) -> str:
+        """Generated ids as text; special tokens are dropped, as the official evaluation does."""
+        return self.tokenizer.decode(ids, skip_special_tokens=True)
+
+
+SHORT_ANSWER = 24
+"""Answer tokens that a question must leave room for."""

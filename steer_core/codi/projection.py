@@ -1,0 +1,29 @@
+"""CODI's projection `prj`: from the hidden state of one latent step to the input of the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from steer_core.codi.body import Linear, Norm
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Projection:
+    """Linear, exact GELU, Linear, LayerNorm. Each part can be absent: without `first` it is the identity.
+
+    Dropout, which CODI has in front, acts in training only and is left out.
+    """
+
+    first: Linear | None = None
+    second: Linear | None = None
+    norm: Norm | None = None
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """h_{k-1} [..., D] to the latent thought z_k [..., D]."""
+        z = hidden
+        if self.first is not None and self.second is not None:
+            z = self.second(F.gelu(self.first(z)))
+        return z if self.norm is None else self.norm(z)

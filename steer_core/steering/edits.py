@@ -1,0 +1,111 @@
+"""Edits: what is changed, where, and which of them cannot act."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from steer_core.codi.config import CodiConfig
+from steer_core.errors import UserError
+from steer_core.steering.operations import OPERATIONS
+
+SITES = ("residual", "thought", "embedding")
+"""Where an edit acts: output of a block, h_k before the projection, z_k after it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Edit:
+    """One change of a model's latent reasoning.
+
+    `direction` [K+1, D]: row k acts at position k. `alpha`: signed coefficient in raw units
+    (the edit is alpha * direction[k]), or one per position, [K+1] values: a schedule. `site`:
+    `residual` (output of block `layer`, counted from 1), `thought` or `embedding`, which have no
+    layer. `positions`: which of 0..K are edited. `operation`: see `OPERATIONS`.
+    """
+
+    direction: Tensor
+    alpha: float | tuple[float, ...]
+    site: str = "residual"
+    layer: int | None = None
+    positions: tuple[int, ...] = ()
+    operation: str = "add"
+
+    def coefficient(self, position: int) -> float:
+        """The coefficient at a position; 0 outside the mask."""
+        if position not in self.positions:
+            return 0.0
+        return self.alpha[position] if isinstance(self.alpha, tuple) else self.alpha
+
+    @property
+    def acts(self) -> bool:
+        """Whether any position has a coefficient other than 0."""
+        return any(self.coefficient(k) != 0.0 for k in self.positions)
+
+
+def check_edit(config: CodiConfig, edit: Edit) -> None:
+    """Raise a `UserError` where an edit does not fit the model."""
+    check_site(config, edit.site, edit.layer)
+    check_positions(config, edit.positions)
+    if edit.operation not in OPERATIONS:
+        raise UserError(
+            f"unknown operation '{edit.operation}'; choose one of {', '.join(OPERATIONS)}"
+        )
+    check_alphas(edit.alpha if isinstance(edit.alpha, tuple) else (edit.alpha,))
+    wanted = (config.latents + 1, config.hidden)
+    if tuple(edit.direction.shape) != wanted:
+        raise UserError(
+            f"the direction has shape {list(edit.direction.shape)}, this model needs "
+            f"{list(wanted)} (positions 0..{config.latents}, hidden size {config.hidden}); "
+            "compute it with this model"
+        )
+
+
+def check_site(config: CodiConfig, site: str, layer: int | None) -> None:
+    """Raise a `UserError` for an unknown site or a layer the model does not have."""
+    if site not in SITES:
+        raise UserError(f"unknown site '{site}'; choose one of {', '.join(SITES)}")
+    if site == "residual" and (layer is None or not 1 <= layer <= config.layers):
+        raise UserError(f"layer {layer} is out of range; choose 1..{config.layers}")
+
+
+def check_positions(config: CodiConfig, positions: Sequence[int]) -> None:
+    """Raise a `UserError` for positions outside 0..K."""
+    wrong = [k for k in positions if not 0 <= k <= config.latents]
+    if wrong:
+        raise UserError(f"position {wrong[0]} is out of range; choose from 0..{config.latents}")
+
+
+def check_alphas(alphas: Sequence[float]) -> None:
+    """Raise a `UserError` for an alpha that is no finite number, or for none at all."""
+    if not len(alphas):
+        raise UserError("no alpha given; give at least one finite number, such as 1.5")
+    wrong = [a for a in alphas if not math.isfinite(a)]
+    if wrong:
+        raise UserError(f"alpha {wrong[0]} is not finite; give a finite number, such as 1.5")
+
+
+def dead_positions(config: CodiConfig, site: str, positions: Sequence[int]) -> dict[int, str]:
+    """Positions whose edit can change nothing, each with the reason.
+
+    h_K is projected by nobody, so an edit of site `thought` at K is never read; nothing is embedded
+    at position 0, so an edit of site `embedding` there has nothing to act on.
+    """
+    dead = {}
+    for position in sorted(positions):
+        if site == "thought" and position == config.latents:
+            dead[position] = f"h_{position} is the last hidden state; nothing projects it any more"
+        if site == "embedding" and position == 0:
+            dead[position] = "position 0 is fed the BOT token; there is no latent thought z_0"
+    return dead
+
+
+def live_edit(config: CodiConfig, edit: Edit | None) -> Edit | None:
+    """The edit if it can change anything, else None: dead and empty edits are plain decoding."""
+    if edit is None or not edit.acts:
+        return None
+    dead = dead_positions(config, edit.site, edit.positions)
+    acting = [k for k in edit.positions if k not in dead and edit.coefficient(k) != 0.0]
+    return edit if acting else None

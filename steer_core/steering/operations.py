@@ -1,0 +1,67 @@
+"""What an edit does to a state: each operation as one function over rows.
+
+Every function takes states x [n, D], directions d [n, D] and coefficients alpha [n, 1], and returns
+the edited states [n, D]. At alpha = 0 each returns x itself, bit for bit (rows with alpha = 0 are
+never handed in).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+TINY = 1e-12
+
+
+def add(x: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
+    """X + alpha * d."""
+    return x + alpha * d
+
+
+def project_out(x: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
+    """Remove the fraction alpha of the component along d (1: all of it)."""
+    unit = unit_of(d)
+    return x - alpha * (x * unit).sum(-1, keepdim=True) * unit
+
+
+def clamp(x: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
+    """Set the component along d to alpha times the norm of d."""
+    unit = unit_of(d)
+    wanted = alpha * d.norm(dim=-1, keepdim=True)
+    return x + (wanted - (x * unit).sum(-1, keepdim=True)) * unit
+
+
+def rotate(x: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
+    """Turn x by alpha radians towards d in their common plane; the norm stays."""
+    size = x.norm(dim=-1, keepdim=True)
+    along = x / size.clamp_min(TINY)
+    unit = unit_of(d)
+    across = unit - (unit * along).sum(-1, keepdim=True) * along
+    return size * (along * alpha.cos() + unit_of(across) * alpha.sin())
+
+
+def scale(x: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
+    """X * (1 + alpha), whatever the direction."""
+    return x * (1 + alpha)
+
+
+def replace(x: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
+    """Move the fraction alpha of the way from x to d (1: the state becomes d)."""
+    return torch.lerp(x, d, alpha)
+
+
+def unit_of(d: Tensor) -> Tensor:
+    """Rows of length 1; a zero row stays zero."""
+    return d / d.norm(dim=-1, keepdim=True).clamp_min(TINY)
+
+
+OPERATIONS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "add": add,
+    "project_out": project_out,
+    "clamp": clamp,
+    "rotate": rotate,
+    "scale": scale,
+    "replace": replace,
+}

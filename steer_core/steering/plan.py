@@ -1,0 +1,107 @@
+"""The edits of a batch, arranged by where they act: each row has its own."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from steer_core.steering.edits import Edit
+from steer_core.steering.operations import OPERATIONS
+
+Edits = tuple[Edit, ...]
+"""What one row is changed by: no edit, one, or several (layers, sums of directions) in order."""
+
+Place = tuple[str, int, int]
+"""Site, layer (0 where the site has none), position."""
+
+NEVER = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Action:
+    """One operation on some rows at one place: rows [n], directions by index [n], alpha [n, 1]."""
+
+    operation: str
+    rows: Tensor
+    which: Tensor
+    alpha: Tensor
+    bank: Tensor  # [U, K+1, D], the distinct directions of the batch
+
+    def __call__(self, x: Tensor, position: int) -> Tensor:
+        """The states x [N, D] with this action's rows changed; out of place."""
+        d = self.bank[self.which, position]
+        changed = OPERATIONS[self.operation](x[self.rows], d, self.alpha)
+        return x.index_copy(0, self.rows, changed)
+
+
+class EditPlan:
+    """All edits of a batch of N rows; an `Intervention` for the engine.
+
+    Args:
+        rows: For each row what it is changed by.
+        device: Where the batch runs.
+        dtype: What it computes in.
+    """
+
+    def __init__(self, rows: Sequence[Edits], device: torch.device, dtype: torch.dtype):
+        self.device, self.dtype = device, dtype
+        self.bank_index: dict[int, int] = {}
+        self.directions: list[Tensor] = []
+        places: dict[Place, dict[tuple[int, str], list]] = defaultdict(lambda: defaultdict(list))
+        for row, edits in enumerate(rows):
+            for order, edit in enumerate(edits):
+                self.place(places, row, order, edit)
+        self.first_position = min((place[2] for place in places), default=NEVER)
+        self.actions = self.compiled(places)
+
+    def place(self, places, row: int, order: int, edit: Edit) -> None:
+        """Note one edit of one row at every position where it acts."""
+        layer = (edit.layer or 0) if edit.site == "residual" else 0
+        index = self.index_of(edit.direction)
+        for position in edit.positions:
+            alpha = edit.coefficient(position)
+            if alpha != 0.0:
+                entry = (row, index, alpha)
+                places[edit.site, layer, position][order, edit.operation].append(entry)
+
+    def index_of(self, direction: Tensor) -> int:
+        """Index of a direction in the bank; the same tensor is stored once."""
+        key = id(direction)
+        if key not in self.bank_index:
+            self.bank_index[key] = len(self.directions)
+            self.directions.append(direction)
+        return self.bank_index[key]
+
+    def compiled(self, places) -> dict[Place, list[Action]]:
+        """Tensors for every place; edits of one row keep their order."""
+        if not self.directions:
+            return {}
+        bank = torch.stack(self.directions).to(self.device, self.dtype)
+        return {
+            place: [
+                self.action(operation, entries, bank)
+                for (_, operation), entries in sorted(groups.items(), key=lambda item: item[0])
+            ]
+            for place, groups in places.items()
+        }
+
+    def action(self, operation: str, entries: list, bank: Tensor) -> Action:
+        rows, which, alphas = zip(*entries, strict=True)
+        alpha = torch.tensor(alphas, dtype=torch.float64).to(self.device, self.dtype)[:, None]
+        return Action(
+            operation,
+            torch.tensor(rows, device=self.device),
+            torch.tensor(which, device=self.device),
+            alpha,
+            bank,
+        )
+
+    def apply(self, site: str, layer: int, position: int, x: Tensor) -> Tensor:
+        """See `steer_core.codi.engine.Intervention`."""
+        for action in self.actions.get((site, layer, position), ()):
+            x = action(x, position)
+        return x

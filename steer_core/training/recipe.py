@@ -1,0 +1,70 @@
+"""What a bundled model is and how it is trained: every number that decides the outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transformers import GPT2Config, LlamaConfig, PretrainedConfig
+
+from steer_core.errors import UserError
+
+ARCHITECTURES = ("llama", "gpt2")
+LATENTS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One training run.
+
+    `steps` optimizer steps of `batch` problems each; `teacher_only` is the share of the steps before
+    the student joins; weights are those of CODI's three losses. `seed` decides data and weights.
+    """
+
+    arch: str
+    steps: int = 5000
+    batch: int = 48
+    learning_rate: float = 2e-3
+    warmup: int = 200
+    weight_decay: float = 0.02
+    teacher_only: float = 0.16
+    teacher_weight: float = 1.0
+    student_weight: float = 1.0
+    distill_weight: float = 2.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.arch not in ARCHITECTURES:
+            raise UserError(
+                f"unknown architecture '{self.arch}'; choose one of {', '.join(ARCHITECTURES)}"
+            )
+        if self.steps < 1 or self.batch < 1:
+            raise UserError(
+                f"steps {self.steps} and batch {self.batch} must both be at least 1; raise them"
+            )
+
+
+def base_config(arch: str, vocabulary: int, eos: int) -> PretrainedConfig:
+    """The standard transformers config of a bundled model (L 4, D 128)."""
+    shared = {"vocab_size": vocabulary, "eos_token_id": eos, "bos_token_id": eos}
+    if arch == "gpt2":
+        return GPT2Config(
+            n_embd=128,
+            n_layer=4,
+            n_head=4,
+            n_positions=1024,
+            resid_pdrop=0.0,
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
+            **shared,
+        )
+    return LlamaConfig(
+        hidden_size=128,
+        intermediate_size=352,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+        tie_word_embeddings=True,
+        **shared,
+    )

@@ -1,0 +1,94 @@
+"""A model under training: fresh weights, its parameters by name, and its files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedTokenizerFast
+
+from steer_core.codi.body import Linear, Norm
+from steer_core.codi.config import family_of
+from steer_core.codi.layout import Builder, named_tensors
+from steer_core.codi.projection import Projection
+from steer_core.training.losses import Student
+from steer_core.training.recipe import LATENTS
+from steer_core.training.tokenizer import BOT, EOT
+
+EMBEDDING_SCALE = 0.02
+"""Weight of the projection's LayerNorm at the start: latent thoughts begin at the embeddings' size."""
+
+
+def fresh_student(base: PretrainedConfig, tokenizer: PreTrainedTokenizerFast, seed: int) -> Student:
+    """A CODI model with random weights: transformers' own initialisation and a new projection."""
+    torch.manual_seed(seed)
+    weights = AutoModelForCausalLM.from_config(base, dtype=torch.float32).state_dict()
+    builder = Builder(base, base.vocab_size, lambda name, shape: weights[name].view(shape).clone())
+    student = Student(
+        body=builder.body(tied=True),
+        projection=fresh_projection(base.hidden_size),
+        bot=tokenizer.convert_tokens_to_ids(BOT),
+        eot=tokenizer.convert_tokens_to_ids(EOT),
+    )
+    for _, parameter in parameters(student):
+        parameter.requires_grad_(True)
+    return student
+
+
+def fresh_projection(hidden: int) -> Projection:
+    """CODI's projection with a LayerNorm that starts at the scale of the embeddings."""
+
+    def linear() -> Linear:
+        layer = torch.nn.Linear(hidden, hidden)
+        return Linear(layer.weight.detach().clone(), layer.bias.detach().clone())
+
+    scale = torch.full((hidden,), EMBEDDING_SCALE)
+    return Projection(linear(), linear(), Norm(scale, torch.zeros(hidden), 1e-5, rms=False))
+
+
+def parameters(part: object, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Every trained tensor below `part` once, under its path of field names."""
+    seen: set[int] = set()
+    for name, tensor in walk(part, prefix):
+        if id(tensor) not in seen and not name.endswith("inverse_frequencies"):
+            seen.add(id(tensor))
+            yield name, tensor
+
+
+def walk(part: object, prefix: str) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor below a tree of dataclasses and tuples."""
+    if isinstance(part, Tensor):
+        yield prefix, part
+    elif isinstance(part, tuple):
+        for index, item in enumerate(part):
+            yield from walk(item, f"{prefix}.{index}")
+    elif dataclasses.is_dataclass(part):
+        for field in dataclasses.fields(part):
+            yield from walk(getattr(part, field.name), f"{prefix}.{field.name}".lstrip("."))
+
+
+def save_model(
+    folder: Path, student: Student, base: PretrainedConfig, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """Write config, tokenizer, `codi.json` and `model.safetensors` (CODI's key names, no LoRA)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    base.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    tensors = {f"codi.{n}": t for n, t in named_tensors(student.body, family_of(base))}
+    tensors |= dict(named_projection(student.projection))
+    tensors = {name: t.detach().contiguous().clone() for name, t in tensors.items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "codi.json").write_text(json.dumps({"latents": LATENTS, "keep_eos": False}) + "\n")
+
+
+def named_projection(projection: Projection) -> Iterator[tuple[str, Tensor]]:
+    """The projection's tensors under CODI's names (`prj.0` and `prj.2` are dropout and GELU)."""
+    for name, part in (("1", projection.first), ("3", projection.second), ("ln", projection.norm)):
+        if part is not None:
+            yield f"prj.{name}.weight", part.weight
+            yield f"prj.{name}.bias", part.bias
