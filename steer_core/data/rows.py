@@ -177,7 +177,8 @@ def _side_faults(value: Mapping, side: str) -> list[Fault]:
 
 def _problem(content: Mapping, template: str | None) -> Problem:
     chain = content.get("chain")
-    known = isinstance(chain, list) and all(isinstance(step, str) for step in chain)
+    if not isinstance(chain, list) or not all(isinstance(step, str) for step in chain):
+        chain = []
     answer = parse_answer(content["answer"])
     assert answer is not None
-    return Problem(content["question"], answer, tuple(chain) if known else (), template)
+    return Problem(content["question"], answer, tuple(chain), template)

@@ -62,7 +62,7 @@ class Template:
         ranges = {name: _range(limits) for name, limits in self.numbers.items()}
         object.__setattr__(self, "_ranges", ranges)
         steps = tuple(_parse_step(step) for step in self.steps)
-        tests = tuple(_CONSTRAINT.fullmatch(text).groups() for text in self.constraints)
+        tests = tuple(_parse_constraint(text) for text in self.constraints)
         object.__setattr__(self, "_parsed", (steps, tests))
         texts = tuple(_parse_phrasing(text, ranges) for text in self.phrasings)
         object.__setattr__(self, "_texts", texts)
@@ -124,6 +124,12 @@ def _parse_step(step: str) -> tuple[str, ...]:
     return tuple(_TOKEN.findall(step))
 
 
+def _parse_constraint(text: str) -> tuple[str, ...]:
+    parts = _CONSTRAINT.fullmatch(text)
+    assert parts, text
+    return parts.groups()
+
+
 def _parse_phrasing(text: str, numbers: Mapping[str, range]) -> tuple[tuple, dict[str, str]]:
     """Split a phrasing into (literal, slot) parts; also return its word keys and their lists."""
     parts, lists, used = [], {}, []
@@ -177,6 +183,6 @@ def _evaluate(step: tuple[str, ...], known: Values) -> int | None:
     return result
 
 
-def _holds(test: tuple[str, str, str], known: Values) -> bool:
+def _holds(test: tuple[str, ...], known: Values) -> bool:
     left, right = _number(test[0], known), _number(test[2], known)
     return left < right if test[1] == "<" else left != right

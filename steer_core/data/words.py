@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 _SHE = "Emma Olivia Mia Lily Anna Sara Nina Rosa Grace Maya Ella Zoe".split()
 _HE = "Liam Noah Ben Tom Omar Leo Max Jack Sam David Carlos Ivan".split()
-_PRONOUNS = ("person", "he", "He", "his", "His", "him")
+_PERSON_FORMS = ("person", "he", "He", "his", "His", "him")
 
 
 def _nouns(name: str, *words: str) -> list[dict[str, str]]:
@@ -19,9 +19,10 @@ def _nouns(name: str, *words: str) -> list[dict[str, str]]:
 
 
 def _people() -> list[dict[str, str]]:
-    she = [dict(zip(_PRONOUNS, (n, "she", "She", "her", "Her", "her"), strict=True)) for n in _SHE]
-    he = [dict(zip(_PRONOUNS, (n, "he", "He", "his", "His", "him"), strict=True)) for n in _HE]
-    return she + he
+    """Entries of the people; the forms are named after the masculine pronouns."""
+    she, he = "she She her Her her".split(), "he He his His him".split()
+    people = [(name, *she) for name in _SHE] + [(name, *he) for name in _HE]
+    return [dict(zip(_PERSON_FORMS, person, strict=True)) for person in people]
 
 
 WORD_LISTS: Mapping[str, list[dict[str, str]]] = {
