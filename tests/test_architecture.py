@@ -1,0 +1,146 @@
+"""The arrows between packages, read from the import statements themselves."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "steer_core"
+
+# A part may import from its own and from lower ranks; parts of one rank do not know each other.
+RANKS = {
+    "errors": 0,
+    "data": 1,
+    "codi": 2,
+    "steering": 3,
+    "training": 4,
+    "experiment": 4,
+    "inspect": 4,
+    "cli": 5,
+    "ui": 5,
+}
+FACADES = {"__init__", "__main__"}  # steer_core/__init__.py and __main__.py may show everything
+DRAWING = {"gradio", "plotly"}
+
+
+def modules_below(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def imported(source: str, package: str) -> Iterator[str]:
+    """Full dotted names that a module imports anywhere, in functions too.
+
+    `from a.b import c` gives a.b.c, for c may be a module; relative imports are resolved against
+    `package`, the dotted name of the folder that the module lies in.
+    """
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")[: len(package.split(".")) + 1 - node.level]
+            base = ".".join(
+                [*(parts if node.level else []), *([node.module] if node.module else [])]
+            )
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def part_of(path: Path) -> str:
+    """First name below steer_core: "codi" for steer_core/codi/model.py, "cli" for cli.py."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports_of(path: Path) -> list[str]:
+    package = ".".join(path.relative_to(ROOT).parent.parts)
+    return list(imported(path.read_text("utf-8"), package))
+
+
+def wrong_arrows(part: str, names: list[str]) -> list[str]:
+    """Names of steer_core that a module of `part` must not import."""
+    ours = [name.split(".") for name in names if name.split(".")[0] == "steer_core"]
+    return [".".join(name) for name in ours if not allowed(part, name[1:])]
+
+
+def allowed(part: str, target: list[str]) -> bool:
+    if part in FACADES:
+        return True
+    if not target or target[0] not in RANKS:  # `import steer_core` or a name of its facade
+        return False
+    return target[0] == part or RANKS[target[0]] < RANKS[part]
+
+
+MODULES = modules_below(PACKAGE)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path):
+    part = part_of(path)
+    assert part in FACADES or part in RANKS, f"{part} has no place among {list(RANKS)}"
+    assert wrong_arrows(part, imports_of(path)) == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_drawing_and_tensors_stay_apart(path: Path):
+    roots = {name.split(".")[0] for name in imports_of(path)}
+    if part_of(path) == "ui":
+        assert "torch" not in roots
+    else:
+        assert not roots & DRAWING
+
+
+def test_the_parser_sees_every_kind_of_import():
+    source = """
+import torch.nn as nn
+from steer_core.codi import model
+from . import decode
+from .decode import run
+from ..steering.edits import Edit
+if True:
+    def later():
+        import plotly.graph_objects
+"""
+    assert list(imported(source, "steer_core.codi")) == [
+        "torch.nn",
+        "steer_core.codi.model",
+        "steer_core.codi.decode",
+        "steer_core.codi.decode.run",
+        "steer_core.steering.edits.Edit",
+        "plotly.graph_objects",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "fits"),
+    [
+        ("steering", "steer_core.codi.model", True),
+        ("codi", "steer_core.steering.edits", False),
+        ("codi", "steer_core.data.answers.extract_answer", True),
+        ("data", "steer_core.codi", False),
+        ("experiment", "steer_core.training.recipe", False),
+        ("ui", "steer_core.cli", False),
+        ("codi", "steer_core.decode", False),
+        ("__init__", "steer_core.experiment.sweep", True),
+        ("data", "numpy", True),
+    ],
+)
+def test_the_rule_tells_right_from_wrong(part: str, name: str, fits: bool):
+    assert (wrong_arrows(part, [name]) == []) is fits
+
+
+def test_requirements_are_declared_once():
+    """pyproject.toml reads the files that the README's commands install."""
+    dynamic = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["dynamic"]
+    files = [*dynamic["dependencies"]["file"], *dynamic["optional-dependencies"]["tests"]["file"]]
+    assert files == ["requirements.txt", "tests/requirements.txt"]
+    assert all((ROOT / file).is_file() for file in files)
+
+
+def test_ci_runs_the_readme_command():
+    script = (ROOT / ".ci" / "run").read_text()
+    command = next(line for line in script.splitlines() if line.endswith("-m pytest"))
+    assert command in (ROOT / "README.md").read_text(), f"README.md lacks: {command}"
+    assert command in (ROOT / "CONTRIBUTING.md").read_text()
