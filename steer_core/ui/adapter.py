@@ -1,0 +1,128 @@
+"""Between Gradio and the handlers: values of inputs in, updates of components out."""
+
+import html
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from steer_core.errors import UserError
+from steer_core.ui import links
+from steer_core.ui.handlers import Asked, Explorer, ModelChoice
+from steer_core.ui.panels import Controls
+from steer_core.ui.settings import Setting
+
+log = logging.getLogger(__name__)
+
+
+class Adapter:
+    """One method per event. An error becomes one line on the page, which stays usable."""
+
+    def __init__(self, explorer: Explorer) -> None:
+        self._explorer = explorer
+
+    def restore(self, request: gr.Request) -> list[Any]:
+        """Set every control from the address line, and show the inputs that belong to them."""
+        values, complaints = links.restore(self._explorer, dict(request.query_params))
+        for complaint in complaints:
+            _toast(complaint)
+        info = self._explorer.info(values["model"])
+        choices = self._explorer.problems(info.name, values["variant"])
+        updates = values | {
+            "layer": _layer(info, values["layer"], values["site"]),
+            "positions": _positions(info, values["mask"]),
+            "problem": gr.update(choices=choices, value=values["problem"]),
+        }
+        return [updates[name] for name in Controls.__slots__] + self.show_source(values["source"])
+
+    def configure(self, model: str, site: str) -> list[Any]:
+        """Fit layer and positions to another model."""
+        info = self._explorer.info(model)
+        usual = links.defaults(info)
+        return [_layer(info, usual["layer"], site), _positions(info, usual["positions"])]
+
+    def layer_matters(self, site: str) -> Any:
+        """Layers can be chosen for the residual stream only."""
+        return gr.update(interactive=site == "residual")
+
+    def show_source(self, source: str) -> list[Any]:
+        """Show the inputs for test pairs, or those for a question of one's own."""
+        return [gr.update(visible=source == "pairs"), gr.update(visible=source == "own")]
+
+    def pick(self, model: str, variant: str, keep: str, problem: str) -> Any:
+        """List the problems that pass the filter; keep the chosen one if it is among them."""
+        return self._step(0, model, variant, keep, problem)
+
+    def stepper(self, step: int) -> Callable[..., Any]:
+        """Return the handler that moves `step` problems through the list."""
+
+        def move(model: str, variant: str, keep: str, problem: str) -> Any:
+            return self._step(step, model, variant, keep, problem)
+
+        return move
+
+    def view(self, **values: Any) -> dict[str, Any]:
+        """Return the answers of one problem at every α, or the reason why there are none."""
+        serial = self._explorer.serial()
+        try:
+            setting, asked = self._setting(values), _asked(values)
+            return {"serial": serial, **self._explorer.strip(asked, setting)}
+        except Exception as error:
+            return {"serial": serial, "error": _line(error)}
+
+    def sweep(self, request: gr.Request, **values: Any) -> Iterator[dict[str, Any]]:
+        """Yield the growing sweep over the test pairs."""
+        try:
+            yield from self._explorer.sweep(str(request.session_hash), self._setting(values))
+        except Exception as error:
+            yield {"run": self._explorer.serial(), "error": _line(error)}
+
+    def leave(self, request: gr.Request) -> None:
+        """Stop what a visitor left behind."""
+        self._explorer.leave(str(request.session_hash))
+
+    def _step(self, step: int, model: str, variant: str, keep: str, problem: str) -> Any:
+        try:
+            choices = self._explorer.problems(model, variant, keep)
+        except UserError as error:
+            _toast(str(error))
+            return gr.skip()
+        ids = [pair_id for _, pair_id in choices]
+        place = ids.index(problem) + step if problem in ids else 0
+        return gr.update(choices=choices, value=ids[place % len(ids)])
+
+    def _setting(self, values: dict[str, Any]) -> Setting:
+        edit = ("model", "site", "layer", "positions", "direction")
+        return self._explorer.setting(**{name: values[name] for name in edit})
+
+
+def _asked(values: dict[str, Any]) -> Asked:
+    return Asked(
+        source=values["source"],
+        pair_id=str(values["problem"]),
+        variant=values["variant"],
+        question=values["question"],
+        gold=values["gold"],
+    )
+
+
+def _layer(info: ModelChoice, layer: int, site: str) -> Any:
+    return gr.update(maximum=info.layers, value=layer, interactive=site == "residual")
+
+
+def _positions(info: ModelChoice, chosen: list[int]) -> Any:
+    choices = [(str(position), position) for position in range(info.latents + 1)]
+    return gr.update(choices=choices, value=chosen)
+
+
+def _toast(line: str) -> None:
+    gr.Warning(html.escape(line))
+
+
+def _line(error: Exception) -> str:
+    """Return one line for the page; what is not the visitor's doing goes to the log in full."""
+    if isinstance(error, UserError):
+        return str(error)
+    log.error("the page could not be updated", exc_info=error)
+    return f"the model could not run this ({type(error).__name__}); try another input"

@@ -1,0 +1,93 @@
+"""The named endpoints for scripts: `decode` and `sweep`, with every argument checked."""
+
+from typing import Any
+
+import gradio as gr
+
+from steer_core.errors import UserError
+from steer_core.ui.handlers import Explorer
+from steer_core.ui.links import defaults
+from steer_core.ui.settings import SWEEP_ALPHAS, Setting
+
+
+def add(explorer: Explorer) -> None:
+    """Add the endpoints to the page that is being built."""
+    gr.api(Endpoints(explorer).decode, api_name="decode", concurrency_limit=4)
+    gr.api(Endpoints(explorer).sweep, api_name="sweep", concurrency_limit=2)
+
+
+class Endpoints:
+    """Typed functions over an explorer; Gradio checks no ranges here, so the explorer does."""
+
+    def __init__(self, explorer: Explorer) -> None:
+        self._explorer = explorer
+
+    def decode(
+        self,
+        model: str,
+        question: str,
+        alpha: float = 0.0,
+        layer: int | None = None,
+        positions: list[int] | None = None,
+        site: str = "residual",
+        direction: str = "mean_difference",
+    ) -> dict[str, Any]:
+        """Decode one question, steered and plain.
+
+        Args:
+            model: a name from the page's model list.
+            question: a word problem.
+            alpha: steering strength, -3 to 3.
+            layer: block 1..L; the middle one when left out.
+            positions: any of 0..K; 1..K when left out.
+            site: residual, thought or embedding.
+            direction: mean_difference or random.
+        """
+        try:
+            setting = self._setting(model, layer, positions, site, direction)
+            return self._explorer.decode(setting, question, alpha)
+        except UserError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    def sweep(
+        self,
+        model: str,
+        layer: int | None = None,
+        positions: list[int] | None = None,
+        site: str = "residual",
+        direction: str = "mean_difference",
+        alphas: list[float] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Decode the bundled test pairs at several α and count the right answers.
+
+        Args:
+            model: a name from the page's model list.
+            layer: block 1..L; the middle one when left out.
+            positions: any of 0..K; 1..K when left out.
+            site: residual, thought or embedding.
+            direction: mean_difference or random.
+            alphas: strengths from -3 to 3; -3 to 3 in steps of 0.5 when left out.
+        """
+        try:
+            setting = self._setting(model, layer, positions, site, direction)
+            chosen = SWEEP_ALPHAS if alphas is None else tuple(alphas)
+            return self._explorer.sweep_rows(setting, chosen)
+        except UserError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    def _setting(
+        self,
+        model: str,
+        layer: int | None,
+        positions: list[int] | None,
+        site: str,
+        direction: str,
+    ) -> Setting:
+        usual = defaults(self._explorer.info(model))
+        return self._explorer.setting(
+            model,
+            site=site,
+            layer=usual["layer"] if layer is None else layer,
+            positions=usual["positions"] if positions is None else positions,
+            direction=direction,
+        )

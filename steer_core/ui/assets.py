@@ -1,0 +1,56 @@
+"""The page's own files and Plotly.js, served from this machine and cached by content."""
+
+import hashlib
+from pathlib import Path
+
+import plotly
+from starlette.responses import Response
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+STATIC = Path(__file__).parent / "static"
+PLOTLY = Path(plotly.__file__).parent / "package_data"
+
+
+class Forever(StaticFiles):
+    """Files whose address changes with their content, so that a browser may keep them."""
+
+    def file_response(self, *args, **kwargs) -> Response:
+        """Answer with a year of cache time."""
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response
+
+
+def read(name: str) -> str:
+    """Return the text of a static file."""
+    return (STATIC / name).read_text(encoding="utf-8")
+
+
+def routes() -> list[Mount]:
+    """Return the routes the page's JavaScript is loaded from."""
+    return [
+        Mount(_static_path(), app=Forever(directory=STATIC)),
+        Mount(_plotly_path(), app=Forever(directory=PLOTLY)),
+    ]
+
+
+def mount_script(panel: str) -> str:
+    """Return the `js_on_load` that hands a panel's element to its module."""
+    return (
+        "const base = new URL(window.gradio_config?.root || '/', location.href).pathname;"
+        "const root = base.endsWith('/') ? base.slice(0, -1) : base;"
+        f"import(root + '{_static_path()}/page.js').then(page => page.mount('{panel}', element,"
+        f" props, watch, root + '{_plotly_path()}/plotly.min.js'));"
+    )
+
+
+def _static_path() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(STATIC.iterdir()):
+        digest.update(path.name.encode() + path.read_bytes())
+    return f"/page-files/{digest.hexdigest()[:12]}"
+
+
+def _plotly_path() -> str:
+    return f"/plotly-files/{plotly.__version__}"

@@ -1,0 +1,81 @@
+"""The one function that runs the model, so that a shared GPU is asked for in one place."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from steer_core.ui.engine import Engine
+from steer_core.ui.settings import Setting
+from steer_core.ui.space import gpu
+
+
+@dataclass(frozen=True, slots=True)
+class StripJob:
+    """Decode one problem at every α."""
+
+    setting: Setting
+    question: str
+    answer: int | float
+    alphas: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepJob:
+    """Decode the test pairs at every α."""
+
+    setting: Setting
+    alphas: tuple[float, ...]
+    variant: str = "clean"
+    """Which twin of each pair is decoded."""
+
+
+@lru_cache(maxsize=2)
+def loaded(engine: Engine, name: str) -> Any:
+    """Load a model once and keep the last two."""
+    return engine.load_model(name)
+
+
+@lru_cache(maxsize=2)
+def test_pairs(engine: Engine) -> tuple[Any, ...]:
+    """Return the bundled test pairs."""
+    return tuple(engine.load_pairs("test"))
+
+
+@gpu
+def run(engine: Engine, job: StripJob | SweepJob) -> Iterator[Any]:
+    """Yield the `AlphaStrip` of a strip job, or the `SweepState` after each batch of a sweep.
+
+    Arguments and results can be pickled and nothing is remembered here: on ZeroGPU this body runs
+    in a forked process. Load the model (`loaded`) before, in the process that stays.
+    """
+    setting = job.setting
+    layer = setting.layer if setting.site == "residual" else None
+    model = loaded(engine, setting.model)
+    direction = engine.direction(model, setting.site, layer, method=setting.direction)
+    if isinstance(job, StripJob):
+        yield engine.alpha_strip(
+            model,
+            engine.make_problem(question=job.question, answer=job.answer),
+            site=setting.site,
+            layer=layer,
+            positions=setting.positions,
+            direction=direction,
+            alphas=job.alphas,
+        )
+        return
+    yield from engine.iter_sweep(
+        model,
+        _variant(test_pairs(engine), job.variant),
+        site=setting.site,
+        layers=[layer],
+        alphas=job.alphas,
+        positions=setting.positions,
+        directions={layer: direction},
+    )
+
+
+def _variant(pairs: tuple[Any, ...], variant: str) -> list[Any]:
+    if variant == "clean":
+        return list(pairs)
+    return [replace(pair, clean=pair.corrupted, corrupted=pair.clean) for pair in pairs]

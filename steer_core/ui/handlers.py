@@ -1,0 +1,167 @@
+"""What happens on each input: plain Python from values to dicts, without layout or browser."""
+
+import itertools
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from steer_core.errors import UserError
+from steer_core.ui import payload, settings
+from steer_core.ui.compute import StripJob, SweepJob, test_pairs
+from steer_core.ui.engine import Engine
+from steer_core.ui.runner import Runner
+from steer_core.ui.settings import Setting
+
+LABEL_CHARACTERS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """A model the page offers."""
+
+    name: str
+    layers: int
+    """Blocks, L."""
+    latents: int
+    """Latent steps, K."""
+    parameters: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The question a visitor looks at."""
+
+    source: str = "pairs"
+    """`pairs` (from the test set) or `own`."""
+    pair_id: str = ""
+    variant: str = "clean"
+    question: str = ""
+    gold: Any = None
+
+
+class Explorer:
+    """The page's handlers over one engine.
+
+    Nothing is kept per visitor but the number of the newest sweep, so that an older one stops at
+    its next batch.
+    """
+
+    def __init__(self, engine: Engine, first_model: str | None = None) -> None:
+        self._engine = engine
+        self._runner = Runner(engine)
+        self._newest: dict[str, int] = {}
+        self._serials = itertools.count(time.time_ns() // 1_000_000)
+        self.models = self._models(first_model)
+
+    def serial(self) -> int:
+        """Return a number larger than any before, also after a restart of the server."""
+        return next(self._serials)
+
+    # What can be chosen
+
+    def info(self, name: Any) -> ModelChoice:
+        """Return the model with this name.
+
+        Raises:
+            UserError: if no model has it.
+        """
+        return self.models[settings.choose("model", name, self.models)]
+
+    def setting(self, model: Any, **edit: Any) -> Setting:
+        """Check model and edit (site, layer, positions, direction); see `settings.make_setting`."""
+        return settings.make_setting(self.info(model), **edit)
+
+    def problems(self, model: str, variant: str, keep: str = "all") -> list[tuple[str, str]]:
+        """Return (label, pair id) of the test pairs, optionally by how the baseline did.
+
+        Raises:
+            UserError: if a value is unknown or no problem is left.
+        """
+        settings.choose("variant", variant, settings.VARIANTS)
+        settings.choose("filter", keep, settings.FILTERS)
+        pairs = test_pairs(self._engine)
+        if keep != "all":
+            right = self.outcomes(model, variant)
+            pairs = [pair for pair in pairs if right.get(pair.pair_id) is (keep == "right")]
+        if not pairs:
+            raise UserError(f"{model} answers no {variant} problem {keep}; choose another filter")
+        return [(_label(pair, variant), str(pair.pair_id)) for pair in pairs]
+
+    def outcomes(self, model: str, variant: str) -> Mapping[Any, bool]:
+        """Return for each pair id whether the baseline answers it; decoded once per model."""
+        edit = Setting(self.info(model).name, "residual", 1, (), settings.DIRECTIONS[0])
+        return self._runner.sweep(SweepJob(edit, (0.0,), variant)).baseline_correct
+
+    # One problem
+
+    def problem(self, asked: Asked) -> Any:
+        """Return the problem that is asked for, from the test pairs or typed in.
+
+        Raises:
+            UserError: if the pair is unknown or the question cannot be used.
+        """
+        if asked.source == "own":
+            question, gold = (
+                settings.question_text(asked.question),
+                settings.gold_number(asked.gold),
+            )
+            return self._engine.make_problem(question=question, answer=gold)
+        pairs = {str(pair.pair_id): pair for pair in test_pairs(self._engine)}
+        if asked.pair_id not in pairs:
+            raise UserError(f"problem {asked.pair_id!r} is no test pair; choose one from the list")
+        variant = settings.choose("variant", asked.variant, settings.VARIANTS)
+        return getattr(pairs[asked.pair_id], variant)
+
+    def strip(self, asked: Asked, setting: Setting) -> dict[str, Any]:
+        """Return one problem at all 61 α, as JSON for the page."""
+        problem = self.problem(asked)
+        job = StripJob(setting, problem.question, problem.answer, settings.STRIP_ALPHAS)
+        layers = self.info(setting.model).layers
+        return payload.strip_payload(setting, problem, self._runner.strip(job), layers)
+
+    def decode(self, setting: Setting, question: str, alpha: float) -> dict[str, Any]:
+        """Return baseline and steered text of one question, for scripts."""
+        question, alpha = settings.question_text(question), settings.finite_alpha(alpha)
+        alphas = tuple(sorted({0.0, alpha}))
+        strip = self._runner.strip(StripJob(setting, question, 0, alphas))
+        return payload.decode_payload(setting, question, strip, alphas.index(alpha))
+
+    # All test pairs
+
+    def sweep(self, visitor: str, setting: Setting) -> Iterator[dict[str, Any]]:
+        """Yield the growing sweep until it is finished or the visitor asks for another one."""
+        mine = self._newest[visitor] = self.serial()
+        job = SweepJob(setting, settings.SWEEP_ALPHAS)
+        for state in self._runner.states(job, lambda: self._newest.get(visitor) == mine):
+            finished = self._runner.finished(job) is state
+            yield {"run": mine, **payload.sweep_payload(setting, state, finished)}
+
+    def sweep_rows(self, setting: Setting, alphas: tuple[float, ...]) -> list[dict[str, Any]]:
+        """Return the finished sweep as one dict per α, for scripts."""
+        job = SweepJob(setting, tuple(sorted({0.0, *map(settings.finite_alpha, alphas)})))
+        return payload.sweep_rows(self._runner.sweep(job), setting.direction)
+
+    def leave(self, visitor: str) -> None:
+        """Forget a visitor; a sweep of theirs stops at its next batch."""
+        self._newest.pop(visitor, None)
+
+    def _models(self, first: str | None) -> dict[str, ModelChoice]:
+        known = self._engine.list_models()
+        choices = [
+            ModelChoice(info.name, info.layers, info.latents, info.parameters)
+            for info in known
+            if info.available or info.name == first
+        ]
+        if first and first not in (choice.name for choice in choices):
+            config = self._runner.model(first).config
+            choices.append(ModelChoice(first, config.layers, config.latents))
+        choices.sort(key=lambda choice: choice.name != first)
+        return {choice.name: choice for choice in choices}
+
+
+def _label(pair: Any, variant: str) -> str:
+    question = " ".join(getattr(pair, variant).question.split())
+    cut = question[: LABEL_CHARACTERS - 1].rsplit(" ", 1)[0]
+    short = question if len(question) <= LABEL_CHARACTERS else f"{cut}…"
+    return f"{pair.pair_id} · {short}"

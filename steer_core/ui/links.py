@@ -1,0 +1,72 @@
+"""Addresses that restore what somebody looked at: ?model=…&problem=…&layer=…&alpha=…&mask=1,2."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from steer_core.errors import UserError
+from steer_core.ui import settings
+from steer_core.ui.handlers import Explorer, ModelChoice
+
+SOURCES = ("pairs", "own")
+
+
+def restore(explorer: Explorer, query: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """Return the value of every control, and one line for each part of the address that is wrong.
+
+    A wrong part falls back to its default, so an old link still opens the page.
+    """
+    complaints: list[str] = []
+
+    def take(name: str, default: Any, check: Callable[[str], Any]) -> Any:
+        if name not in query:
+            return default
+        try:
+            return check(query[name])
+        except UserError as error:
+            complaints.append(str(error))
+            return default
+
+    first = next(iter(explorer.models.values()))
+    info = take("model", first, explorer.info)
+    values = {"model": info.name} | {
+        name: take(name, default, check) for name, (default, check) in _controls(info).items()
+    }
+    known = [pair_id for _, pair_id in explorer.problems(info.name, values["variant"])]
+    values["problem"] = take(
+        "problem", known[0], lambda text: settings.choose("problem", text, known)
+    )
+    return values | {"keep": "all"}, complaints
+
+
+def defaults(info: ModelChoice) -> dict[str, Any]:
+    """Return layer and positions a model is opened with: the middle block, all latent steps."""
+    return {
+        "layer": (info.layers + 1) // 2,
+        "positions": list(range(1, info.latents + 1)),
+    }
+
+
+def _controls(info: ModelChoice) -> dict[str, tuple[Any, Callable[[str], Any]]]:
+    usual = defaults(info)
+    return {
+        "source": ("pairs", lambda text: settings.choose("source", text, SOURCES)),
+        "variant": ("clean", lambda text: settings.choose("variant", text, settings.VARIANTS)),
+        "question": ("", settings.question_text),
+        "gold": (None, settings.gold_number),
+        "site": ("residual", lambda text: settings.choose("site", text, settings.SITES)),
+        "layer": (
+            usual["layer"],
+            lambda text: settings.whole(f"layer of {info.name}", text, 1, info.layers),
+        ),
+        "mask": (usual["positions"], lambda text: _mask(text, info)),
+        "direction": (
+            "mean_difference",
+            lambda text: settings.choose("direction", text, settings.DIRECTIONS),
+        ),
+        "alpha": (0.0, settings.finite_alpha),
+    }
+
+
+def _mask(text: str, info: ModelChoice) -> list[int]:
+    chosen = [part for part in text.split(",") if part.strip()]
+    return sorted({settings.whole("mask position", part, 0, info.latents) for part in chosen})

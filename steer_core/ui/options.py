@@ -1,0 +1,53 @@
+"""Settings of the app, read once from the environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from steer_core.errors import UserError
+
+DEVICES = ("auto", "cpu", "cuda")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the person who starts the app decides."""
+
+    model: str | None = None
+    """Model shown first: a bundled or hub name, or a folder. None: the first available."""
+    device: str = "auto"
+    dtype: str = "auto"
+    host: str | None = None
+    """None leaves the choice to Gradio (GRADIO_SERVER_NAME, else 127.0.0.1)."""
+    port: int | None = None
+    """None leaves the choice to Gradio (GRADIO_SERVER_PORT, else the first free from 7860)."""
+
+
+def options_from(environment: Mapping[str, str]) -> Options:
+    """Read STEER_MODEL, STEER_DEVICE, STEER_DTYPE, STEER_HOST and STEER_PORT.
+
+    Raises:
+        UserError: if a variable holds a value that is not one of its choices.
+    """
+    return Options(
+        model=environment.get("STEER_MODEL") or None,
+        device=_choice(environment, "STEER_DEVICE", DEVICES),
+        dtype=_choice(environment, "STEER_DTYPE", DTYPES),
+        host=environment.get("STEER_HOST") or None,
+        port=_port(environment.get("STEER_PORT")),
+    )
+
+
+def _choice(environment: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    value = environment.get(name) or choices[0]
+    if value not in choices:
+        raise UserError(f"{name} is {value!r}; choose one of {', '.join(choices)}")
+    return value
+
+
+def _port(text: str | None) -> int | None:
+    if not text:
+        return None
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise UserError(f"STEER_PORT is {text!r}; give a number from 1 to 65535")
+    return int(text)

@@ -1,0 +1,195 @@
+"""The layout: one function per panel, no behaviour."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from steer_core.ui import assets
+from steer_core.ui.settings import ALPHA_LIMIT, ALPHA_STEP, SITES, VARIANTS
+
+DIRECTION_CHOICES = [("mean difference", "mean_difference"), ("random", "random")]
+SITE_INFO = "After the chosen block, before the projection, or on the thought that is fed."
+DIRECTION_INFO = "mean(right) − mean(wrong) on the fit pairs; random: same norms."
+ABOUT = (
+    "A CODI model reasons in a few hidden vectors instead of words. Here you add"
+    " **α × a direction** to those vectors and see what happens to the answer."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """Every input of the page; the field names are the names in the address line."""
+
+    model: gr.Dropdown
+    source: gr.Radio
+    variant: gr.Radio
+    keep: gr.Radio
+    problem: gr.Dropdown
+    question: gr.Textbox
+    gold: gr.Number
+    site: gr.Radio
+    layer: gr.Slider
+    positions: gr.CheckboxGroup
+    direction: gr.Radio
+    alpha: gr.Slider
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The built page: inputs, buttons, groups that are shown in turn, and the two outputs."""
+
+    controls: Controls
+    previous: gr.Button
+    following: gr.Button
+    ask: gr.Button
+    from_pairs: gr.Column
+    own: gr.Column
+    view: gr.HTML
+    """Takes the answer strip of one problem and hands it to all figures but the sweep."""
+    sweep: gr.HTML
+
+
+def build_layout(models: list[tuple[str, str]]) -> Layout:
+    """Lay out the whole page; `models` are (label, name)."""
+    with gr.Column(elem_id="head"):
+        gr.Markdown("# CODI steering", elem_id="title")
+        gr.Markdown(ABOUT, elem_id="about")
+    with gr.Row(elem_id="columns", equal_height=False):
+        with gr.Column(scale=0, min_width=320, elem_id="side"):
+            model = model_panel(models)
+            problem = problem_panel()
+            edit = edit_panel()
+        with gr.Column(scale=1, min_width=320, elem_id="main"):
+            view = figure("question")
+            alpha = alpha_panel()
+            figure("answers")
+            with gr.Row(elem_id="figures"):
+                figure("deltas")
+                sweep = figure("sweep")
+    inputs = {name: part for name, part in problem.items() if name in Controls.__slots__}
+    parts = {name: part for name, part in problem.items() if name not in inputs}
+    controls = Controls(model=model, alpha=alpha, **inputs, **edit)
+    return Layout(controls, **parts, view=view, sweep=sweep)
+
+
+def model_panel(models: list[tuple[str, str]]) -> gr.Dropdown:
+    """Choose the model."""
+    with gr.Group():
+        return gr.Dropdown(models, value=models[0][1], label="Model", elem_id="model")
+
+
+def problem_panel() -> dict[str, Any]:
+    """Choose a test problem, or type one with its gold answer."""
+    parts: dict[str, Any] = {}
+    with gr.Group(elem_id="problem-panel"):
+        parts["source"] = gr.Radio(
+            [("Test pairs", "pairs"), ("My own", "own")],
+            value="pairs",
+            label="Problem",
+            elem_id="source",
+        )
+        with gr.Column(elem_id="from-pairs") as parts["from_pairs"]:
+            parts.update(pair_inputs())
+        with gr.Column(elem_id="own", visible=False) as parts["own"]:
+            parts.update(own_inputs())
+    return parts
+
+
+def pair_inputs() -> dict[str, Any]:
+    """Pick one twin of a test pair."""
+    keep = gr.Radio(
+        [("all", "all"), ("✓ right", "right"), ("✗ wrong", "wrong")],
+        value="all",
+        label="Show problems the baseline gets",
+        elem_id="keep",
+    )
+    variant = gr.Radio(
+        list(VARIANTS),
+        value="clean",
+        label="Twin (corrupted: one number changed)",
+        elem_id="variant",
+    )
+    problem = gr.Dropdown([], label="Test problem", filterable=True, elem_id="problem")
+    with gr.Row(elem_id="step"):
+        previous = gr.Button("← Previous", size="sm", elem_id="previous")
+        following = gr.Button("Next →", size="sm", elem_id="following")
+    return {
+        "keep": keep,
+        "variant": variant,
+        "problem": problem,
+        "previous": previous,
+        "following": following,
+    }
+
+
+def own_inputs() -> dict[str, Any]:
+    """Type a question with its gold answer."""
+    question = gr.Textbox(
+        label="Question",
+        lines=4,
+        max_lines=8,
+        placeholder="A word problem that asks for one number",
+        elem_id="question-input",
+    )
+    gold = gr.Number(value=None, label="Gold answer", elem_id="gold")
+    return {
+        "question": question,
+        "gold": gold,
+        "ask": gr.Button("Decode", variant="primary", size="sm", elem_id="ask"),
+    }
+
+
+def edit_panel() -> dict[str, Any]:
+    """Choose where the edit acts and along which direction."""
+    with gr.Group(elem_id="edit-panel"):
+        return {
+            "site": gr.Radio(
+                list(SITES), value="residual", label="Site", info=SITE_INFO, elem_id="site"
+            ),
+            "layer": gr.Slider(1, 4, value=2, step=1, label="Layer (block)", elem_id="layer"),
+            "positions": gr.CheckboxGroup(
+                [],
+                label="Latent tokens to steer",
+                info="0 ends the question; k is latent step k.",
+                elem_id="positions",
+            ),
+            "direction": gr.Radio(
+                DIRECTION_CHOICES,
+                value="mean_difference",
+                label="Direction",
+                info=DIRECTION_INFO,
+                elem_id="direction",
+            ),
+        }
+
+
+def alpha_panel() -> gr.Slider:
+    """The α slider above the strip of answers, on one scale."""
+    with gr.Group(elem_id="alpha-panel"):
+        slider = gr.Slider(
+            -ALPHA_LIMIT,
+            ALPHA_LIMIT,
+            value=0,
+            step=ALPHA_STEP,
+            label="Steering strength α",
+            elem_id="alpha",
+        )
+        figure("strip")
+    return slider
+
+
+def figure(panel: str) -> gr.HTML:
+    """A panel drawn in the browser: static markup, and a module of the same name that fills it.
+
+    Text of models and visitors never enters the template: Gradio evaluates templates as code, so
+    the modules put it in with `textContent`.
+    """
+    return gr.HTML(
+        value=None,
+        html_template=assets.read(f"{panel}.html"),
+        js_on_load=assets.mount_script(panel),
+        apply_default_css=False,
+        elem_id=panel,
+        elem_classes="figure",
+    )

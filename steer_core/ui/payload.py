@@ -1,0 +1,144 @@
+"""Results of the library as plain dicts that JSON can carry to the page."""
+
+from typing import Any
+
+import numpy as np
+
+from steer_core.ui.settings import Setting
+
+DIGITS = 4
+
+
+def strip_payload(setting: Setting, problem: Any, strip: Any, layers: int) -> dict[str, Any]:
+    """Return everything the page draws for one problem, for every α at once.
+
+    Args:
+        setting: how the problem was steered.
+        problem: the question with its gold answer.
+        strip: an `AlphaStrip`.
+        layers: L of the model.
+    """
+    texts = list(dict.fromkeys(strip.texts))
+    return {
+        **setting_payload(setting),
+        "question": problem.question,
+        "gold": number_text(problem.answer),
+        "layers": layers,
+        "latents": int(strip.delta_norm.shape[1]) - 1,
+        "alphas": _numbers(strip.alphas),
+        "baseline": int(strip.baseline),
+        "texts": texts,
+        "text": [texts.index(text) for text in strip.texts],
+        "answers": [number_text(answer) for answer in strip.answers],
+        "correct": [bool(flag) for flag in strip.correct],
+        "delta": _numbers(strip.delta_norm),
+        "relative": _numbers(strip.relative),
+        "change": _numbers(strip.norm_change),
+        "dose": _numbers(strip.dose),
+        "inert": [[int(position), str(reason)] for position, reason in strip.inert],
+        "seconds": round(float(strip.seconds), 3),
+    }
+
+
+def decode_payload(setting: Setting, question: str, strip: Any, index: int) -> dict[str, Any]:
+    """Return one question at one α beside its baseline, with the names of `decode --json`.
+
+    Args:
+        setting: how the question was steered.
+        question: the text that was decoded.
+        strip: an `AlphaStrip`.
+        index: which of its α.
+    """
+    return {
+        **setting_payload(setting),
+        "alpha": float(strip.alphas[index]),
+        "question": question,
+        "text": strip.texts[index],
+        "answer": strip.answers[index],
+        "baseline_text": strip.texts[strip.baseline],
+        "baseline_answer": strip.answers[strip.baseline],
+        "inert": [[int(position), str(reason)] for position, reason in strip.inert],
+    }
+
+
+def sweep_payload(setting: Setting, state: Any, finished: bool) -> dict[str, Any]:
+    """Return the cumulative state of a sweep over the test pairs.
+
+    Args:
+        setting: how the pairs are steered.
+        state: a `SweepState`.
+        finished: True when no batch is left.
+    """
+    return {
+        **setting_payload(setting),
+        "alphas": _numbers(state.alphas),
+        "n": _counts(state.done),
+        "correct": _counts(state.correct),
+        "wrong_to_right": _counts(state.wrong_to_right),
+        "right_to_wrong": _counts(state.right_to_wrong),
+        "low": _numbers(state.low),
+        "high": _numbers(state.high),
+        "total": int(state.total),
+        "decoded": int(state.decoded),
+        "rows": int(state.rows),
+        "baseline": None if state.baseline_accuracy is None else float(state.baseline_accuracy),
+        "finished": finished,
+    }
+
+
+def sweep_rows(state: Any, direction: str) -> list[dict[str, Any]]:
+    """Return a finished sweep as one dict per α, with the names of `sweep --json`."""
+    columns = (state.alphas, state.done, state.correct, state.low, state.high)
+    flips = np.add(state.wrong_to_right, state.right_to_wrong)
+    return [
+        {
+            "layer": int(state.layer),
+            "alpha": float(alpha),
+            "direction": direction,
+            "n": int(n),
+            "correct": int(correct),
+            "accuracy": float(correct / n) if n else None,
+            "low": float(low),
+            "high": float(high),
+            "flips": int(flip),
+        }
+        for alpha, n, correct, low, high, flip in zip(*columns, flips, strict=True)
+    ]
+
+
+def setting_payload(setting: Setting) -> dict[str, Any]:
+    """Return the setting under the names the page uses."""
+    return {
+        "model": setting.model,
+        "site": setting.site,
+        "layer": setting.layer,
+        "positions": list(setting.positions),
+        "direction": setting.direction,
+    }
+
+
+def number_text(value: int | float | None) -> str | None:
+    """Return a number the way a reader writes it (12, 0.5), None when there is none."""
+    return None if value is None else f"{value:.10g}"
+
+
+def _counts(values: Any) -> list[int]:
+    return [int(value) for value in values]
+
+
+def _numbers(array: Any) -> Any:
+    """Nested lists with `DIGITS` significant digits; not finite becomes None (JSON has no NaN)."""
+    values = np.asarray(array, dtype=np.float64)
+    finite = np.isfinite(values)
+    safe = np.where(finite & (values != 0), np.abs(values), 1.0)
+    scale = 10.0 ** (DIGITS - 1 - np.floor(np.log10(safe)))
+    rounded = np.round(np.where(finite, values, 0.0) * scale) / scale
+    return _nested(rounded, finite)
+
+
+def _nested(values: np.ndarray, finite: np.ndarray) -> Any:
+    if finite.all():
+        return values.tolist()
+    if values.ndim == 1:
+        return [float(v) if ok else None for v, ok in zip(values, finite, strict=True)]
+    return [_nested(v, ok) for v, ok in zip(values, finite, strict=True)]

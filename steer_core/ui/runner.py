@@ -1,0 +1,92 @@
+"""Runs jobs one at a time and remembers what is finished."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any
+
+from steer_core.ui.compute import SweepJob, loaded, run
+from steer_core.ui.engine import Engine
+from steer_core.ui.gate import Gate
+
+KEPT_STRIPS = 256
+KEPT_SWEEPS = 128
+
+
+class Runner:
+    """Shared by all visitors: results depend on the job alone, so everyone may reuse them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._gate = Gate()
+        self._sweeps: OrderedDict[SweepJob, Any] = OrderedDict()
+        self._lock = threading.Lock()
+        self.strip = lru_cache(maxsize=KEPT_STRIPS)(self._decode)
+
+    def model(self, name: str) -> Any:
+        """Return the loaded model; loading waits for its turn like any other work."""
+        with self._gate.foreground():
+            return loaded(self.engine, name)
+
+    def finished(self, job: SweepJob) -> Any | None:
+        """Return the last `SweepState` of a sweep that ran to its end, else None."""
+        with self._lock:
+            return self._sweeps.get(job)
+
+    def sweep(self, job: SweepJob) -> Any:
+        """Run a sweep to its end and return its last `SweepState`."""
+        for _ in self.states(job):
+            pass
+        return self.finished(job)
+
+    def states(
+        self, job: SweepJob, still_wanted: Callable[[], bool] = lambda: True
+    ) -> Iterator[Any]:
+        """Yield the state after each batch, and the last one again once the sweep is `finished`.
+
+        Args:
+            job: what to decode.
+            still_wanted: asked before each batch; False ends the sweep.
+        """
+        known = self.finished(job)
+        if known is not None:
+            yield known
+            return
+        self.model(job.setting.model)
+        states = run(self.engine, job)
+        try:
+            yield from self._batches(job, states, still_wanted)
+        finally:
+            states.close()
+
+    def _batches(
+        self, job: SweepJob, states: Iterator[Any], still_wanted: Callable[[], bool]
+    ) -> Iterator[Any]:
+        last = None
+        while True:
+            with self._gate.background():
+                state = next(states, None) if still_wanted() else _Superseded
+            if state is _Superseded:
+                return
+            if state is None:
+                break
+            yield (last := state)
+        if last is not None:
+            self._keep(job, last)
+            yield last
+
+    def _keep(self, job: SweepJob, state: Any) -> None:
+        with self._lock:
+            self._sweeps[job] = state
+            while len(self._sweeps) > KEPT_SWEEPS:
+                self._sweeps.popitem(last=False)
+
+    def _decode(self, job: Any) -> Any:
+        self.model(job.setting.model)
+        with self._gate.foreground():
+            return next(run(self.engine, job))
+
+
+class _Superseded:
+    """Marks a batch that was not run because nobody waits for it."""

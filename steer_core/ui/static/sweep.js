@@ -1,0 +1,87 @@
+// Accuracy against α over the test pairs, filling in while the server decodes.
+import { loadPlotly } from "./plotly.js";
+import { arrived, moveSlider, nearest, on, store } from "./store.js";
+import { colours, layout, traces } from "./sweep_figure.js";
+import { saveCsv, tableInto } from "./sweep_table.js";
+import { percent, signed } from "./words.js";
+
+export function mountSweep(element, props, watch, plotly) {
+  const find = (selector) => element.querySelector(selector);
+  const [plot, cursor] = [find(".plot"), find(".cursor")];
+  let Plotly = null;
+  let sweep = null;
+
+  const place = () => {
+    const axis = plot._fullLayout?.xaxis;
+    if (!axis) return;
+    cursor.style.transform = `translateX(${axis._offset + axis.l2p(store.alpha)}px)`;
+    cursor.style.opacity = 1;
+  };
+  const read = () => {
+    element.dataset.alpha = String(store.alpha);
+    if (!sweep) return;
+    find(".reading").textContent = reading(sweep, store.alpha);
+    plot.setAttribute("aria-label", `Accuracy against α. ${reading(sweep, store.alpha)}`);
+  };
+  const refresh = () => {
+    if (Plotly && sweep) Plotly.react(plot, traces(sweep, colours()), layout(colours()), CONFIG);
+  };
+
+  const receive = (value) => {
+    if (!value || value.run < (sweep?.run ?? 0)) return;
+    arrived("sweep");
+    element.dataset.error = value.error ? "yes" : "";
+    find(".status").textContent = value.error ?? status(value);
+    if (value.error) return;
+    sweep = value;
+    find("progress").value = sweep.finished ? 1 : sweep.decoded / sweep.rows;
+    Object.assign(element.dataset, {
+      run: sweep.run,
+      done: sweep.decoded,
+      finished: sweep.finished ? "yes" : "",
+    });
+    tableInto(find("table"), sweep);
+    refresh();
+    read();
+  };
+
+  on("draw", () => {
+    place();
+    read();
+  });
+  on("wait", () => {
+    element.dataset.waiting = store.waiting.sweep ? "yes" : "";
+  });
+  find(".csv").addEventListener("click", () => sweep && saveCsv(sweep));
+  watch("value", () => receive(props.value));
+
+  loadPlotly(plotly).then(async (library) => {
+    Plotly = library;
+    await Plotly.newPlot(plot, traces(sweep ?? EMPTY, colours()), layout(colours()), CONFIG);
+    plot.on("plotly_click", (event) => moveSlider(event.points[0].x));
+    plot.on("plotly_afterplot", place);
+    new MutationObserver(refresh).observe(document.body, { attributeFilter: ["class"] });
+    place();
+    receive(props.value);
+  });
+}
+
+const CONFIG = { responsive: true, displayModeBar: false, showSendToCloud: false, displaylogo: false };
+const EMPTY = { alphas: [], n: [], correct: [], low: [], high: [], wrong_to_right: [], right_to_wrong: [] };
+
+function status(sweep) {
+  if (!sweep.finished) return `decoding: ${sweep.decoded} of ${sweep.rows} answers`;
+  const baseline = sweep.baseline === null ? "" : ` · baseline ${percent(sweep.baseline)} (dashed)`;
+  return `n = ${sweep.total} · ${sweep.alphas.length} α · Wilson 95 % band${baseline}`;
+}
+
+function reading(sweep, alpha) {
+  const i = nearest(sweep.alphas, alpha);
+  const near = Math.abs(sweep.alphas[i] - alpha) > 0.01 ? ` (nearest to ${signed(alpha)})` : "";
+  const at = `α = ${signed(sweep.alphas[i])}${near}`;
+  if (!sweep.n[i]) return `${at}: not decoded yet`;
+  const share = percent(sweep.correct[i] / sweep.n[i]);
+  const interval = `${percent(sweep.low[i])} to ${percent(sweep.high[i])}`;
+  const flips = `${sweep.wrong_to_right[i]} wrong → right, ${sweep.right_to_wrong[i]} right → wrong`;
+  return `${at}: ${sweep.correct[i]} of ${sweep.n[i]} right, ${share} (${interval}); ${flips}`;
+}

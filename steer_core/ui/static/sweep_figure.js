@@ -1,0 +1,69 @@
+// The figure of the sweep as a pure function of its data.
+
+export function colours() {
+  const style = getComputedStyle(document.querySelector(".gradio-container") ?? document.body);
+  const take = (name) => style.getPropertyValue(name).trim();
+  return {
+    text: take("--steer-ink"),
+    grid: take("--steer-line"),
+    steered: take("--steer-accent"),
+    band: take("--steer-band"),
+    baseline: take("--steer-baseline"),
+  };
+}
+
+export function layout(colour) {
+  const axis = { gridcolor: colour.grid, zeroline: false, fixedrange: true, linecolor: colour.grid };
+  return {
+    height: 236,
+    margin: { l: 44, r: 12, t: 8, b: 34 },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { color: colour.text, family: "system-ui, sans-serif", size: 12 },
+    showlegend: false,
+    hovermode: "x",
+    hoverdistance: -1,
+    dragmode: false,
+    xaxis: { ...axis, range: [-3.15, 3.15], dtick: 1, title: { text: "α", standoff: 4 } },
+    yaxis: { ...axis, range: [0, 1], tickformat: ".0%", nticks: 6 },
+    uirevision: "sweep",
+  };
+}
+
+export function traces(sweep, colour) {
+  const known = (values) => values.map((value, i) => (sweep.n[i] ? value : null));
+  const accuracy = sweep.alphas.map((_, i) => (sweep.n[i] ? sweep.correct[i] / sweep.n[i] : null));
+  const edge = { mode: "lines", line: { width: 0 }, hoverinfo: "skip" };
+  return [
+    { ...edge, x: sweep.alphas, y: known(sweep.low) },
+    { ...edge, x: sweep.alphas, y: known(sweep.high), fill: "tonexty", fillcolor: colour.band },
+    baselineOf(sweep, colour),
+    {
+      x: sweep.alphas,
+      y: accuracy,
+      mode: "lines+markers",
+      line: { color: colour.steered, width: 2 },
+      marker: { color: colour.steered, size: 7 },
+      customdata: sweep.alphas.map((_, i) => [
+        sweep.correct[i],
+        sweep.n[i],
+        sweep.wrong_to_right[i],
+        sweep.right_to_wrong[i],
+      ]),
+      hovertemplate:
+        "α = %{x}: %{y:.1%}<br>%{customdata[0]} of %{customdata[1]} right<br>" +
+        "wrong → right %{customdata[2]}, right → wrong %{customdata[3]}<extra></extra>",
+    },
+  ];
+}
+
+function baselineOf(sweep, colour) {
+  const level = sweep.baseline ?? null;
+  return {
+    x: [-3.15, 3.15],
+    y: [level, level],
+    mode: "lines",
+    line: { color: colour.baseline, width: 1.5, dash: "dash" },
+    hoverinfo: "skip",
+  };
+}

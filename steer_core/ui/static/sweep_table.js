@@ -1,0 +1,41 @@
+// The numbers behind the chart, for screen readers and for other programs.
+
+const COLUMNS = ["alpha", "n", "correct", "accuracy", "low", "high", "wrong_to_right", "right_to_wrong"];
+
+function rows(sweep) {
+  return sweep.alphas.map((alpha, i) => [
+    alpha,
+    sweep.n[i],
+    sweep.correct[i],
+    sweep.n[i] ? Number((sweep.correct[i] / sweep.n[i]).toPrecision(4)) : "",
+    sweep.low[i] ?? "",
+    sweep.high[i] ?? "",
+    sweep.wrong_to_right[i],
+    sweep.right_to_wrong[i],
+  ]);
+}
+
+function rowOf(values, tag) {
+  const row = document.createElement("tr");
+  for (const value of values) {
+    const cell = document.createElement(tag);
+    cell.textContent = String(value).replaceAll("_", " ");
+    row.append(cell);
+  }
+  return row;
+}
+
+export function tableInto(table, sweep) {
+  table.tHead.replaceChildren(rowOf(COLUMNS, "th"));
+  table.tBodies[0].replaceChildren(...rows(sweep).map((values) => rowOf(values, "td")));
+}
+
+export function saveCsv(sweep) {
+  const note = `# model ${sweep.model}, site ${sweep.site}, layer ${sweep.layer}, positions ${sweep.positions.join(" ")}, direction ${sweep.direction}, ${sweep.finished ? "finished" : "unfinished"}`;
+  const lines = [note, COLUMNS.join(","), ...rows(sweep).map((values) => values.join(","))];
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([`${lines.join("\n")}\n`], { type: "text/csv" }));
+  link.download = `sweep_${sweep.model}_${sweep.site}_${sweep.layer}.csv`.replaceAll("/", "_");
+  link.click();
+  URL.revokeObjectURL(link.href);
+}

@@ -1,0 +1,215 @@
+"""A stand-in for the library, for tests of the page alone: instant, and able to misbehave.
+
+Its answers follow from a hash of the question, so every run is the same. A question that holds
+"say:" is answered with the text behind it, which lets a test put any text on the page.
+"""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from steer_core.data.answers import extract_answer
+from steer_core.data.problems import Pair, Problem
+from steer_core.errors import UserError
+from steer_core.ui.engine import Engine
+
+K = 6
+LAYERS = {"tiny-llama": 4, "tiny-gpt2": 6}
+
+
+@dataclass(frozen=True)
+class FakeInfo:
+    name: str
+    layers: int
+    source: str = "bundled"
+    hidden: int = 128
+    latents: int = K
+    parameters: int = 1_900_000
+    available: bool = True
+
+
+@dataclass(frozen=True)
+class FakeDirection:
+    site: str
+    layer: int | None
+    method: str
+
+
+@dataclass(frozen=True)
+class FakeStrip:
+    alphas: np.ndarray
+    texts: tuple
+    answers: tuple
+    correct: np.ndarray
+    baseline: int
+    delta_norm: np.ndarray
+    relative: np.ndarray
+    norm_change: np.ndarray
+    dose: np.ndarray
+    inert: tuple
+    seconds: float
+
+
+@dataclass(frozen=True)
+class FakeState:
+    alphas: np.ndarray
+    layer: int | None
+    done: np.ndarray
+    correct: np.ndarray
+    wrong_to_right: np.ndarray
+    right_to_wrong: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    total: int
+    decoded: int
+    rows: int
+    baseline_accuracy: float | None
+    baseline_correct: dict
+
+
+def engine(batch_seconds: float = 0.05, pairs: int = 60) -> Engine:
+    """Return an engine whose sweep takes 13 batches of `batch_seconds`."""
+    return Engine(
+        list_models=_models,
+        load_model=_load,
+        load_pairs=partial(_pairs, pairs),
+        direction=_direction,
+        alpha_strip=_strip,
+        iter_sweep=partial(_sweep, batch_seconds),
+        extract_answer=extract_answer,
+        make_problem=Problem,
+    )
+
+
+def _models():
+    return [FakeInfo(name, layers) for name, layers in LAYERS.items()] + [
+        FakeInfo("zen-E/CODI-gpt2", 12, source="hub", available=False)
+    ]
+
+
+def _load(name):
+    if name not in LAYERS:
+        raise UserError(f"model {name!r} is unknown; choose one of {', '.join(LAYERS)}")
+    return name
+
+
+def _pairs(count, name):
+    assert name == "test"
+    return [
+        Pair(
+            pair_id=f"t{i:03d}",
+            clean=Problem(
+                f"Mia has {i + 3} boxes of pencils. Each box holds 4 pencils. She gives 6 pencils"
+                f" to her brother and keeps the rest. How many pencils does Mia keep?",
+                4 * (i + 3) - 6,
+            ),
+            corrupted=Problem(
+                f"Mia has {i + 3} boxes of pencils. Each box holds 5 pencils. She gives 6 pencils"
+                f" to her brother and keeps the rest. How many pencils does Mia keep?",
+                5 * (i + 3) - 6,
+            ),
+        )
+        for i in range(count)
+    ]
+
+
+def _direction(model, site, layer, method="mean_difference"):
+    assert (layer is None) == (site != "residual")
+    return FakeDirection(site, layer, method)
+
+
+def _seed(*parts):
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "big"))
+
+
+def _strip(model, problem, *, site, layer, positions, direction, alphas):
+    """Answers flip beyond a threshold on either side; states move in proportion to α."""
+    if "explode" in problem.question:
+        raise RuntimeError("secret detail of the fake")
+    rng = _seed(model, problem.question, site, layer, positions, direction.method)
+    right = rng.random() < 0.6
+    edges = sorted(rng.uniform(0.4, 2.8, size=2))
+    inert = tuple((p, _reason(site, p)) for p in positions if _reason(site, p))
+    alive = [p for p in positions if not _reason(site, p)]
+    texts = [_text(problem, right, a if alive else 0.0, edges) for a in alphas]
+    answers = tuple(extract_answer(text) for text in texts)
+    layers = LAYERS[model]
+    shape = (K + 1, layers + 1)
+    gain = rng.uniform(0.5, 2.0, size=shape) * np.linspace(0.6, 2.4, layers + 1)
+    first = min(alive, default=K + 1)
+    gain[:first] = 0
+    if site == "residual" and alive:
+        gain[first, :layer] = 0
+    moved = np.abs(np.asarray(alphas))[:, None, None] * gain
+    base = 8.0 + 4 * np.arange(layers + 1)
+    dose = np.zeros((len(alphas), K + 1))
+    dose[:, list(positions)] = np.abs(np.asarray(alphas))[:, None] * 0.11
+    return FakeStrip(
+        alphas=np.asarray(alphas, dtype=float),
+        texts=tuple(texts),
+        answers=answers,
+        correct=np.array([a == problem.answer for a in answers]),
+        baseline=list(alphas).index(0.0),
+        delta_norm=moved.astype(np.float32),
+        relative=(moved / base).astype(np.float32),
+        norm_change=(np.asarray(alphas)[:, None, None] * gain * 0.4).astype(np.float32),
+        dose=dose.astype(np.float32),
+        inert=inert,
+        seconds=0.01,
+    )
+
+
+def _text(problem, right, alpha, edges):
+    if "say:" in problem.question:
+        return f"{problem.question.split('say:', 1)[1]} {alpha:g}"
+    start = problem.answer if right else problem.answer + 4
+    step = sum(abs(alpha) > edge for edge in edges)
+    answer = start if step == 0 else start + (4 if alpha < 0 else -4) * step
+    return f"The answer is: {answer}"
+
+
+def _reason(site, position):
+    if site == "thought" and position == K:
+        return f"h_{K} is read by nobody"
+    if site != "residual" and position == 0 and site == "embedding":
+        return "no latent thought is fed at position 0"
+    return None
+
+
+def _sweep(seconds, model, pairs, *, site, layers, alphas, positions, directions):
+    layer = layers[0]
+    assert directions[layer].site == site
+    alphas = np.asarray(alphas, dtype=float)
+    total = len(pairs)
+    rng = _seed(model, site, layer, positions, directions[layer].method, len(alphas))
+    share = np.clip(0.66 - 0.05 * (alphas - rng.uniform(-0.5, 0.5)) ** 2, 0.05, 0.95)
+    if not positions:
+        share[:] = 0.66
+    outcome = {p.pair_id: bool(i % 3) for i, p in enumerate(pairs)}
+    order = np.argsort(np.abs(alphas), kind="stable")
+    done = np.zeros(len(alphas), dtype=int)
+    for count, index in enumerate(order, start=1):
+        time.sleep(seconds)
+        done[index] = total
+        correct = np.round(share * done).astype(int)
+        middle = np.divide(correct, done, out=np.full(len(alphas), np.nan), where=done > 0)
+        half = 1.96 * np.sqrt(0.25 / total)
+        yield FakeState(
+            alphas=alphas,
+            layer=layer,
+            done=done.copy(),
+            correct=correct,
+            wrong_to_right=(done * 0.05).astype(int),
+            right_to_wrong=(done * 0.08).astype(int),
+            low=np.clip(middle - half, 0, 1),
+            high=np.clip(middle + half, 0, 1),
+            total=total,
+            decoded=int(count * total),
+            rows=int(len(alphas) * total),
+            baseline_accuracy=0.66,
+            baseline_correct=outcome,
+        )
