@@ -21,10 +21,12 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
+    AutoTokenizer,
     GPT2Config,
     LlamaConfig,
     MistralConfig,
     PreTrainedConfig,
+    PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
     Qwen2Config,
 )
@@ -65,7 +67,7 @@ class Tiny:
     path: Path
     base: Path
     reference: Reference
-    tokenizer: PreTrainedTokenizerFast
+    tokenizer: PreTrainedTokenizerBase
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -112,6 +114,7 @@ def build(folder: Path, recipe: Recipe, seed: int = 0) -> Tiny:
     path.mkdir(parents=True)
     config.save_pretrained(base)
     tokenizer.save_pretrained(base)
+    tokenizer = AutoTokenizer.from_pretrained(base)  # for some families not quite what was saved
 
     codi = Codi(recipe, config)
     fill(codi, torch.Generator().manual_seed(seed))
@@ -306,11 +309,17 @@ def some_key(state: dict[str, Tensor], part: str = "lora_B") -> str:
     return next(name for name in sorted(state) if part in name)
 
 
+def module_of(key: str) -> str:
+    """The transformers module that a key belongs to: no wrapper, no LoRA, no `.weight`."""
+    name = key.removeprefix("codi.base_model.model.").replace(".base_layer", "")
+    return name.split(".lora_")[0] if ".lora_" in name else name.rpartition(".")[0]
+
+
 def drop_key(path: Path, part: str = "lora_B") -> str:
-    """Remove one tensor; returns its name, which the error must hold. Likewise below."""
+    """Remove one tensor; returns its module, which the error must name. Likewise below."""
     name = some_key(read(path), part)
     changed(path, lambda state: state.pop(name))
-    return name
+    return module_of(name)
 
 
 def add_key(path: Path) -> str:
