@@ -42,7 +42,12 @@ def test_pairs(engine: Engine) -> tuple[Any, ...]:
     return tuple(engine.load_pairs("test"))
 
 
-@gpu
+def seconds(engine: Engine, job: StripJob | SweepJob) -> int:
+    """Return the longest a job may hold a shared GPU, in seconds."""
+    return 30 if isinstance(job, StripJob) else 120
+
+
+@gpu(duration=seconds)
 def run(engine: Engine, job: StripJob | SweepJob) -> Iterator[Any]:
     """Yield the `AlphaStrip` of a strip job, or the `SweepState` after each batch of a sweep.
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from steer_core.ui.options import Options
@@ -12,8 +11,8 @@ from steer_core.ui.options import Options
 class Engine:
     """The functions behind the page; tests put their own here.
 
-    All fields are module-level functions (or partials of them), so an engine can be hashed for a
-    cache and pickled for a GPU worker.
+    All fields are module-level functions or frozen dataclasses, so that an engine can be hashed
+    for a cache, and is still equal to itself after it was pickled for a GPU worker.
     """
 
     list_models: Callable[[], list[Any]]
@@ -27,20 +26,34 @@ class Engine:
     make_problem: Callable[..., Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """Loads a model where the options say; equal options make equal loaders, as a cache needs."""
+
+    device: str
+    dtype: str
+
+    def __call__(self, name: str) -> Any:
+        """Return the `CodiModel` of this name or folder."""
+        from steer_core.codi.model import load_model
+
+        return load_model(name, device=self.device, dtype=self.dtype)
+
+
 def library(options: Options) -> Engine:
     """The real engine, on the device and in the dtype that were asked for."""
     from steer_core.experiment.strip import alpha_strip
     from steer_core.experiment.sweep import iter_sweep
     from steer_core.steering.library import cached_direction
 
-    from steer_core.codi.model import list_models, load_model
+    from steer_core.codi.model import list_models
     from steer_core.data.answers import extract_answer
     from steer_core.data.pairs import load_pairs
     from steer_core.data.problems import Problem
 
     return Engine(
         list_models=list_models,
-        load_model=partial(load_model, device=options.device, dtype=options.dtype),
+        load_model=Loader(options.device, options.dtype),
         load_pairs=load_pairs,
         direction=cached_direction,
         alpha_strip=alpha_strip,

@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import lru_cache
 from typing import Any
 
@@ -54,11 +55,8 @@ class Runner:
             yield known
             return
         self.model(job.setting.model)
-        states = run(self.engine, job)
-        try:
+        with closing(run(self.engine, job)) as states:
             yield from self._batches(job, states, still_wanted)
-        finally:
-            states.close()
 
     def _batches(
         self, job: SweepJob, states: Iterator[Any], still_wanted: Callable[[], bool]
@@ -84,8 +82,8 @@ class Runner:
 
     def _decode(self, job: Any) -> Any:
         self.model(job.setting.model)
-        with self._gate.foreground():
-            return next(run(self.engine, job))
+        with self._gate.foreground(), closing(run(self.engine, job)) as results:
+            return next(results)
 
 
 class _Superseded:

@@ -9,6 +9,12 @@ except ImportError:
     spaces = None
 
 
-def gpu(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Ask ZeroGPU for a device while `function` runs; the same function anywhere else."""
-    return function if spaces is None else spaces.GPU(duration=60)(function)
+def gpu(duration: Callable[..., int]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that asks ZeroGPU for a device while a function runs.
+
+    Args:
+        duration: from the arguments of a call to the seconds it may take at most.
+
+    Anywhere else the function stays as it is.
+    """
+    return (lambda function: function) if spaces is None else spaces.GPU(duration=duration)

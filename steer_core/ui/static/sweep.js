@@ -10,6 +10,7 @@ export function mountSweep(element, props, watch, plotly) {
   const [plot, cursor] = [find(".plot"), find(".cursor")];
   let Plotly = null;
   let sweep = null;
+  let before = null; // the finished sweep of the setting before, faint until the new one is complete
 
   const place = () => {
     const axis = plot._fullLayout?.xaxis;
@@ -24,7 +25,9 @@ export function mountSweep(element, props, watch, plotly) {
     plot.setAttribute("aria-label", `Accuracy against α. ${reading(sweep, store.alpha)}`);
   };
   const refresh = () => {
-    if (Plotly && sweep) Plotly.react(plot, traces(sweep, colours()), layout(colours()), CONFIG);
+    if (!Plotly || !sweep) return;
+    const ghost = sweep.finished ? null : before;
+    Plotly.react(plot, traces(sweep, colours(), ghost), layout(colours()), CONFIG);
   };
 
   const receive = (value) => {
@@ -33,6 +36,7 @@ export function mountSweep(element, props, watch, plotly) {
     element.dataset.error = value.error ? "yes" : "";
     find(".status").textContent = value.error ?? status(value);
     if (value.error) return;
+    if (sweep?.finished && sweep.run !== value.run) before = sweep;
     sweep = value;
     find("progress").value = sweep.finished ? 1 : sweep.decoded / sweep.rows;
     Object.assign(element.dataset, {
@@ -70,7 +74,7 @@ const CONFIG = { responsive: true, displayModeBar: false, showSendToCloud: false
 const EMPTY = { alphas: [], n: [], correct: [], low: [], high: [], wrong_to_right: [], right_to_wrong: [] };
 
 function status(sweep) {
-  if (!sweep.finished) return `decoding: ${sweep.decoded} of ${sweep.rows} answers`;
+  if (!sweep.finished) return `decoding: ${sweep.decoded} of ${sweep.rows} answers · faint: before`;
   const baseline = sweep.baseline === null ? "" : ` · baseline ${percent(sweep.baseline)} (dashed)`;
   return `n = ${sweep.total} · ${sweep.alphas.length} α · Wilson 95 % band${baseline}`;
 }

@@ -30,17 +30,21 @@ export function layout(colour) {
   };
 }
 
-export function traces(sweep, colour) {
+const accuracy = (sweep) =>
+  sweep.alphas.map((_, i) => (sweep.n[i] ? sweep.correct[i] / sweep.n[i] : null));
+
+// `ghost` is an older sweep that is drawn faintly behind, or null.
+export function traces(sweep, colour, ghost = null) {
   const known = (values) => values.map((value, i) => (sweep.n[i] ? value : null));
-  const accuracy = sweep.alphas.map((_, i) => (sweep.n[i] ? sweep.correct[i] / sweep.n[i] : null));
   const edge = { mode: "lines", line: { width: 0 }, hoverinfo: "skip" };
   return [
     { ...edge, x: sweep.alphas, y: known(sweep.low) },
     { ...edge, x: sweep.alphas, y: known(sweep.high), fill: "tonexty", fillcolor: colour.band },
     baselineOf(sweep, colour),
+    ghostOf(ghost, colour),
     {
       x: sweep.alphas,
-      y: accuracy,
+      y: accuracy(sweep),
       mode: "lines+markers",
       line: { color: colour.steered, width: 2 },
       marker: { color: colour.steered, size: 7 },
@@ -64,6 +68,17 @@ function baselineOf(sweep, colour) {
     y: [level, level],
     mode: "lines",
     line: { color: colour.baseline, width: 1.5, dash: "dash" },
+    hoverinfo: "skip",
+  };
+}
+
+function ghostOf(ghost, colour) {
+  return {
+    x: ghost?.alphas ?? [],
+    y: ghost ? accuracy(ghost) : [],
+    mode: "lines",
+    line: { color: colour.steered, width: 2 },
+    opacity: 0.25,
     hoverinfo: "skip",
   };
 }

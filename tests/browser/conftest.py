@@ -1,0 +1,93 @@
+"""A page served in this process, and a browser tab that notices every error and every request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import fake_engine
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from steer_core.ui.handlers import Explorer
+from steer_core.ui.page import build, launch_options
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+]
+expect.set_options(timeout=30_000)
+
+
+@dataclass
+class Tab:
+    """An open page; `close` fails when it logged an error or asked another host for anything."""
+
+    page: Page
+    home: str
+    requests: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(30_000)
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", self._listen)
+        self.page.on("dialog", lambda dialog: self.errors.append(f"dialog {dialog.message}"))
+
+    def _listen(self, message) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def open(self, query: str = "") -> Page:
+        """Load the page and wait until the answers and the finished sweep are on it."""
+        self.page.goto(self.home + query)
+        self.page.wait_for_selector("#answers [data-serial]")
+        self.finished()
+        return self.page
+
+    def finished(self) -> None:
+        """Wait until no figure waits for the server."""
+        self.page.wait_for_selector("body:not([data-waiting=yes])")
+        self.page.wait_for_selector("#sweep [data-finished=yes]:not([data-waiting=yes])")
+
+    def other_hosts(self) -> list[str]:
+        local = (self.home, "data:", "blob:")
+        return [url for url in self.requests if not url.startswith(local)]
+
+
+@pytest.fixture(scope="session")
+def browser(browser_path: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[str]:
+    """Address of a page over the fake engine."""
+    page = build(Explorer(fake_engine.engine(batch_seconds=0.02)))
+    _, url, _ = page.launch(
+        prevent_thread_lock=True, server_name="127.0.0.1", quiet=True, **launch_options()
+    )
+    yield url
+    page.close()
+
+
+@pytest.fixture
+def tab(browser: Browser, home: str) -> Iterator[Tab]:
+    """A fresh tab of 1280 x 900."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    tab = Tab(context.new_page(), home)
+    yield tab
+    context.close()
+    assert tab.errors == []
+    assert tab.other_hosts() == []

@@ -1,0 +1,276 @@
+"""The page in a real browser, over an engine that answers at once."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+MARKUP = '<img src=x onerror="alert(1)"> ${alert(2)} ${ {{value}} `'
+
+
+def dataset(page, panel: str) -> dict[str, str]:
+    return page.evaluate(
+        "panel => ({...document.querySelector(`#${panel} .html-container > div`).dataset})", panel
+    )
+
+
+def text(page, selector: str) -> str:
+    return page.locator(selector).inner_text()
+
+
+def drag_alpha(page, start: float, end: float, steps: int = 30) -> None:
+    """Move the slider's thumb with the mouse from one α to another."""
+    box = page.locator("#alpha input[type=range]").bounding_box()
+
+    def at(alpha: float) -> float:
+        return box["x"] + 8 + (box["width"] - 16) * (alpha + 3) / 6
+
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(at(start), middle)
+    page.mouse.down()
+    page.mouse.move(at(end), middle, steps=steps)
+    page.mouse.up()
+
+
+def test_the_page_opens_at_the_baseline(tab):
+    page = tab.open()
+    assert dataset(page, "answers")["alpha"] == "0"
+    assert text(page, "#answers .outcome") == "α = 0 edits nothing: this is the baseline."
+    assert text(page, ".baseline .number") == text(page, ".steered .number")
+    assert float(dataset(page, "deltas")["total"]) == 0
+    assert page.locator("#strip .cells i").count() == 61
+    assert page.locator("#deltas .cell").count() == 7 * 5
+
+
+def test_dragging_changes_answer_and_figures_without_a_request(tab):
+    page = tab.open()
+    before = text(page, ".steered .number")
+    shade = page.locator("#deltas .cell.edited").first.get_attribute("style")
+    tab.requests.clear()
+    drag_alpha(page, 0, 2.9)
+    expect(page.locator("#answers [data-alpha='2.9']")).to_be_attached()
+    assert text(page, ".steered .number") != before
+    assert text(page, ".steered .at") == "α = 2.9"
+    assert "changes the answer from" in text(page, "#answers .outcome")
+    assert page.locator(".steered mark").count() > 0
+    assert page.locator("#deltas .cell.edited").first.get_attribute("style") != shade
+    assert float(dataset(page, "deltas")["total"]) > 0
+    assert dataset(page, "strip")["index"] == "59"
+    assert "nearest to 2.9" in text(page, "#sweep .reading")
+    page.wait_for_timeout(600)  # the address is written late
+    assert [url for url in tab.requests if "heartbeat" not in url] == []
+    assert parse_qs(urlsplit(page.url).query)["alpha"] == ["2.9"]
+
+
+def test_keys_move_alpha_too(tab):
+    page = tab.open("?alpha=1")
+    page.focus("#alpha input[type=range]")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".steered .at")).to_have_text("α = 1.1")
+    page.keyboard.press("Home")
+    expect(page.locator(".steered .at")).to_have_text("α = −3")
+    page.locator("#alpha input[type=number]").fill("-0.4")
+    expect(page.locator(".steered .at")).to_have_text("α = −0.4")
+    page.locator("#alpha .reset-button").click()
+    expect(page.locator(".steered .at")).to_have_text("α = 0")
+
+
+def test_a_click_on_the_chart_moves_the_slider(tab):
+    page = tab.open()
+    place = page.evaluate("""() => {
+        const plot = document.querySelector('#sweep .plot'), box = plot.getBoundingClientRect();
+        const {xaxis, yaxis} = plot._fullLayout;
+        return [box.x + xaxis._offset + xaxis.l2p(-1.5), box.y + yaxis._offset + yaxis.l2p(0.3)];
+    }""")
+    page.mouse.move(*place)
+    page.wait_for_timeout(200)
+    page.mouse.click(*place)
+    expect(page.locator(".steered .at")).to_have_text("α = −1.5")
+    assert page.locator("#alpha input[type=range]").input_value() == "-1.5"
+
+
+def test_a_click_on_the_strip_moves_the_slider(tab):
+    page = tab.open()
+    box = page.locator("#strip .strip").bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 50.5 / 61, box["y"] + 10)
+    expect(page.locator(".steered .at")).to_have_text("α = 2")
+    assert page.locator("#alpha input[type=range]").input_value() == "2"
+
+
+def test_strip_cells_lie_under_the_thumb(tab):
+    page = tab.open()
+    track = page.locator("#alpha input[type=range]").bounding_box()
+    for index, alpha in ((0, -3), (30, 0), (60, 3)):
+        cell = page.locator("#strip .cells i").nth(index).bounding_box()
+        thumb = track["x"] + 8 + (track["width"] - 16) * (alpha + 3) / 6
+        assert cell["x"] + cell["width"] / 2 == pytest.approx(thumb, abs=2)
+
+
+def test_another_mask_restarts_the_sweep(tab):
+    page = tab.open()
+    first, answers = dataset(page, "sweep"), dataset(page, "answers")
+    page.locator("#positions label").filter(has_text="3").click()
+    page.locator("#positions label").filter(has_text="4").click()
+    page.wait_for_function(
+        f"document.querySelector('#sweep [data-run]').dataset.run > {first['run']}"
+    )
+    tab.finished()
+    second = dataset(page, "sweep")
+    assert int(second["run"]) > int(first["run"])
+    assert second["done"] == first["done"]
+    assert int(dataset(page, "answers")["serial"]) > int(answers["serial"])
+    assert page.locator("#deltas .cell.edited").count() == 4
+    assert parse_qs(urlsplit(page.url).query)["mask"] == ["1,2,5,6"]
+
+
+def test_a_fast_change_of_layers_ends_at_the_last_one(tab):
+    page = tab.open()
+    page.focus("#layer input[type=range]")
+    for key in ("End", "Home", "ArrowRight", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    tab.page.wait_for_timeout(300)
+    tab.finished()
+    rows = page.locator("#deltas .name").all_inner_texts()
+    assert page.evaluate("document.querySelector('#deltas .cell.edited').dataset.place") == "1,4"
+    assert rows[1] == "block 4 + norm"
+
+
+def test_figures_keep_their_place(tab):
+    page = tab.open()
+    panels = ["question", "strip", "answers", "deltas", "sweep"]
+    places = "ids => ids.map(id => { const b = document.getElementById(id).getBoundingClientRect();"
+    places += " return [b.x, b.y, b.width, b.height] })"
+    before = page.evaluate(places, panels)
+    drag_alpha(page, 0, -2.7)
+    page.locator("#positions label").filter(has_text="1").click()
+    page.wait_for_timeout(60)
+    assert page.evaluate(places, panels) == before
+    tab.finished()
+    assert page.evaluate(places, panels) == before
+
+
+def test_text_of_visitor_and_model_is_never_markup(tab):
+    query = urlencode({"source": "own", "question": f"say:{MARKUP}", "gold": 7, "alpha": 1})
+    page = tab.open(f"?{query}")
+    assert text(page, "#question .text") == f"say:{MARKUP}"
+    assert text(page, ".steered .text").startswith(MARKUP)
+    assert text(page, ".baseline .text").startswith(MARKUP)
+    assert page.locator("#main img").count() == 0
+
+
+def test_a_bad_question_is_one_line_and_the_page_goes_on(tab):
+    page = tab.open()
+    message = page.locator("#question .message")
+    page.locator("#source label").filter(has_text="My own").click()
+    expect(message).to_contain_text("the question is empty")
+    page.locator("#question-input textarea").fill("word " * 10_000)
+    page.locator("#ask").click()
+    expect(message).to_contain_text("10000 words")
+    page.locator("#question-input textarea").fill("please explode: 1 + 1?")
+    page.locator("#ask").click()
+    expect(message).to_contain_text("gold answer is missing")
+    page.locator("#gold input").fill("2")
+    page.locator("#ask").click()
+    expect(message).to_contain_text("could not run this (RuntimeError)")
+    assert "secret" not in page.content()
+    page.locator("#question-input textarea").fill("What is 1 + 1?")
+    page.locator("#ask").click()
+    expect(message).to_be_hidden()
+    assert text(page, "#question .text") == "What is 1 + 1?"
+
+
+def test_an_edit_that_cannot_act_is_said_so(tab):
+    page = tab.open("?site=thought&mask=6&alpha=2")
+    assert text(page, "#answers .outcome").startswith("This edit cannot act: position 6")
+    assert page.locator("#deltas .foot.dead").inner_text() == "6"
+    assert page.locator("#layer input[type=range]").is_disabled()
+
+
+def test_a_link_restores_the_page(tab):
+    query = (
+        "?model=tiny-gpt2&problem=t005&variant=corrupted&layer=5&mask=2,4&alpha=-1.2&site=residual"
+    )
+    page = tab.open(f"{query}&direction=random")
+    assert text(page, "#question .text").startswith("Mia has 8 boxes of pencils. Each box holds 5")
+    assert text(page, "#question dd") == "34"
+    assert text(page, ".steered .at") == "α = −1.2"
+    edited = "[...document.querySelectorAll('#deltas .cell.edited')].map(c => c.dataset.place)"
+    assert page.evaluate(edited) == ["2,5", "4,5"]
+    assert page.locator("#positions input:checked").count() == 2
+
+
+def test_a_wrong_link_opens_the_page_and_says_what_is_wrong(tab):
+    page = tab.open("?layer=9&mask=44&alpha=nan&problem=zz")
+    toasts = page.locator(".toast-body").first
+    expect(toasts).to_contain_text("layer of tiny-llama is 9; give a whole number from 1 to 4")
+    assert dataset(page, "answers")["alpha"] == "0"
+
+
+def test_filter_and_steps_through_the_problems(tab):
+    page = tab.open()
+    page.locator("#keep label").filter(has_text="wrong").click()
+    page.locator("#following").click()
+    expect(page.locator("#question .text")).to_contain_text("Mia has 6 boxes")
+    page.locator("#previous").click()
+    expect(page.locator("#question .text")).to_contain_text("Mia has 3 boxes")
+    page.locator("#variant label").filter(has_text="corrupted").click()
+    expect(page.locator("#question .text")).to_contain_text("Each box holds 5")
+
+
+def test_another_model_fits_its_layers(tab):
+    page = tab.open("?layer=4")
+    page.locator("#model input").click()
+    page.get_by_role("option", name="tiny-gpt2").click()
+    expect(page.locator("#deltas .cell")).to_have_count(7 * 7)
+    tab.finished()
+    assert page.locator("#layer input[type=range]").get_attribute("max") == "6"
+    assert page.locator("#layer input[type=range]").input_value() == "3"
+
+
+def test_measures_of_the_map(tab):
+    page = tab.open("?alpha=2")
+    absolute = text(page, "#deltas .cell >> nth=3")
+    page.get_by_role("button", name="relative").click()
+    assert dataset(page, "deltas")["mode"] == "relative"
+    assert text(page, "#deltas .cell >> nth=3").endswith("%")
+    assert text(page, "#deltas .cell >> nth=3") != absolute
+    page.locator("#deltas .cell >> nth=3").hover()
+    assert text(page, "#deltas .reading").startswith("Position 3, block 4 + norm: ‖Δh‖ is")
+
+
+def test_the_numbers_behind_the_chart(tab):
+    page = tab.open()
+    page.locator("#sweep summary").click()
+    assert page.locator("#sweep tbody tr").count() == 13
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    lines = download.value.path().read_text("utf-8").splitlines()
+    assert lines[0].startswith("# model tiny-llama, site residual, layer 2, positions 1 2 3 4 5 6")
+    assert lines[1].split(",")[:3] == ["alpha", "n", "correct"]
+    assert len(lines) == 15
+
+
+@pytest.mark.parametrize("width", [1280, 420])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_sideways_scrolling(tab, width, theme):
+    tab.page.set_viewport_size({"width": width, "height": 900})
+    page = tab.open(f"?__theme={theme}&alpha=2")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    inks = "() => getComputedStyle(document.querySelector('#answers .number')).color"
+    light = sum(map(int, page.evaluate(inks)[4:-1].split(","))) > 380
+    assert light == (theme == "dark")
+
+
+def test_figures_speak(tab):
+    page = tab.open("?alpha=1.5")
+    assert page.locator(".steered[aria-live=polite]").count() == 1
+    for panel, words in (
+        ("strip .strip", "Answers over α"),
+        ("deltas .map", "At α = 1.5"),
+        ("sweep .plot", "Accuracy against α. α = 1.5"),
+    ):
+        assert page.locator(f"#{panel}[role=img]").get_attribute("aria-label").startswith(words)

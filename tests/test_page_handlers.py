@@ -1,0 +1,410 @@
+"""The page's handlers without a browser: plain values in, dicts that JSON can carry out."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+import threading
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import fake_engine
+import gradio as gr
+import numpy as np
+import pytest
+
+from steer_core.errors import UserError
+from steer_core.ui import links, payload, settings
+from steer_core.ui.adapter import Adapter
+from steer_core.ui.api import Endpoints
+from steer_core.ui.compute import SweepJob
+from steer_core.ui.engine import Loader
+from steer_core.ui.gate import Gate
+from steer_core.ui.handlers import Asked, Explorer
+from steer_core.ui.options import options_from
+from steer_core.ui.runner import Runner
+
+EDIT = {"site": "residual", "layer": 2, "positions": [1, 2, 3], "direction": "mean_difference"}
+VALUES = {
+    "model": "tiny-llama",
+    "source": "pairs",
+    "problem": "t001",
+    "variant": "clean",
+    "question": "",
+    "gold": None,
+    **EDIT,
+}
+
+
+@pytest.fixture
+def explorer() -> Explorer:
+    return Explorer(fake_engine.engine(batch_seconds=0.0, pairs=12))
+
+
+@pytest.fixture
+def setting(explorer: Explorer) -> settings.Setting:
+    return explorer.setting("tiny-llama", **EDIT)
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"model": "nobody"}, ["'nobody'", "tiny-llama, tiny-gpt2"]),
+        ({"site": "head"}, ["'head'", "residual, thought, embedding"]),
+        ({"layer": 5}, ["layer of tiny-llama", "5", "1 to 4"]),
+        ({"layer": 0}, ["0", "1 to 4"]),
+        ({"layer": 1.5}, ["1.5", "whole number"]),
+        ({"layer": math.nan}, ["nan", "1 to 4"]),
+        ({"layer": None}, ["None", "number"]),
+        ({"positions": [1, 7]}, ["7", "0 to 6"]),
+        ({"positions": ["x"]}, ["'x'", "number"]),
+        ({"direction": "up"}, ["'up'", "mean_difference, random"]),
+    ],
+)
+def test_an_edit_out_of_range_names_value_and_limit(explorer, change, words):
+    values = {"model": "tiny-llama", **EDIT, **change}
+    with pytest.raises(UserError) as error:
+        explorer.setting(**values)
+    assert "\n" not in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_positions_are_a_set_in_order(explorer):
+    assert explorer.setting("tiny-llama", **{**EDIT, "positions": [5, 1, 1]}).positions == (1, 5)
+
+
+@pytest.mark.parametrize("alpha", [math.nan, math.inf, -3.01, "x", None])
+def test_alpha_must_be_finite_and_small(alpha):
+    with pytest.raises(UserError, match="α is"):
+        settings.finite_alpha(alpha)
+
+
+@pytest.mark.parametrize("text", ["", "   ", None, "word " * 10_000, "x" * 5_000])
+def test_questions_have_a_length(text):
+    with pytest.raises(UserError, match="question"):
+        settings.question_text(text)
+
+
+def test_gold_answers_are_numbers():
+    assert settings.gold_number("12") == 12
+    assert settings.gold_number(2.5) == 2.5
+    for value in (None, "", "twelve", math.inf):
+        with pytest.raises(UserError, match="gold answer"):
+            settings.gold_number(value)
+
+
+def test_the_grids_hold_zero_and_the_ends():
+    for grid in (settings.STRIP_ALPHAS, settings.SWEEP_ALPHAS):
+        assert (grid[0], grid[-1]) == (-3.0, 3.0)
+        assert 0.0 in grid
+    assert len(settings.STRIP_ALPHAS) == 61
+    assert set(settings.SWEEP_ALPHAS) <= set(settings.STRIP_ALPHAS)
+
+
+# One problem
+
+
+def test_a_strip_is_json_with_every_alpha(explorer, setting):
+    value = explorer.strip(Asked(pair_id="t001"), setting)
+    value = json.loads(json.dumps(value, allow_nan=False))
+    assert value["gold"] == "10"
+    assert value["alphas"][value["baseline"]] == 0
+    assert len(value["text"]) == len(value["answers"]) == len(value["correct"]) == 61
+    assert np.shape(value["delta"]) == np.shape(value["relative"]) == (61, 7, 5)
+    assert not np.any(value["delta"][value["baseline"]])
+    texts = [value["texts"][i] for i in value["text"]]
+    assert all(str(answer) in text for answer, text in zip(value["answers"], texts, strict=True))
+
+
+def test_the_corrupted_twin_is_another_problem(explorer, setting):
+    clean, corrupted = (
+        explorer.strip(Asked(pair_id="t001", variant=variant), setting)
+        for variant in settings.VARIANTS
+    )
+    assert (clean["gold"], corrupted["gold"]) == ("10", "14")
+    assert clean["question"] != corrupted["question"]
+
+
+def test_an_own_question_is_decoded(explorer, setting):
+    value = explorer.strip(Asked(source="own", question=" What is 2 + 2? ", gold=4), setting)
+    assert (value["question"], value["gold"]) == ("What is 2 + 2?", "4")
+
+
+def test_an_unknown_problem_is_an_error(explorer, setting):
+    with pytest.raises(UserError, match="'t999'"):
+        explorer.strip(Asked(pair_id="t999"), setting)
+
+
+def test_a_strip_is_decoded_once(setting):
+    calls = []
+    engine = counting(fake_engine.engine(), "alpha_strip", calls)
+    explorer = Explorer(engine)
+    for _ in range(3):
+        explorer.strip(Asked(pair_id="t001"), setting)
+    assert len(calls) == 1
+
+
+def test_layers_do_not_reach_the_engine_at_other_sites(setting):
+    calls = []
+    explorer = Explorer(counting(fake_engine.engine(), "alpha_strip", calls))
+    thought = explorer.setting("tiny-llama", **{**EDIT, "site": "thought"})
+    explorer.strip(Asked(pair_id="t001"), thought)
+    assert calls[0]["layer"] is None
+
+
+def counting(engine, name, calls):
+    """The engine with the keyword arguments of one function noted down."""
+    function = getattr(engine, name)
+
+    def noted(*args, **kwargs):
+        calls.append(kwargs)
+        return function(*args, **kwargs)
+
+    return replace(engine, **{name: noted})
+
+
+def test_errors_become_one_line(explorer, caplog):
+    adapter = Adapter(explorer)
+    assert "1 to 4" in adapter.view(**{**VALUES, "layer": 9})["error"]
+    broken = adapter.view(**{**VALUES, "source": "own", "question": "explode", "gold": 1})
+    assert broken["error"] == "the model could not run this (RuntimeError); try another input"
+    assert "secret detail" in caplog.text
+    assert "error" not in adapter.view(**VALUES)
+
+
+def test_serials_grow(explorer):
+    first, second = (Adapter(explorer).view(**VALUES)["serial"] for _ in range(2))
+    assert second > first
+    assert second < 2**53  # JavaScript counts no further
+
+
+# All test pairs
+
+
+def test_a_sweep_grows_to_its_end(explorer, setting):
+    values = list(explorer.sweep("ada", setting))
+    decoded = [value["decoded"] for value in values]
+    assert decoded == sorted(decoded)
+    assert [value["finished"] for value in values] == [False] * 13 + [True]
+    assert values[0]["low"].count(None) == 12  # not decoded yet: no number, and no NaN
+    json.dumps(values, allow_nan=False)
+
+
+def test_a_finished_sweep_comes_from_memory(explorer, setting):
+    first = list(explorer.sweep("ada", setting))[-1]
+    again = list(explorer.sweep("bob", setting))
+    assert len(again) == 1
+    assert again[0] == {**first, "run": again[0]["run"]}
+
+
+def test_a_newer_sweep_ends_the_older_one(explorer, setting):
+    older = explorer.sweep("ada", setting)
+    next(older)
+    newer = explorer.sweep("ada", explorer.setting("tiny-llama", **{**EDIT, "layer": 1}))
+    assert next(newer)["run"] > 0
+    assert list(older) == []
+
+
+def test_sweeps_of_two_visitors_live_side_by_side(explorer, setting):
+    ada, bob = explorer.sweep("ada", setting), explorer.sweep("bob", setting)
+    next(ada), next(bob)
+    assert list(ada)[-1]["finished"]
+    assert list(bob)[-1]["finished"]
+
+
+def test_a_visitor_who_leaves_ends_the_sweep(explorer, setting):
+    states = explorer.sweep("ada", setting)
+    next(states)
+    explorer.leave("ada")
+    assert list(states) == []
+
+
+def test_an_ended_sweep_is_not_kept_as_finished(explorer, setting):
+    states = explorer.sweep("ada", setting)
+    next(states)
+    states.close()
+    assert len(list(explorer.sweep("ada", setting))) == 14
+
+
+def test_the_filter_follows_the_baseline(explorer):
+    ids = {
+        keep: [pair for _, pair in explorer.problems("tiny-llama", "clean", keep)]
+        for keep in settings.FILTERS
+    }
+    assert ids["wrong"] == [f"t{i:03d}" for i in range(0, 12, 3)]
+    assert sorted(ids["right"] + ids["wrong"]) == ids["all"]
+
+
+def test_labels_are_one_short_line(explorer):
+    for label, pair_id in explorer.problems("tiny-llama", "clean"):
+        assert label.startswith(f"{pair_id} · Mia has")
+        assert label.endswith("…")
+        assert len(label) < 100
+        assert "\n" not in label
+
+
+# One at a time
+
+
+def test_the_gate_lets_one_in_and_prefers_those_who_wait():
+    gate, order = Gate(), []
+    inside = threading.Event()
+
+    def sweep():
+        for _ in range(3):
+            with gate.background():
+                inside.set()
+                order.append("batch")
+                time.sleep(0.05)
+
+    def visitor():
+        with gate.foreground():
+            order.append("answer")
+
+    runner, person = threading.Thread(target=sweep), threading.Thread(target=visitor)
+    runner.start()
+    inside.wait(5)
+    person.start()
+    runner.join(5), person.join(5)
+    assert order == ["batch", "answer", "batch", "batch"]
+
+
+def test_the_gate_opens_after_an_error():
+    gate = Gate()
+    for turn in (gate.foreground, gate.background, gate.foreground):
+        with pytest.raises(RuntimeError), turn():
+            raise RuntimeError
+
+
+def test_old_sweeps_are_forgotten(monkeypatch, explorer, setting):
+    monkeypatch.setattr("steer_core.ui.runner.KEPT_SWEEPS", 2)
+    runner = Runner(fake_engine.engine(batch_seconds=0.0, pairs=2))
+    jobs = [SweepJob(setting, (0.0, alpha)) for alpha in (1.0, 2.0, 3.0)]
+    for job in jobs:
+        runner.sweep(job)
+    assert [runner.finished(job) is not None for job in jobs] == [False, True, True]
+
+
+# Links, options, endpoints
+
+
+def test_a_link_sets_what_it_names(explorer):
+    query = {"model": "tiny-gpt2", "layer": "5", "alpha": "-1.2", "mask": "4,2", "problem": "t003"}
+    values, complaints = links.restore(explorer, query)
+    assert complaints == []
+    assert values["model"] == "tiny-gpt2"
+    assert (values["layer"], values["alpha"], values["mask"]) == (5, -1.2, [2, 4])
+    assert values["problem"] == "t003"
+
+
+def test_an_empty_link_gives_the_defaults(explorer):
+    values, complaints = links.restore(explorer, {})
+    assert complaints == []
+    assert (values["layer"], values["mask"], values["alpha"]) == (2, [1, 2, 3, 4, 5, 6], 0.0)
+    assert links.restore(explorer, {"mask": ""})[0]["mask"] == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"model": "<b>"},
+        {"layer": "9"},
+        {"alpha": "inf"},
+        {"mask": "1,x"},
+        {"problem": "none"},
+        {"site": "?"},
+        {"gold": "many"},
+    ],
+)
+def test_a_wrong_link_falls_back_and_complains(explorer, query):
+    values, complaints = links.restore(explorer, query)
+    assert len(complaints) == 1
+    assert values == links.restore(explorer, {})[0]
+
+
+def test_options_come_from_the_environment():
+    options = options_from({"STEER_MODEL": "tiny-gpt2", "STEER_PORT": "8000"})
+    assert (options.model, options.device, options.port) == ("tiny-gpt2", "auto", 8000)
+    for name, value in (("STEER_DEVICE", "tpu"), ("STEER_DTYPE", "int8"), ("STEER_PORT", "0")):
+        with pytest.raises(UserError, match=name):
+            options_from({name: value})
+
+
+def test_the_model_that_was_asked_for_comes_first():
+    explorer = Explorer(fake_engine.engine(), "tiny-gpt2")
+    assert list(explorer.models) == ["tiny-gpt2", "tiny-llama"]  # and no hub model that is not here
+    with pytest.raises(UserError, match="'nowhere'"):
+        Explorer(fake_engine.engine(), "nowhere")
+
+
+def test_endpoint_decode_matches_the_page(explorer, setting):
+    page = explorer.strip(Asked(pair_id="t001"), setting)
+    found = Endpoints(explorer).decode(
+        "tiny-llama", page["question"], alpha=2.0, layer=2, positions=[1, 2, 3]
+    )
+    assert found["baseline_answer"] is not None
+    assert found["alpha"] == 2.0
+    assert set(found) >= {"text", "answer", "baseline_text", "baseline_answer", "question"}
+
+
+def test_endpoint_sweep_has_a_row_for_each_alpha(explorer):
+    rows = Endpoints(explorer).sweep("tiny-llama", alphas=[-1, 1])
+    assert [row["alpha"] for row in rows] == [-1.0, 0.0, 1.0]
+    for row in rows:
+        assert row["accuracy"] == pytest.approx(row["correct"] / row["n"])
+        assert row["low"] <= row["accuracy"] <= row["high"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"model": "nobody"},
+        {"layer": 99},
+        {"positions": [99]},
+        {"alpha": math.nan},
+        {"question": ""},
+        {"site": "x"},
+        {"direction": "x"},
+    ],
+)
+def test_endpoints_refuse_in_one_line(explorer, arguments):
+    with pytest.raises(gr.Error) as error:
+        Endpoints(explorer).decode(**{"model": "tiny-llama", "question": "1 + 1?", **arguments})
+    assert "\n" not in str(error.value.message)
+
+
+def test_numbers_for_json_keep_four_digits_and_lose_what_is_not_finite():
+    state = SimpleNamespace(
+        alphas=np.array([-0.5, 0.0]),
+        layer=1,
+        done=np.array([3, 0]),
+        correct=np.array([2, 0]),
+        wrong_to_right=np.array([1, 0]),
+        right_to_wrong=np.array([0, 0]),
+        low=np.array([0.123456, math.nan]),
+        high=np.array([0.98768, math.inf]),
+        total=3,
+        decoded=3,
+        rows=6,
+        baseline_accuracy=None,
+    )
+    setting = settings.Setting("m", "residual", 1, (1,), "random")
+    value = payload.sweep_payload(setting, state, finished=False)
+    assert value["low"] == [0.1235, None]
+    assert value["high"] == [0.9877, None]
+    assert (value["baseline"], value["finished"]) == (None, False)
+    assert [payload.number_text(x) for x in (12, -3.0, 0.25, None)] == ["12", "-3", "0.25", None]
+
+
+def test_an_engine_survives_the_way_to_a_gpu_worker():
+    engine = fake_engine.engine()
+    loader = Loader("cpu", "float32")
+    engine = replace(engine, load_model=loader, load_pairs=len, iter_sweep=len)  # no partials
+    assert pickle.loads(pickle.dumps(engine)) == engine
+    assert hash(pickle.loads(pickle.dumps(engine))) == hash(engine)
