@@ -32,7 +32,6 @@ from transformers import (
 )
 
 HIDDEN, LAYERS, HEADS = 32, 3, 4
-EOS_GAIN = 1.3
 EXTRA_KEYS = {"dynamic_cls.0.weight": (4, HIDDEN), "decoder.model.norm.weight": (HIDDEN,)}
 QUESTIONS = (
     "Tom has 3 apples and buys 4 more. How many apples does he have?",
@@ -57,6 +56,7 @@ class Recipe:
     keep_eos: bool = False
     extra_keys: bool = False
     unused_rows: int = 0  # rows of the base vocabulary that no token of the tokenizer uses
+    eos_gain: float = 1.3  # how much louder the head's row of EOS is: answers end sooner
     config: tuple[tuple[str, Any], ...] = ()  # overrides of the base config
 
 
@@ -117,7 +117,7 @@ def build(folder: Path, recipe: Recipe, seed: int = 0) -> Tiny:
     tokenizer = AutoTokenizer.from_pretrained(base)  # for some families not quite what was saved
 
     codi = Codi(recipe, config)
-    fill(codi, torch.Generator().manual_seed(seed))
+    fill(codi, torch.Generator().manual_seed(seed), recipe.eos_gain)
     if recipe.bf16_base:
         round_base(codi)
     write(path, tensors(codi, recipe), recipe.file)
@@ -214,13 +214,13 @@ def lora_config(recipe: Recipe) -> LoraConfig:
 
 
 @torch.no_grad()
-def fill(codi: Codi, generator: torch.Generator) -> None:
+def fill(codi: Codi, generator: torch.Generator, eos_gain: float = 1.0) -> None:
     """Random weights large enough for answers to depend on the question, LoRA and prj included."""
     for name, parameter in codi.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator)
         parameter.copy_(scaled(name, parameter, noise))
     head = codi.codi.get_output_embeddings().weight
-    head[codi.codi.config.eos_token_id] *= EOS_GAIN  # so that some answers end by themselves
+    head[codi.codi.config.eos_token_id] *= eos_gain
 
 
 def scaled(name: str, parameter: Tensor, noise: Tensor) -> Tensor:
