@@ -10,7 +10,7 @@ import sys
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 
 with contextlib.suppress(ImportError):
-    import spaces  # noqa: F401  (patches torch on ZeroGPU, so it comes before torch)
+    import spaces  # noqa: F401  # pyright: ignore  (patches torch on ZeroGPU: before torch)
 
 from steer_core.errors import UserError
 from steer_core.ui.engine import library
@@ -25,7 +25,7 @@ def main() -> int:
         options = options_from(os.environ)
         page = build(Explorer(library(options), options.model))
     except UserError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 2
     page.launch(server_name=options.host, server_port=options.port, **launch_options())
     return 0

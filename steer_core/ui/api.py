@@ -3,6 +3,7 @@
 from typing import Any
 
 import gradio as gr
+from gradio.events import api
 
 from steer_core.errors import UserError
 from steer_core.ui.handlers import Explorer
@@ -12,8 +13,8 @@ from steer_core.ui.settings import SWEEP_ALPHAS, Setting
 
 def add(explorer: Explorer) -> None:
     """Add the endpoints to the page that is being built."""
-    gr.api(Endpoints(explorer).decode, api_name="decode", concurrency_limit=4)
-    gr.api(Endpoints(explorer).sweep, api_name="sweep", concurrency_limit=2)
+    api(Endpoints(explorer).decode, api_name="decode", concurrency_limit=4)
+    api(Endpoints(explorer).sweep, api_name="sweep", concurrency_limit=2)
 
 
 class Endpoints:

@@ -9,7 +9,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 STATIC = Path(__file__).parent / "static"
-PLOTLY = Path(plotly.__file__).parent / "package_data"
+PLOTLY = Path(str(plotly.__file__)).parent / "package_data"
 
 
 class Forever(StaticFiles):

@@ -35,7 +35,7 @@ class Loader:
 
     def __call__(self, name: str) -> Any:
         """Return the `CodiModel` of this name or folder."""
-        from steer_core.codi.model import load_model
+        from steer_core.codi.load import load_model
 
         return load_model(name, device=self.device, dtype=self.dtype)
 
@@ -46,7 +46,7 @@ def library(options: Options) -> Engine:
     from steer_core.experiment.sweep import iter_sweep
     from steer_core.steering.library import cached_direction
 
-    from steer_core.codi.model import list_models
+    from steer_core.codi.load import list_models
     from steer_core.data.answers import extract_answer
     from steer_core.data.pairs import load_pairs
     from steer_core.data.problems import Problem

@@ -3,13 +3,14 @@
 from typing import Any
 
 import gradio as gr
+from gradio.themes import Default
 
 from steer_core.ui import api, assets
 from steer_core.ui.adapter import Adapter
 from steer_core.ui.handlers import Explorer, ModelChoice
 from steer_core.ui.panels import Layout, build_layout
 
-QUIET = {"api_visibility": "private", "show_progress": "hidden"}
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 EDIT = ("model", "site", "layer", "positions", "direction")
 ASKED = ("source", "problem", "variant", "question", "gold")
 LINKED = (*ASKED, *EDIT)
@@ -21,8 +22,8 @@ def build(explorer: Explorer) -> gr.Blocks:
     models = [(_model_label(choice), choice.name) for choice in explorer.models.values()]
     with gr.Blocks(title="CODI steering", analytics_enabled=False, fill_width=True) as page:
         layout = build_layout(models)
+        api.add(explorer)  # first: a private event of the same name would take the name
         Wiring(explorer, layout).connect(page)
-        api.add(explorer)
     return page.queue(max_size=64)
 
 
@@ -31,7 +32,7 @@ def launch_options() -> dict[str, Any]:
     fonts = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
     mono = ["ui-monospace", "SFMono-Regular", "Menlo", "monospace"]
     return {
-        "theme": gr.themes.Default(primary_hue="violet", font=fonts, font_mono=mono),
+        "theme": Default(primary_hue="violet", font=fonts, font_mono=mono),
         "css": assets.read("page.css"),
         "app_kwargs": {"routes": assets.routes()},
         "footer_links": ["api", "settings"],
@@ -111,7 +112,7 @@ class Wiring:
         part, layout = self._parts, self._layout
         typed = [part["problem"].input, layout.ask.click, part["question"].submit]
         edited = [part[name].input for name in EDIT if name != "model"]
-        event = {
+        event: dict[str, Any] = {
             "fn": self._handle.view,
             "outputs": layout.view,
             "js": _waiting("view"),
@@ -126,7 +127,7 @@ class Wiring:
             dependency.then(inputs_kwargs=inputs, **event)
 
     def _show_sweep(self, *after: Any) -> None:
-        event = {
+        event: dict[str, Any] = {
             "fn": self._handle.sweep,
             "outputs": self._layout.sweep,
             "js": _waiting("sweep"),

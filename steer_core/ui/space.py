@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 try:  # must come before torch touches CUDA; app.py imports it first for the same reason
-    import spaces
+    import spaces  # pyright: ignore[reportMissingImports]
 except ImportError:
     spaces = None
 

@@ -210,6 +210,12 @@ def test_a_wrong_link_opens_the_page_and_says_what_is_wrong(tab):
     assert dataset(page, "answers")["alpha"] == "0"
 
 
+def test_a_link_is_never_markup(tab):
+    page = tab.open("?" + urlencode({"model": MARKUP}))
+    expect(page.locator(".toast-body").first).to_contain_text("onerror")
+    assert page.locator(".toast-wrap img, .toast-body img").count() == 0
+
+
 def test_filter_and_steps_through_the_problems(tab):
     page = tab.open()
     page.locator("#keep label").filter(has_text="wrong").click()

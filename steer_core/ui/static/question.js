@@ -15,6 +15,7 @@ export function mountQuestion(element, props, watch) {
   });
   on("wait", () => {
     document.body.dataset.waiting = store.waiting.view ? "yes" : "";
+    document.body.dataset.outdated = store.waiting.view || store.error ? "yes" : "";
   });
   watch("value", () => receive(props.value));
   receive(props.value);

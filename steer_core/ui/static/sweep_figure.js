@@ -6,6 +6,7 @@ export function colours() {
   return {
     text: take("--steer-ink"),
     grid: take("--steer-line"),
+    card: take("--steer-card"),
     steered: take("--steer-accent"),
     band: take("--steer-band"),
     baseline: take("--steer-baseline"),
@@ -24,6 +25,7 @@ export function layout(colour) {
     hovermode: "x",
     hoverdistance: -1,
     dragmode: false,
+    hoverlabel: { bgcolor: colour.card, bordercolor: colour.steered, font: { color: colour.text }, align: "left" },
     xaxis: { ...axis, range: [-3.15, 3.15], dtick: 1, title: { text: "α", standoff: 4 } },
     yaxis: { ...axis, range: [0, 1], tickformat: ".0%", nticks: 6 },
     uirevision: "sweep",

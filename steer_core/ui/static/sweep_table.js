@@ -1,6 +1,7 @@
 // The numbers behind the chart, for screen readers and for other programs.
 
 const COLUMNS = ["alpha", "n", "correct", "accuracy", "low", "high", "wrong_to_right", "right_to_wrong"];
+const HEADINGS = ["α", "n", "right", "accuracy", "low", "high", "✗ → ✓", "✓ → ✗"];
 
 function rows(sweep) {
   return sweep.alphas.map((alpha, i) => [
@@ -19,14 +20,14 @@ function rowOf(values, tag) {
   const row = document.createElement("tr");
   for (const value of values) {
     const cell = document.createElement(tag);
-    cell.textContent = String(value).replaceAll("_", " ");
+    cell.textContent = String(value);
     row.append(cell);
   }
   return row;
 }
 
 export function tableInto(table, sweep) {
-  table.tHead.replaceChildren(rowOf(COLUMNS, "th"));
+  table.tHead.replaceChildren(rowOf(HEADINGS, "th"));
   table.tBodies[0].replaceChildren(...rows(sweep).map((values) => rowOf(values, "td")));
 }
 
