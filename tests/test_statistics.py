@@ -1,0 +1,128 @@
+"""Intervals and tests on counts, against hand values and other implementations."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
+
+from steer_core.errors import UserError
+from steer_core.experiment.statistics import (
+    holm,
+    mcnemar_exact,
+    paired_flips,
+    paired_interval,
+    wilson,
+)
+
+Z95 = 1.959963984540054  # the 97.5 % point of the normal distribution
+
+
+def wilson_by_hand(correct: int, n: int) -> tuple[float, float]:
+    """(p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n), Wilson 1927."""
+    p, z2 = correct / n, Z95 * Z95
+    half = Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    return (p + z2 / (2 * n) - half) / (1 + z2 / n), (p + z2 / (2 * n) + half) / (1 + z2 / n)
+
+
+@pytest.mark.parametrize(
+    ("correct", "n", "percent"),
+    [(3, 6, (18.8, 81.2)), (58, 107, (44.8, 63.3)), (732, 1319, (52.8, 58.2))],
+)
+def test_wilson_hand_values(correct: int, n: int, percent: tuple[float, float]):
+    low, high = wilson(correct, n)
+    assert (low, high) == pytest.approx(wilson_by_hand(correct, n), abs=1e-12)
+    assert (round(100 * float(low), 1), round(100 * float(high), 1)) == percent
+    assert (low, high) == pytest.approx(proportion_confint(correct, n, method="wilson"))
+    reference = stats.binomtest(correct, n).proportion_ci(method="wilson")
+    assert (low, high) == pytest.approx((reference.low, reference.high))
+
+
+def test_wilson_takes_arrays_levels_and_nothing():
+    low, high = wilson([[0, 3], [6, 0]], [[6, 6], [6, 0]], level=0.9)
+    assert low.shape == high.shape == (2, 2)
+    assert low[0, 0] == 0
+    assert high[1, 0] == 1
+    assert (low[1, 1], high[1, 1]) == (0, 1)  # no answers, no knowledge
+    wide_low, wide_high = wilson(3, 6)
+    assert wide_low < low[0, 1]
+    assert high[0, 1] < wide_high
+
+
+@pytest.mark.parametrize(("correct", "n"), [(7, 6), (-1, 6)])
+def test_wilson_refuses_impossible_counts(correct: int, n: int):
+    with pytest.raises(UserError, match="outside 0"):
+        wilson(correct, n)
+
+
+def test_wilson_refuses_a_level_in_percent():
+    with pytest.raises(UserError, match="level is 95"):
+        wilson(3, 6, level=95)
+
+
+def test_mcnemar_hand_values():
+    assert mcnemar_exact(0, 5) == 0.0625
+    assert mcnemar_exact(0, 6) == 0.03125
+    assert mcnemar_exact([0, 0, 3], [0, 1, 3]).tolist() == [1, 1, 1]
+    # 1 against 8: 2 (C(9,0) + C(9,1)) / 2^9
+    assert mcnemar_exact(1, 8) == pytest.approx(20 / 512)
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_agrees_with_statsmodels(won: int, lost: int):
+    table = [[5, lost], [won, 9]]
+    assert mcnemar_exact(won, lost) == pytest.approx(mcnemar(table, exact=True).pvalue)
+
+
+def test_flips_are_counted_by_pair():
+    baseline = [True, True, False, False, True]
+    steered = [[True, True, False, False, True], [False, True, True, True, False]]
+    flips = paired_flips(baseline, steered)
+    assert flips.wrong_to_right.tolist() == [0, 2]
+    assert flips.right_to_wrong.tolist() == [0, 2]
+    assert paired_flips(baseline, [False] * 5).right_to_wrong == 3
+
+
+def test_flips_of_other_pairs_are_refused():
+    with pytest.raises(UserError, match="same pairs"):
+        paired_flips([True, False], [True, False, True])
+
+
+def test_holm_hand_values():
+    # sorted .01, .02, .03, .04 times 4, 3, 2, 1, then made monotone
+    assert holm([[0.01, 0.04], [0.03, 0.02]]) == pytest.approx(
+        np.array([[0.04, 0.06], [0.06, 0.06]])
+    )
+    assert holm([0.6, 0.7]).tolist() == [1, 1]
+    assert holm([]).shape == (0,)
+
+
+def test_holm_refuses_missing_values():
+    with pytest.raises(UserError, match=r"0\.\.1"):
+        holm([0.1, float("nan")])
+
+
+def test_paired_interval_hand_value():
+    # 10 won, 4 lost of 98: (10.5 − 4.5) / 100 ± z √((0.15 − 0.0036) / 100)
+    low, high = paired_interval(10, 4, 98)
+    half = Z95 * math.sqrt((0.15 - 0.06**2) / 100)
+    assert (low, high) == pytest.approx((0.06 - half, 0.06 + half), abs=1e-12)
+
+
+def test_paired_interval_keeps_a_width_without_flips():
+    low, high = paired_interval(np.zeros(3, int), np.zeros(3, int), 240)
+    assert low.shape == (3,)
+    assert np.all(low == -high)
+    assert np.all((high > 0.004) & (high < 0.02))
+
+
+def test_paired_interval_covers():
+    rng = np.random.default_rng(0)
+    cells = rng.multinomial(120, [0.04, 0.14, 0.82], size=4000)
+    low, high = paired_interval(cells[:, 0], cells[:, 1], 120)
+    covered = np.mean((low <= -0.10) & (high >= -0.10))
+    assert 0.935 < covered < 0.97
