@@ -100,7 +100,8 @@ def holm(p: ArrayLike) -> Floats:
         raise UserError("p-values must lie in 0..1; leave out tests that were not made")
     if not values.size:
         return values
-    return multipletests(values.ravel(), method="holm")[1].reshape(values.shape)
+    adjusted = multipletests(values.ravel(), method="holm")[1]
+    return np.asarray(adjusted, float).reshape(values.shape)
 
 
 def paired_interval(
