@@ -49,6 +49,7 @@ class FakeStrip:
     relative: np.ndarray
     norm_change: np.ndarray
     dose: np.ndarray
+    kl: np.ndarray
     inert: tuple
     seconds: float
 
@@ -158,6 +159,7 @@ def _strip(model, problem, *, site, layer, positions, direction, alphas):
         relative=(moved / base).astype(np.float32),
         norm_change=(np.asarray(alphas)[:, None, None] * gain * 0.4).astype(np.float32),
         dose=dose.astype(np.float32),
+        kl=0.05 * np.square(np.asarray(alphas, dtype=np.float32)),
         inert=inert,
         seconds=0.01,
     )
@@ -189,7 +191,7 @@ def _sweep(seconds, model, pairs, *, site, layers, alphas, positions, directions
     share = np.clip(0.66 - 0.05 * (alphas - rng.uniform(-0.5, 0.5)) ** 2, 0.05, 0.95)
     if not positions:
         share[:] = 0.66
-    outcome = {p.pair_id: bool(i % 3) for i, p in enumerate(pairs)}
+    outcome = {i: bool(i % 3) for i in range(total)}
     order = np.argsort(np.abs(alphas), kind="stable")
     done = np.zeros(len(alphas), dtype=int)
     for count, index in enumerate(order, start=1):

@@ -83,13 +83,13 @@ class Explorer:
         pairs = test_pairs(self._engine)
         if keep != "all":
             right = self.outcomes(model, variant)
-            pairs = [pair for pair in pairs if right.get(pair.pair_id) is (keep == "right")]
+            pairs = [pair for i, pair in enumerate(pairs) if right[i] is (keep == "right")]
         if not pairs:
             raise UserError(f"{model} answers no {variant} problem {keep}; choose another filter")
         return [(_label(pair, variant), str(pair.pair_id)) for pair in pairs]
 
-    def outcomes(self, model: str, variant: str) -> Mapping[Any, bool]:
-        """Return for each pair id whether the baseline answers it; decoded once per model."""
+    def outcomes(self, model: str, variant: str) -> Mapping[int, bool]:
+        """Return for each test pair, by its index, whether the baseline is right; decoded once."""
         edit = Setting(self.info(model).name, "residual", 1, (), settings.DIRECTIONS[0])
         return self._runner.sweep(SweepJob(edit, (0.0,), variant)).baseline_correct
 

@@ -165,7 +165,8 @@ function reading(view, index, mode, hovered) {
   }
   const dose = Math.max(0, ...view.positions.map((position) => view.dose[index][position] ?? 0));
   if (!view.positions.length) return "No position is edited.";
-  return `The edit is up to ${percent(dose, 0)} of the norm of the state it is added to. Outlined: edited.`;
+  const shift = `First answer token: KL ${short(view.kl[index])} nats.`;
+  return `The edit (outlined) is up to ${percent(dose, 0)} of the norm of its state. ${shift}`;
 }
 
 function spoken(view, index, mode) {

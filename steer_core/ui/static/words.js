@@ -53,5 +53,5 @@ function moved(view, index) {
 }
 
 function reasons(dead) {
-  return [...dead].map(([position, reason]) => `position ${position}, ${reason}`).join("; ");
+  return [...dead].map(([position, reason]) => `position ${position} (${reason})`).join("; ");
 }
