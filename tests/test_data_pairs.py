@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steer_core.cli.pairs import add_parser
 from steer_core.data.audit import audit_file
-from steer_core.data.command import add_parser
 from steer_core.data.generate import generate_pairs
 from steer_core.data.pairs import PAIRS_DIR, dump_pairs, load_pairs, pair_row, shipped_keys
 from steer_core.data.problems import question_key

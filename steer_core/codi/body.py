@@ -1,8 +1,8 @@
-"""The transformer body: pre-norm blocks of the GPT-2 and Llama families as plain functions of tensors.
+"""The transformer body: pre-norm blocks of the GPT-2 and Llama families as plain functions.
 
 One `Block` serves both families; what differs (norm, bias, rotary positions, gated MLP) is data.
-A body holds no cache, no hooks and no state: attention is done by the cache it is given, and whoever
-wants to see or change the output of a block passes a `tap`.
+A body holds no cache, no hooks and no state: attention is done by the cache it is given, and
+whoever wants to see or change the output of a block passes a `tap`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Tap = Callable[[int, Tensor], Tensor]
 
 
 class Attention(Protocol):
-    """What a body needs from a cache: take one block's new keys and values, return the attended values."""
+    """What a body needs from a cache: take new keys and values, return what was attended to."""
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """q [N, T, H, d], k and v [N, T, H_kv, d] of block `layer` (from 0) to attended values [N, T, H, d]."""
+        """Take q [N, T, H, d], k and v [N, T, H_kv, d] of block `layer`; return [N, T, H, d]."""
         ...
 
 
@@ -50,13 +50,14 @@ class Norm:
     def __call__(self, x: Tensor) -> Tensor:
         if not self.rms:
             return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
-        # The mean square is taken in float32 and the weight applied after the cast back, as Llama does.
+        # The mean square is taken in float32 and the weight applied after the cast back, as Llama
+        # does.
         return self.weight * F.rms_norm(x.float(), x.shape[-1:], None, self.eps).to(x.dtype)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """One pre-norm block. `qkv` packs queries, keys, values; `up` packs gate and up when `gated`."""
+    """One pre-norm block; `qkv` packs queries, keys, values, `up` packs gate and up if `gated`."""
 
     attention_norm: Norm
     qkv: Linear
@@ -71,13 +72,17 @@ class Block:
     q_norm: Norm | None = None
     k_norm: Norm | None = None
 
-    def __call__(self, layer: int, x: Tensor, rotary: tuple[Tensor, Tensor] | None, cache: Attention) -> Tensor:
+    def __call__(
+        self, layer: int, x: Tensor, rotary: tuple[Tensor, Tensor] | None, cache: Attention
+    ) -> Tensor:
         """x [N, T, D] to the block's output [N, T, D]."""
         q, k, v = self.project(x, rotary)
         x = x + self.out(cache.attend(layer, q, k, v).flatten(-2))
         return x + self.mlp(self.mlp_norm(x))
 
-    def project(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
+    def project(
+        self, x: Tensor, rotary: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """x [N, T, D] to queries [N, T, H, d], keys and values [N, T, H_kv, d]."""
         packed = self.qkv(self.attention_norm(x)).unflatten(-1, (-1, self.head_dim))
         q, k, v = packed.split((self.heads, self.kv_heads, self.kv_heads), dim=-2)
@@ -125,8 +130,8 @@ class Body:
     def run(self, x: Tensor, positions: Tensor, cache: Attention, tap: Tap | None = None) -> Tensor:
         """Run x [N, T, D] at absolute positions [N, T] through all blocks; not yet normed.
 
-        `tap` is called with l = 0 for the input embedding (learned positions added) and l = 1..L for
-        the blocks.
+        `tap` is called with l = 0 for the input embedding (learned positions added) and with
+        l = 1..L for the blocks.
         """
         if self.positions is not None:
             x = x + F.embedding(positions, self.positions)
@@ -143,7 +148,8 @@ class Body:
             return None
         angles = positions[..., None].float() * self.inverse_frequencies
         angles = torch.cat((angles, angles), dim=-1)[..., None, :]
-        return (angles.cos() * self.rotary_scale).to(dtype), (angles.sin() * self.rotary_scale).to(dtype)
+        cos, sin = (wave * self.rotary_scale for wave in (angles.cos(), angles.sin()))
+        return cos.to(dtype), sin.to(dtype)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Normed hidden states [..., D] to logits [..., V]."""

@@ -36,9 +36,7 @@ class PrefillCache:
         q, k, v = (x.transpose(1, 2) for x in (q, k, v))
         self.blocks.append((k, v))
         grouped = q.shape[1] != k.shape[1]
-        out = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=self.allowed, enable_gqa=grouped
-        )
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=self.allowed, enable_gqa=grouped)
         return out.transpose(1, 2)
 
 
@@ -96,7 +94,7 @@ class RowCache:
 
     def by_question(self, x: Tensor, questions: int) -> Tensor:
         """[N, H_kv, m, c] to [G, H_kv, R * m, c]: a question's rows side by side."""
-        n, kv, m, c = x.shape
+        _n, kv, m, c = x.shape
         return x.view(questions, -1, kv, m, c).transpose(1, 2).reshape(questions, kv, -1, c)
 
     def by_row(self, x: Tensor, each: int) -> Tensor:
@@ -105,10 +103,10 @@ class RowCache:
         return x.view(g, kv, self.rows, each, c).transpose(1, 2).reshape(-1, kv, each, c)
 
     def causal(self, scores: Tensor, new: int) -> Tensor:
-        """Hide later ones of the `new` positions from earlier ones; scores [N, H_kv, new * rep, S]."""
+        """Hide later new positions from earlier ones; scores [N, H_kv, new * rep, S]."""
         if new == 1:
             return scores
-        n, kv, m, s = scores.shape
+        _n, _kv, m, s = scores.shape
         steps = torch.arange(s, device=scores.device)
         seen = steps[None, :] <= steps[s - new :, None]
         lowest = torch.finfo(scores.dtype).min

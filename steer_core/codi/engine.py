@@ -1,7 +1,8 @@
 """Steered latent decoding of one batch: prefill, latent steps, answer. It knows ids, not text.
 
-A batch is a grid of G questions x R rows over one shared prefix (`steer_core.codi.cache`). Positions
-in front of the first edit are the same for all rows of a question, so they run once per question.
+A batch is a grid of G questions x R rows over one shared prefix (`steer_core.codi.cache`).
+Positions in front of the first edit are the same for all rows of a question, so they run once per
+question.
 """
 
 from __future__ import annotations
@@ -49,34 +50,34 @@ class NoIntervention:
 class BatchResult:
     """Results of the N = G * R rows of a batch, row g * R + r.
 
-    `token_ids`: generated ids of each row, without EOS. `hidden`: float32 [N, K+1, L+1, D] on the CPU
-    (index 0 input embedding, 1..L-1 block outputs, L after the final norm), or None.
+    `token_ids`: generated ids of each row, without EOS. `states`: float32 [N, K+1, L+2, D] on the
+    CPU (index 0 input embedding, 1..L block outputs, L+1 after the final norm), or None.
     `first_logits`: [N, V] at the first answer step, float32, or None.
     """
 
     token_ids: tuple[tuple[int, ...], ...]
-    hidden: Tensor | None
+    states: Tensor | None
     first_logits: Tensor | None
 
 
 class Recorder:
-    """Keeps the hidden states of latent positions, when asked to."""
+    """Keeps the states of positions 0..K, when asked to."""
 
-    def __init__(self, wanted: bool, layers: int):
-        self.wanted, self.layers = wanted, layers
+    def __init__(self, wanted: bool):
+        self.wanted = wanted
         self.positions: list[Tensor] = []
 
     def add(self, states: list[Tensor], normed: Tensor) -> None:
         """States of the embedding and every block [N, D], and the final normed one."""
         if self.wanted:
-            self.positions.append(torch.stack((*states[: self.layers], normed), 1))
+            self.positions.append(torch.stack((*states, normed), 1))
 
     def expand(self, rows: int) -> None:
         """Every question's states so far become those of its rows."""
         self.positions = [x.repeat_interleave(rows, 0) for x in self.positions]
 
     def result(self) -> Tensor | None:
-        """Everything as float32 [N, K+1, L+1, D] on the CPU."""
+        """Everything as float32 [N, K+1, L+2, D] on the CPU."""
         return torch.stack(self.positions, 1).float().cpu() if self.wanted else None
 
 
@@ -95,7 +96,7 @@ class Reasoning:
         self.model, self.intervention, self.stop = model, intervention, stop
         self.lengths, self.cache = prefill(model, prompts)
         self.final_rows = rows
-        self.recorder = Recorder(record, model.config.layers)
+        self.recorder = Recorder(record)
 
     def run(self) -> RowCache:
         """Go through all positions; the cache of N rows that the answer goes on from."""
@@ -219,7 +220,7 @@ class Answer:
         return config.max_positions - used
 
     def run(self, keep_logits: bool) -> tuple[tuple[tuple[int, ...], ...], Tensor | None]:
-        """Feed EOT (and EOS where the model keeps it), then pick greedily until EOS or the limit."""
+        """Feed EOT (and EOS where it is kept), then pick greedily until EOS or the limit."""
         config = self.model.config
         start = [config.eot] + [config.eos] * config.keep_eos
         ids = torch.tensor(start, device=self.lengths.device).expand(len(self.lengths), -1)
@@ -265,8 +266,8 @@ class Answer:
         questions = alive.any(1).nonzero()[:, 0]
         widest = int(alive.sum(1).max())
         # Living rows first; a question with fewer than the widest keeps dead ones as filling.
-        order = alive[questions].int().argsort(1, descending=True, stable=True)[:, :widest]
-        slots = (questions[:, None] * self.cache.rows + order)
+        order = alive[questions].int().argsort(dim=1, descending=True, stable=True)[:, :widest]
+        slots = questions[:, None] * self.cache.rows + order
         self.cache = self.cache.keep(questions, slots)
         flat = slots.flatten()
         self.row, self.alive, self.lengths = self.row[flat], self.alive[flat], self.lengths[flat]

@@ -1,4 +1,4 @@
-"""Names: which tensor of a transformers state dict is which part of a `Body`, in both directions."""
+"""Names: which tensor of a transformers state dict is which part of a `Body`, both ways."""
 
 from __future__ import annotations
 

@@ -12,9 +12,10 @@ from steer_core.codi.body import Linear, Norm
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Projection:
-    """Linear, exact GELU, Linear, LayerNorm. Each part can be absent: without `first` it is the identity.
+    """Linear, exact GELU, Linear, LayerNorm.
 
-    Dropout, which CODI has in front, acts in training only and is left out.
+    Each part can be absent; with none it is the identity. Dropout, which CODI has in
+    front, acts in training only and is left out.
     """
 
     first: Linear | None = None

@@ -28,9 +28,9 @@ class Decoded:
     """One decoded row.
 
     `token_ids`: generated ids without EOS. `answer`: last number of `text`, None without one.
-    `prompt_tokens`: tokens of the prefill, BOT counted. `hidden`: float32 [K+1, L+1, D] (index 0 input
-    embedding, 1..L-1 block outputs, L after the final norm) or None. `first_logits`: float32 [V] of
-    the first answer step or None.
+    `prompt_tokens`: tokens of the prefill, BOT counted. `states`: float32 [K+1, L+2, D] (index 0
+    input embedding, 1..L block outputs, L+1 after the final norm) or None. `first_logits`: float32
+    [V] of the first answer step or None.
     """
 
     question: str
@@ -38,8 +38,18 @@ class Decoded:
     text: str
     answer: int | float | None
     prompt_tokens: int
-    hidden: np.ndarray | None = None
+    states: np.ndarray | None = None
     first_logits: np.ndarray | None = None
+
+    @property
+    def hidden(self) -> np.ndarray | None:
+        """float32 [K+1, L+1, D] as transformers' `hidden_states`: L is after the final norm."""
+        return None if self.states is None else without_last_block(self.states)
+
+
+def without_last_block(states: np.ndarray) -> np.ndarray:
+    """States [..., L+2, D] in transformers' convention [..., L+1, D], which skips resid_L."""
+    return np.concatenate((states[..., :-2, :], states[..., -1:, :]), axis=-2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +104,9 @@ def decode(
         UserError: for a question or an edit that does not fit the model.
     """
     each = [edits] * len(questions) if edits is None or isinstance(edits, Edit) else list(edits)
-    rows = [Row(i, acting(model, edit)) for i, edit in zip(range(len(questions)), each, strict=True)]
+    rows = [
+        Row(i, acting(model, edit)) for i, edit in zip(range(len(questions)), each, strict=True)
+    ]
     distinct = list(dict.fromkeys(questions))
     index = {question: i for i, question in enumerate(distinct)}
     rows = [Row(index[questions[row.question]], row.edits) for row in rows]
@@ -170,7 +182,9 @@ class Grid:
             cuts = (slice(None, half), slice(half, None))
             return [Grid(self.questions[cut], self.rows[cut]) for cut in cuts]
         half = len(self.rows[0]) // 2
-        return [Grid(self.questions, (part,)) for part in (self.rows[0][:half], self.rows[0][half:])]
+        return [
+            Grid(self.questions, (part,)) for part in (self.rows[0][:half], self.rows[0][half:])
+        ]
 
 
 def plan_batches(model, prompts, rows: Sequence[Row], leaders, options: Options) -> list[Grid]:
@@ -235,6 +249,6 @@ def decoded_row(model, questions, prompts, row: Row, batch: BatchResult, n: int)
         text=text,
         answer=extract_answer(text),
         prompt_tokens=len(prompts[row.question]) + 1,
-        hidden=None if batch.hidden is None else batch.hidden[n].numpy(),
+        states=None if batch.states is None else batch.states[n].numpy(),
         first_logits=None if batch.first_logits is None else batch.first_logits[n].numpy(),
     )

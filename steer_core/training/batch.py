@@ -21,8 +21,8 @@ POOL = 16
 class Batch:
     """B problems. Ids int64, masks bool (True is a token, False padding).
 
-    `question` [B, P] left-padded; `cot` [B, T] right-padded: the chain and the answer sentence of the
-    teacher with `cot_labels` (IGNORE on padding); `answer` [B, A] the answer sentence with EOS.
+    `question` [B, P] left-padded; `cot` [B, T] right-padded: the chain and the answer sentence of
+    the teacher with `cot_labels` (IGNORE on padding); `answer` [B, A] the answer sentence with EOS.
     `cot_colon`, `answer_colon` [B]: index of the token in front of the answer's number.
     `steps` [B]: steps of the solution.
     """
@@ -53,7 +53,7 @@ def encode(problems: Sequence[Problem], tokenizer: PreTrainedTokenizerFast) -> B
     questions = tokenizer([p.question for p in problems])["input_ids"]
     chains = tokenizer([" ".join(p.chain) for p in problems])["input_ids"]
     answers = [
-        ids + [eos] for ids in tokenizer([answer_sentence(p) for p in problems])["input_ids"]
+        [*ids, eos] for ids in tokenizer([answer_sentence(p) for p in problems])["input_ids"]
     ]
     cots = [chain + answer for chain, answer in zip(chains, answers, strict=True)]
     question, question_mask = padded(questions, pad, left=True)
@@ -85,9 +85,13 @@ def padded(rows: Sequence[Sequence[int]], pad: int, left: bool = False) -> tuple
 
 
 def batches(
-    seed: int, size: int, tokenizer: PreTrainedTokenizerFast, forbidden: frozenset[str], start: int = 0
+    seed: int,
+    size: int,
+    tokenizer: PreTrainedTokenizerFast,
+    forbidden: frozenset[str],
+    start: int = 0,
 ) -> Iterator[Batch]:
-    """An endless stream of training batches from batch number `start` on, the same for the same seed.
+    """An endless stream of training batches from number `start` on, fixed by the seed.
 
     Problems whose question is in `forbidden` (the shipped pairs) are skipped. Each pool has its own
     seed, so that a resumed run continues exactly where it stopped.

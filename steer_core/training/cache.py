@@ -1,4 +1,4 @@
-"""A key-value cache for training: it grows by concatenation, so gradients flow through it, and forks."""
+"""A key-value cache for training: it grows by concatenation, so gradients flow, and forks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class GrowingCache:
-    """Keys and values of all positions so far, per block [N, H_kv, T, d], and which are real [N, T]."""
+    """Keys and values so far, per block [N, H_kv, T, d], and which positions are real [N, T]."""
 
     def __init__(self) -> None:
         self.keys: dict[int, Tensor] = {}
@@ -23,7 +23,7 @@ class GrowingCache:
         return other
 
     def begin(self, real: Tensor) -> GrowingCache:
-        """Announce the next T positions, bool [N, T] (False is padding), before a body runs on them."""
+        """Announce the next T positions, bool [N, T] (False is padding), before a body runs."""
         new = real.shape[1]
         causal = torch.ones(new, new, dtype=torch.bool, device=real.device).tril()
         inside = causal & real[:, None, :]
@@ -32,7 +32,8 @@ class GrowingCache:
         else:
             before = self.real[:, None, :].expand(-1, new, -1)
             self.real, allowed = torch.cat((self.real, real), 1), torch.cat((before, inside), 2)
-        # A padding query may see itself: an empty row of the softmax would be NaN and poison gradients.
+        # A padding query may see itself: an empty row of the softmax would be NaN and poison
+        # gradients.
         itself = torch.eye(new, dtype=torch.bool, device=real.device)
         allowed = torch.cat((allowed[..., :-new], allowed[..., -new:] | itself), -1)
         self.allowed = allowed[:, None]

@@ -1,4 +1,4 @@
-"""CODI's three losses on one model: teacher in words, student in latents, distillation between them.
+"""CODI's three losses on one model: teacher in words, student in latents, distillation.
 
 The question is the common prefix of teacher and student and both are the same weights, so it runs
 once; the chain of thought and the latent thoughts each go on from a fork of its cache.

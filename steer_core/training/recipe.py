@@ -16,17 +16,18 @@ LATENTS = 6
 class Recipe:
     """One training run.
 
-    `steps` optimizer steps of `batch` problems each; `teacher_only` is the share of the steps before
-    the student joins; weights are those of CODI's three losses. `seed` decides data and weights.
+    `steps` optimizer steps of `batch` problems each; `teacher_only` is the share of the steps
+    before the student joins; weights are those of CODI's three losses. `seed` decides data and
+    weights.
     """
 
     arch: str
-    steps: int = 5000
+    steps: int = 6500
     batch: int = 48
     learning_rate: float = 2e-3
     warmup: int = 200
     weight_decay: float = 0.02
-    teacher_only: float = 0.16
+    teacher_only: float = 0.123
     teacher_weight: float = 1.0
     student_weight: float = 1.0
     distill_weight: float = 2.0

@@ -21,7 +21,7 @@ from steer_core.training.recipe import LATENTS
 from steer_core.training.tokenizer import BOT, EOT
 
 EMBEDDING_SCALE = 0.02
-"""Weight of the projection's LayerNorm at the start: latent thoughts begin at the embeddings' size."""
+"""The projection's LayerNorm starts here: latent thoughts begin at the embeddings' size."""
 
 
 def fresh_student(base: PretrainedConfig, tokenizer: PreTrainedTokenizerFast, seed: int) -> Student:

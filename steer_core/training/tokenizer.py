@@ -1,7 +1,8 @@
 """The tokenizer of the bundled models: byte-level BPE in which each number 0..999 is one token.
 
 Any text encodes, because every byte is a token. A blank before a number belongs to the word in
-front of it, so a number is the same token wherever it stands and blanks cost no tokens of their own.
+front of it, so a number is the same token wherever it stands and blanks cost no tokens of their
+own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from transformers import PreTrainedTokenizerFast
 EOS, PAD, BOT, EOT = "<|endoftext|>", "<|pad|>", "<|bot|>", "<|eot|>"
 LARGEST_NUMBER = 999
 PIECES = r" ?\p{L}+(?: (?=\d))?|\d{1,3}| ?[^\s\p{L}\d]+(?: (?=\d))?|\s+"
-"""A word or a run of signs with the blank before it (and the one before a number), or 1-3 digits."""
+"""A word or a run of signs with its blank (and the one before a number), or 1-3 digits."""
 
 
 def train_tokenizer(texts: Iterable[str], words: int = 1400) -> PreTrainedTokenizerFast:

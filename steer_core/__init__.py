@@ -1,0 +1,37 @@
+"""Steered latent decoding of CODI models, and what can be trusted about it.
+
+from steer_core import Edit, decode, load_model, load_pairs, sweep
+
+model = load_model("tiny-llama")
+table = sweep(model, load_pairs("test"), layers=[2])
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import steer_core.threads  # noqa: F401  (before torch)
+from steer_core.errors import UserError
+from steer_core.version import __version__
+
+if TYPE_CHECKING:
+    from steer_core.codi.load import load_model
+    from steer_core.data.pairs import load_pairs
+    from steer_core.experiment.sweep import sweep
+    from steer_core.steering.decode import decode
+    from steer_core.steering.edits import Edit
+
+_LAZY = {
+    "Edit": "steer_core.steering.edits",
+    "decode": "steer_core.steering.decode",
+    "load_model": "steer_core.codi.load",
+    "load_pairs": "steer_core.data.pairs",
+    "sweep": "steer_core.experiment.sweep",
+}
+__all__ = ["Edit", "UserError", "__version__", "decode", "load_model", "load_pairs", "sweep"]
+
+
+def __getattr__(name: str) -> Any:
+    # torch and transformers take seconds to import; `pairs --help` needs neither.
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'steer_core' has no attribute '{name}'")

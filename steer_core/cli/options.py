@@ -1,0 +1,144 @@
+"""Options that several commands share, and how their texts become values."""
+
+import argparse
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from steer_core.errors import UserError
+
+if TYPE_CHECKING:
+    from steer_core.codi.model import CodiModel
+
+MOST_ALPHAS = 10_001
+
+
+def add_model(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """Which model, and how it runs."""
+    parser.add_argument(
+        "--model",
+        default=default,
+        required=default is None,
+        help="name (see 'models'), hub repository owner/name, or folder of a checkpoint",
+    )
+    parser.add_argument("--base", help="folder with config and tokenizer of the base model")
+    parser.add_argument("--lora-alpha", type=float, help="LoRA's scale (32 for rank 128)")
+    parser.add_argument(
+        "--keep-eos", action="store_true", default=None, help="trained with remove_eos off"
+    )
+    parser.add_argument("--latents", type=int, help="latent steps K (the model's own, mostly 6)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
+    parser.add_argument(
+        "--dtype", default="auto", help="auto, float32, bfloat16 or float16 (default auto)"
+    )
+
+
+def load(args: argparse.Namespace) -> "CodiModel":
+    """The model that `add_model`'s options ask for."""
+    from steer_core.codi.load import load_model
+
+    return load_model(
+        args.model,
+        base=args.base,
+        device=args.device,
+        dtype=args.dtype,
+        lora_alpha=args.lora_alpha,
+        keep_eos=args.keep_eos,
+        latents=args.latents,
+    )
+
+
+def add_edit(parser: argparse.ArgumentParser) -> None:
+    """Where an edit acts and along what."""
+    parser.add_argument("--site", default="residual", help="residual, thought or embedding")
+    parser.add_argument("--positions", help="positions that are edited, such as 1,2,3 or 1-6")
+    parser.add_argument(
+        "--direction",
+        default="mean_difference",
+        help="mean_difference, random-SEED, or a safetensors file (default mean_difference)",
+    )
+
+
+def positions_of(text: str | None, latents: int) -> tuple[int, ...]:
+    """Positions of '1,2,3' or '1-6'; 1..K when nothing is given."""
+    if text is None:
+        return tuple(range(1, latents + 1))
+    return tuple(dict.fromkeys(k for part in text.split(",") for k in span(part, text)))
+
+
+def integers_of(text: str) -> list[int]:
+    """Whole numbers of '1,2,3' or '1-4'."""
+    return list(dict.fromkeys(k for part in text.split(",") for k in span(part, text)))
+
+
+def span(part: str, text: str) -> range:
+    """One number or a range of them."""
+    first, dash, last = part.strip().partition("-")
+    try:
+        return range(int(first), (int(last) if dash else int(first)) + 1)
+    except ValueError:
+        raise UserError(f"'{text}' is no list of whole numbers; write 1,2,3 or 1-6") from None
+
+
+def alphas_of(text: str) -> list[float]:
+    """Alphas of a list '0,1,2.5' or of start:stop:step, both ends included."""
+    parts = [number(part, text) for part in text.replace(":", ",").split(",")]
+    if ":" not in text:
+        return parts
+    if len(parts) != 3 or "," in text or parts[2] <= 0 or parts[1] < parts[0]:
+        raise UserError(f"'{text}' is no range; write start:stop:step, such as -3:3:0.5")
+    start, stop, step = parts
+    count = math.floor((stop - start) / step + 1e-9) + 1
+    if count > MOST_ALPHAS:
+        raise UserError(
+            f"'{text}' makes {count} alphas, the limit is {MOST_ALPHAS}; widen the step"
+        )
+    # Rounded, so that 0 is 0 and not 5.6e-17: the baseline must be recognised.
+    return [round(start + i * step, 10) + 0.0 for i in range(count)]
+
+
+def number(part: str, text: str) -> float:
+    """One finite number."""
+    try:
+        value = float(part)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UserError(f"'{part.strip()}' in '{text}' is no finite number; write such as 1.5")
+    return value
+
+
+def read_questions(path: Path) -> list[str]:
+    """A JSON list of strings, or text with one question a line."""
+    import json
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read ({error}); give a text or JSON file") from error
+    if not text.lstrip().startswith("["):
+        found = [line for line in text.splitlines() if line.strip()]
+    else:
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise UserError(f"{path} is no JSON list ({error}); correct it") from error
+        wrong = next((i for i, item in enumerate(found) if not isinstance(item, str)), None)
+        if wrong is not None:
+            raise UserError(f"{path} entry {wrong + 1} is no string; give a list of strings")
+    if not found:
+        raise UserError(f"{path} holds no questions; give at least one")
+    return found
+
+
+def progress_line(total: int) -> Callable[[int], None]:
+    """A line on stderr that counts up, when somebody watches."""
+
+    def show(done: int) -> None:
+        if sys.stderr.isatty():
+            end = "\n" if done >= total else ""
+            print(f"\r{done}/{total} rows", end=end, file=sys.stderr, flush=True)
+
+    return show

@@ -1,0 +1,43 @@
+"""The command `train`."""
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `train`."""
+    parser = subparsers.add_parser("train", help="train a small CODI model on generated problems")
+    parser.add_argument("--arch", required=True, help="llama or gpt2")
+    parser.add_argument("--out", type=Path, required=True, help="folder; an unfinished run goes on")
+    parser.add_argument("--steps", type=int, help="optimizer steps")
+    parser.add_argument("--batch", type=int, help="problems a step")
+    parser.add_argument("--learning-rate", type=float, help="peak of the schedule")
+    parser.add_argument("--seed", type=int, help="of weights and data")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
+    parser.add_argument("--json", action="store_true", help="print each log line as JSON")
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, and print a line of progress every 100 steps."""
+    from steer_core.codi.load import pick_device
+    from steer_core.training.recipe import Recipe
+    from steer_core.training.trainer import Trainer
+
+    names = {field.name for field in dataclasses.fields(Recipe)}
+    given = {
+        name: value for name, value in vars(args).items() if name in names and value is not None
+    }
+    trainer = Trainer(Recipe(**given), args.out, pick_device(args.device))
+    trainer.run(lambda row: print(json.dumps(row) if args.json else line(row), flush=True))
+    return 0
+
+
+def line(row: dict) -> str:
+    """One line of the log for a reader."""
+    shares = "  ".join(
+        f"{name} {row[f'{name}_accuracy']:.1%}" for name in ("teacher", "latent", "zeroed")
+    )
+    return f"step {row['step']}/{row['of']}  {row['seconds']:.0f} s  {shares}"

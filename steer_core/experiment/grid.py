@@ -1,0 +1,152 @@
+"""The grid of an experiment: curves (layer, direction) x alpha x problems, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from steer_core.codi.model import CodiModel
+from steer_core.data.problems import Problem
+from steer_core.experiment.statistics import wilson
+from steer_core.steering.decode import Decoded, Options, Row, acting, decode_rows
+from steer_core.steering.directions import Direction, check_direction
+from steer_core.steering.edits import Edit, check_alphas
+
+ROWS_AT_A_TIME = 512
+"""Rows between two updates of a chart: large enough to be efficient, small enough to look live."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Curve:
+    """One line of a sweep: a direction at a site (and layer) on a set of positions."""
+
+    direction: Direction
+    site: str
+    layer: int | None
+    positions: tuple[int, ...]
+
+    def edit(self, alpha: float) -> Edit:
+        """The edit at one alpha."""
+        return Edit(self.direction.vectors, alpha, self.site, self.layer, self.positions)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CurveState:
+    """One curve so far; arrays are over alpha, [A].
+
+    `done` and `correct` count decoded problems; `wrong_to_right` and `right_to_wrong` are flips
+    against alpha = 0; `low` and `high` are the Wilson 95 % interval of the accuracy (NaN where
+    nothing is done). `total` problems, `decoded` of `rows` rows of the whole grid.
+    `baseline_accuracy` is over the problems done, None before the first; `baseline_correct` maps
+    the index of a problem to its outcome at alpha = 0.
+    """
+
+    layer: int | None
+    alphas: np.ndarray
+    done: np.ndarray
+    correct: np.ndarray
+    wrong_to_right: np.ndarray
+    right_to_wrong: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    total: int
+    decoded: int
+    rows: int
+    baseline_accuracy: float | None
+    baseline_correct: dict[int, bool]
+
+
+class Tally:
+    """Counts of a grid while it fills; `right` [C, A, n] is 1 right, 0 wrong, -1 not decoded."""
+
+    def __init__(self, curves: Sequence[Curve], alphas: np.ndarray, problems: int):
+        self.curves, self.alphas = curves, alphas
+        self.right = np.full((len(curves), len(alphas), problems), -1, dtype=np.int8)
+        self.base = np.full(problems, -1, dtype=np.int8)
+
+    def state(self, index: int) -> CurveState:
+        """The state of one curve."""
+        right, known = self.right[index], self.base >= 0
+        done = (right >= 0) & known
+        good = (right == 1) & done
+        base = (self.base == 1)[None]
+        counts, correct = done.sum(1), good.sum(1)
+        low, high = wilson(correct, np.maximum(counts, 1))
+        nothing = counts == 0
+        decoded = int((self.right >= 0).sum() + known.sum())
+        return CurveState(
+            layer=self.curves[index].layer,
+            alphas=self.alphas,
+            done=counts,
+            correct=correct,
+            wrong_to_right=(good & ~base).sum(1),
+            right_to_wrong=(done & ~good & base).sum(1),
+            low=np.where(nothing, np.nan, low),
+            high=np.where(nothing, np.nan, high),
+            total=right.shape[1],
+            decoded=decoded,
+            rows=self.right.size + self.base.size,
+            baseline_accuracy=float((self.base[known] == 1).mean()) if known.any() else None,
+            baseline_correct={int(i): bool(self.base[i]) for i in known.nonzero()[0]},
+        )
+
+
+def fill_grid(
+    model: CodiModel,
+    problems: Sequence[Problem],
+    curves: Sequence[Curve],
+    alphas: Sequence[float],
+    *,
+    seed: int = 0,
+    max_new_tokens: int = 256,
+    rows_at_a_time: int = ROWS_AT_A_TIME,
+    on_row: Callable[[int, int, int, Decoded], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Tally]:
+    """Decode every problem at every alpha of every curve, and unedited.
+
+    Problems come in random order and each with all its alphas, so every partial result is a random
+    sample of the whole.
+
+    Args:
+        model: The model.
+        problems: n problems.
+        curves: C curves.
+        alphas: A alphas in raw units.
+        seed: Of the order.
+        max_new_tokens: Limit of generated tokens.
+        rows_at_a_time: Rows between two results.
+        on_row: Called with (curve, alpha index, problem, result); curve and alpha are -1 for the
+            unedited row.
+        stop: Asked before every decoding step; True raises `Cancelled`.
+
+    Yields:
+        The same tally, fuller each time.
+    """
+    check_alphas(alphas)
+    for curve in curves:
+        check_direction(curve.direction, model)
+    cells = [(c, a) for c in range(len(curves)) for a in range(len(alphas))]
+    edits = {(c, a): acting(model, curves[c].edit(alphas[a])) for c, a in cells}
+    tally = Tally(curves, np.array(alphas, dtype=np.float64), len(problems))
+    order = np.random.default_rng(seed).permutation(len(problems))
+    size = max(1, rows_at_a_time // (len(cells) + 1))
+    options = Options(max_new_tokens)
+    for part in (order[i : i + size] for i in range(0, len(order), size)):
+        where = [(-1, -1, p) for p in part] + [(c, a, p) for p in part for c, a in cells]
+        local = {p: i for i, p in enumerate(part)}
+        rows = [Row(local[p], edits.get((c, a), ())) for c, a, p in where]
+        questions = [problems[p].question for p in part]
+        for batch in decode_rows(model, questions, rows, options, stop):
+            for index, decoded in batch:
+                c, a, p = where[index]
+                right = decoded.answer == problems[p].answer
+                if c < 0:
+                    tally.base[p] = right
+                else:
+                    tally.right[c, a, p] = right
+                if on_row:
+                    on_row(c, a, p, decoded)
+            yield tally

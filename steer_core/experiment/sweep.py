@@ -1,0 +1,132 @@
+"""Accuracy against alpha over pairs: live for a page, as a table for notebooks and commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import pandas as pd
+
+from steer_core.codi.model import CodiModel
+from steer_core.data.problems import Pair
+from steer_core.experiment.grid import ROWS_AT_A_TIME, Curve, CurveState, fill_grid
+from steer_core.steering.directions import Direction, random_like
+from steer_core.steering.library import find_direction
+
+SWEEP_ALPHAS = tuple(round(-3 + 0.5 * i, 1) for i in range(13))
+COLUMNS = ["layer", "alpha", "direction", "n", "correct", "accuracy", "low", "high", "flips"]
+
+
+def iter_sweep(
+    model: CodiModel,
+    pairs: Sequence[Pair],
+    *,
+    site: str,
+    layers: Sequence[int | None],
+    alphas: Sequence[float],
+    positions: Sequence[int],
+    directions: Mapping[int | None, Direction],
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[CurveState]:
+    """Decode the clean twins at every alpha; yields the last layer's curve each time it grew.
+
+    Args:
+        model: The model.
+        pairs: n pairs.
+        site: residual, thought or embedding.
+        layers: Layers of site residual, [None] for the others.
+        alphas: A alphas in raw units.
+        positions: Positions 0..K that are edited.
+        directions: The direction of each layer.
+        stop: Asked before every decoding step; True raises `Cancelled`.
+    """
+    curves = [Curve(directions[layer], site, layer, tuple(positions)) for layer in layers]
+    problems = [pair.clean for pair in pairs]
+    for tally in fill_grid(model, problems, curves, alphas, stop=stop):
+        yield tally.state(len(curves) - 1)
+
+
+def sweep(
+    model: CodiModel,
+    pairs: Sequence[Pair],
+    *,
+    layers: Sequence[int] | None = None,
+    alphas: Sequence[float] = SWEEP_ALPHAS,
+    site: str = "residual",
+    positions: Sequence[int] | None = None,
+    direction: str = "mean_difference",
+    random: int = 0,
+    max_new_tokens: int = 256,
+    progress: Callable[[CurveState], None] | None = None,
+) -> pd.DataFrame:
+    """Accuracy against alpha over the clean twins of pairs.
+
+    Args:
+        model: The model.
+        pairs: n pairs.
+        layers: Layers of site residual; the middle one when not given.
+        alphas: A alphas in raw units.
+        site: residual, thought or embedding.
+        positions: Positions 0..K that are edited; 1..K when not given.
+        direction: Name or file, see `find_direction`.
+        random: Number of random controls, matched per position in norm.
+        max_new_tokens: Limit of generated tokens.
+        progress: Called after every batch.
+
+    Returns:
+        One row per layer, direction and alpha: `layer`, `alpha` (raw units), `direction`, `n`,
+        `correct`, `accuracy`, `low`, `high` (Wilson 95 %, shares), `flips` (answers whose
+        correctness differs from alpha = 0).
+
+    Raises:
+        UserError: for a layer, alpha, position or direction that does not fit the model.
+    """
+    config = model.config
+    where = tuple(config.positions[1:] if positions is None else positions)
+    at = [None] if site != "residual" else list(layers or [config.middle_layer])
+    curves = [
+        Curve(each, site, layer, where)
+        for layer in at
+        for each in with_controls(find_direction(model, site, layer, direction), random)
+    ]
+    problems = [pair.clean for pair in pairs]
+    tally = None
+    grid = fill_grid(
+        model,
+        problems,
+        curves,
+        alphas,
+        max_new_tokens=max_new_tokens,
+        rows_at_a_time=ROWS_AT_A_TIME * 2,
+    )
+    for tally in grid:
+        if progress:
+            progress(tally.state(0))
+    states = [] if tally is None else [tally.state(i) for i in range(len(curves))]
+    rows = [row for curve, state in zip(curves, states, strict=True) for row in table(curve, state)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def with_controls(direction: Direction, random: int) -> list[Direction]:
+    """A direction and its random controls, seeds 0..random-1."""
+    return [direction, *(random_like(direction, seed) for seed in range(random))]
+
+
+def table(curve: Curve, state: CurveState) -> list[list]:
+    """Rows of `COLUMNS`, one per alpha."""
+    flips = state.wrong_to_right + state.right_to_wrong
+    return [
+        [
+            curve.layer,
+            float(alpha),
+            curve.direction.method,
+            int(n),
+            int(correct),
+            float(correct / n),
+            float(low),
+            float(high),
+            int(flipped),
+        ]
+        for alpha, n, correct, low, high, flipped in zip(
+            state.alphas, state.done, state.correct, state.low, state.high, flips, strict=True
+        )
+    ]

@@ -1,0 +1,219 @@
+"""Directions: computing them, their controls, and their files with provenance."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from steer_core.codi.model import CodiModel
+from steer_core.data.problems import Problem
+from steer_core.errors import UserError
+from steer_core.steering.decode import decode
+from steer_core.steering.edits import check_site
+from steer_core.version import versions
+
+MEAN_DIFFERENCE = "mean_difference"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Which model, data and method a direction comes from.
+
+    `model_sha256` identifies the weights, `problems_sha256` the questions with their answers,
+    `correct` and `wrong` count the problems of each side; `versions` are those of the libraries.
+    """
+
+    model: str
+    model_sha256: str
+    problems: str
+    problems_sha256: str
+    correct: int
+    wrong: int
+    seed: int
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Direction:
+    """A direction for one site: `vectors` float32 [K+1, D], row k acts at position k.
+
+    `method` names how it was made; `layer` is None where the site has none; a file from elsewhere
+    may come without `provenance`.
+    """
+
+    vectors: Tensor
+    method: str
+    site: str
+    layer: int | None
+    provenance: Provenance | None = None
+
+    @property
+    def norms(self) -> np.ndarray:
+        """Norm at each position, [K+1]."""
+        return self.vectors.norm(dim=-1).numpy()
+
+
+def site_states(model: CodiModel, states: np.ndarray, site: str, layer: int | None) -> np.ndarray:
+    """What a site's edit is added to: states [..., K+1, L+2, D] to [..., K+1, D].
+
+    The embedding site has no state at position 0 (BOT is a token): zeros there.
+    """
+    if site == "residual":
+        return states[..., layer, :]
+    hidden = states[..., -1, :]
+    if site == "thought":
+        return hidden
+    with torch.inference_mode():
+        before = torch.from_numpy(np.ascontiguousarray(hidden[..., :-1, :]))
+        thoughts = model.projection(before.to(model.device, model.dtype)).float().cpu().numpy()
+    return np.concatenate((np.zeros_like(hidden[..., :1, :]), thoughts), axis=-2)
+
+
+def mean_differences(
+    model: CodiModel, problems: Sequence[Problem], name: str, seed: int = 0
+) -> list[Direction]:
+    """Mean state of correctly answered minus wrongly answered problems, every site and layer.
+
+    Args:
+        model: The model.
+        problems: The fit set; each is decoded once, unedited, and scored against its own answer.
+        name: What the fit set is called, for the provenance.
+        seed: Kept in the provenance; nothing here is random.
+
+    Returns:
+        One direction for each layer of site residual, one each for thought and embedding.
+
+    Raises:
+        UserError: when all answers are right or all are wrong.
+    """
+    decoded = decode(model, [p.question for p in problems], hidden=True)
+    right = np.array([d.answer == p.answer for d, p in zip(decoded, problems, strict=True)])
+    if right.all() or not right.any():
+        raise UserError(
+            f"{right.sum()} of {len(problems)} answers are right; a mean difference needs both "
+            "right and wrong ones: choose other problems"
+        )
+    provenance = Provenance(
+        model=model.name,
+        model_sha256=model.sha256,
+        problems=name,
+        problems_sha256=problems_hash(problems),
+        correct=int(right.sum()),
+        wrong=int((~right).sum()),
+        seed=seed,
+        versions=versions(),
+    )
+    states = np.stack([d.states for d in decoded])
+    found = []
+    for site, layer in places(model):
+        here = site_states(model, states, site, layer).astype(np.float64)
+        vectors = torch.from_numpy((here[right].mean(0) - here[~right].mean(0)).astype(np.float32))
+        found.append(Direction(vectors, MEAN_DIFFERENCE, site, layer, provenance))
+    return found
+
+
+def places(model: CodiModel) -> list[tuple[str, int | None]]:
+    """Every (site, layer) of a model."""
+    layers = range(1, model.config.layers + 1)
+    return [("residual", layer) for layer in layers] + [("thought", None), ("embedding", None)]
+
+
+def random_like(direction: Direction, seed: int) -> Direction:
+    """A random control: Gaussian, matched to the direction in norm at every position."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(direction.vectors.shape, generator=generator)
+    wanted = direction.vectors.norm(dim=-1, keepdim=True)
+    vectors = noise / noise.norm(dim=-1, keepdim=True) * wanted
+    return dataclasses.replace(direction, vectors=vectors, method=f"random-{seed}")
+
+
+def problems_hash(problems: Iterable[Problem]) -> str:
+    """One hash over questions and answers, in order."""
+    rows = [[problem.question, problem.answer] for problem in problems]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def save_direction(direction: Direction, path: Path) -> None:
+    """Write `direction` [K+1, D] with its provenance as safetensors metadata."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    about = {
+        "method": direction.method,
+        "site": direction.site,
+        "layer": direction.layer,
+        "provenance": direction.provenance and dataclasses.asdict(direction.provenance),
+    }
+    tensors = {"direction": direction.vectors.contiguous()}
+    save_file(tensors, path, metadata={"steer_core": json.dumps(about, sort_keys=True)})
+
+
+def load_direction(path: Path, model: CodiModel, site: str, layer: int | None) -> Direction:
+    """Read a direction for a model and a site.
+
+    Args:
+        path: Safetensors with `direction` [K+1, D], [K, D] (positions 1..K) or [D] (all positions).
+        model: The model it is for.
+        site: Where it will be used.
+        layer: Layer of site residual.
+
+    Raises:
+        UserError: when the file cannot be read, or is of another model, site, layer or shape.
+    """
+    check_site(model.config, site, layer)
+    try:
+        with safe_open(path, "pt") as file:
+            vectors = file.get_tensor("direction").float()
+            about = json.loads((file.metadata() or {}).get("steer_core", "{}"))
+    except (OSError, SafetensorError, ValueError) as error:
+        raise UserError(
+            f"{path} is no direction file ({str(error).splitlines()[0]}); "
+            "it needs a safetensors file with a tensor 'direction'"
+        ) from error
+    provenance = about.get("provenance")
+    direction = Direction(
+        vectors=all_positions(vectors, model, path),
+        method=about.get("method", path.stem),
+        site=about.get("site", site),
+        layer=about.get("layer", layer),
+        provenance=Provenance(**provenance) if provenance else None,
+    )
+    check_direction(direction, model)
+    return direction
+
+
+def all_positions(vectors: Tensor, model: CodiModel, path: Path) -> Tensor:
+    """One row per position 0..K."""
+    latents, hidden = model.config.latents, model.config.hidden
+    if vectors.shape == (hidden,):
+        return vectors.expand(latents + 1, -1).clone()
+    if vectors.shape == (latents, hidden):
+        return torch.cat((torch.zeros(1, hidden), vectors))
+    if vectors.shape == (latents + 1, hidden):
+        return vectors
+    raise UserError(
+        f"{path} has a direction of shape {list(vectors.shape)}, {model.name} needs "
+        f"[{latents + 1}, {hidden}], [{latents}, {hidden}] or [{hidden}]; "
+        f"compute it with 'directions --model {model.name}'"
+    )
+
+
+def check_direction(direction: Direction, model: CodiModel) -> None:
+    """Raise a `UserError` for values that are not finite or weights it was not computed from."""
+    if not torch.isfinite(direction.vectors).all():
+        raise UserError(f"direction '{direction.method}' holds values that are not finite")
+    origin = direction.provenance
+    if origin is not None and origin.model_sha256 != model.sha256:
+        raise UserError(
+            f"direction '{direction.method}' was computed from {origin.model} "
+            f"({origin.model_sha256[:12]}), not from {model.name} ({model.sha256[:12]}); "
+            f"compute it with 'directions --model {model.name}'"
+        )
