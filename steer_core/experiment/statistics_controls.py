@@ -8,7 +8,7 @@ give less than 1 / (1 + C): 19 of them are needed for p = 0.05. Ties count again
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -52,6 +52,11 @@ class ControlRank:
     def smallest_p(self) -> float:
         """The least p that this many controls can give."""
         return 1 / (1 + self.controls)
+
+    def at(self, row: int) -> ControlRank:
+        """The ranks of one row of the grid; `max_rank` and `max_p` stay those of the whole grid."""
+        grids = {field: getattr(self, field)[row] for field in ("rank", "p", "excess", "excess_p")}
+        return replace(self, **grids)
 
 
 def rank_among_controls(
