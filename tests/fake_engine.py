@@ -49,7 +49,6 @@ class FakeStrip:
     relative: np.ndarray
     norm_change: np.ndarray
     dose: np.ndarray
-    kl: np.ndarray
     inert: tuple
     seconds: float
 
@@ -159,7 +158,6 @@ def _strip(model, problem, *, site, layer, positions, direction, alphas):
         relative=(moved / base).astype(np.float32),
         norm_change=(np.asarray(alphas)[:, None, None] * gain * 0.4).astype(np.float32),
         dose=dose.astype(np.float32),
-        kl=0.05 * np.square(np.asarray(alphas, dtype=np.float32)),
         inert=inert,
         seconds=0.01,
     )

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from steer_core.errors import UserError
-from steer_core.ui import links, payload, settings
+from steer_core.ui import compute, links, payload, settings, space
 from steer_core.ui.adapter import Adapter
 from steer_core.ui.api import Endpoints
-from steer_core.ui.compute import SweepJob
+from steer_core.ui.compute import StripJob, SweepJob
 from steer_core.ui.engine import Loader
 from steer_core.ui.gate import Gate
 from steer_core.ui.handlers import Asked, Explorer
@@ -249,6 +249,15 @@ def test_labels_are_one_short_line(explorer):
         assert "\n" not in label
 
 
+def test_labels_name_what_was_never_trained_on(setting):
+    pairs = [
+        replace(pair, held_out=pair.pair_id == "t001") for pair in fake_engine._pairs(3, "test")
+    ]
+    engine = replace(fake_engine.engine(), load_pairs=lambda name: pairs)
+    labels = [label for label, _ in Explorer(engine).problems("tiny-llama", "clean")]
+    assert [label.endswith("template not trained on") for label in labels] == [False, True, False]
+
+
 # One at a time
 
 
@@ -400,6 +409,27 @@ def test_numbers_for_json_keep_four_digits_and_lose_what_is_not_finite():
     assert value["high"] == [0.9877, None]
     assert (value["baseline"], value["finished"]) == (None, False)
     assert [payload.number_text(x) for x in (12, -3.0, 0.25, None)] == ["12", "-3", "0.25", None]
+
+
+def test_a_shared_gpu_is_asked_for_where_there_is_one(monkeypatch):
+    asked = []
+
+    class Spaces:
+        @staticmethod
+        def GPU(duration):
+            asked.append(duration)
+            return lambda function: ("on a GPU", function)
+
+    assert space.gpu(duration=compute.seconds)(len) is len  # this machine is no Space
+    monkeypatch.setattr(space, "spaces", Spaces)
+    assert space.gpu(duration=compute.seconds)(len) == ("on a GPU", len)
+    assert asked == [compute.seconds]
+
+
+def test_a_sweep_may_hold_the_gpu_longer_than_one_problem(setting):
+    engine = fake_engine.engine()
+    strip, sweep = StripJob(setting, "1 + 1?", 2, (0.0,)), SweepJob(setting, (0.0,))
+    assert 0 < compute.seconds(engine, strip) < compute.seconds(engine, sweep)
 
 
 def test_an_engine_survives_the_way_to_a_gpu_worker():

@@ -42,14 +42,13 @@ class Loader:
 
 def library(options: Options) -> Engine:
     """The real engine, on the device and in the dtype that were asked for."""
-    from steer_core.experiment.strip import alpha_strip
-    from steer_core.experiment.sweep import iter_sweep
-    from steer_core.steering.library import cached_direction
-
     from steer_core.codi.load import list_models
     from steer_core.data.answers import extract_answer
     from steer_core.data.pairs import load_pairs
     from steer_core.data.problems import Problem
+    from steer_core.experiment.strip import alpha_strip
+    from steer_core.experiment.sweep import iter_sweep
+    from steer_core.steering.library import cached_direction
 
     return Engine(
         list_models=list_models,

@@ -164,4 +164,5 @@ def _label(pair: Any, variant: str) -> str:
     question = " ".join(getattr(pair, variant).question.split())
     cut = question[: LABEL_CHARACTERS - 1].rsplit(" ", 1)[0]
     short = question if len(question) <= LABEL_CHARACTERS else f"{cut}…"
-    return f"{pair.pair_id} · {short}"
+    unseen = " · template not trained on" if pair.held_out else ""
+    return f"{pair.pair_id} · {short}{unseen}"

@@ -35,7 +35,6 @@ def strip_payload(setting: Setting, problem: Any, strip: Any, layers: int) -> di
         "relative": _numbers(strip.relative),
         "change": _numbers(strip.norm_change),
         "dose": _numbers(strip.dose),
-        "kl": _numbers(strip.kl),
         "inert": [[int(position), str(reason)] for position, reason in strip.inert],
         "seconds": round(float(strip.seconds), 3),
     }

@@ -54,7 +54,13 @@ export function mountDeltas(element) {
 
 function buildGrid(map, view, mode) {
   const { layers, latents } = view;
-  const grid = { cells: [], bars: [], most: largest(view[mode]), lastMost: largest(view[mode], layers) };
+  const grid = {
+    cells: [],
+    bars: [],
+    numbered: layers <= NUMBERS_UP_TO,
+    most: largest(view[mode]),
+    lastMost: largest(view[mode], layers),
+  };
   const dead = new Set(view.inert.map(([position]) => position));
   const nodes = [corner("final state")];
   for (let position = 0; position <= latents; position++) nodes.push(barOf(grid, position));
@@ -70,7 +76,7 @@ function buildGrid(map, view, mode) {
   }
   map.style.setProperty("--columns", latents + 1);
   map.style.setProperty("--rows", layers + 1);
-  map.classList.toggle("numbers", layers <= NUMBERS_UP_TO);
+  map.classList.toggle("numbers", grid.numbered);
   map.replaceChildren(...nodes);
   return grid;
 }
@@ -136,7 +142,7 @@ function paint(grid, values, mode) {
       node.style.setProperty("--share", `${(100 * share).toFixed(1)}%`);
       node.classList.toggle("strong", share > 0.6);
       node.classList.toggle("minus", value < 0);
-      node.textContent = number(value, mode);
+      if (grid.numbered) node.textContent = number(value, mode);
     });
     const share = (row.at(-1) ?? 0) / grid.lastMost;
     grid.bars[position].style.transform = `scaleY(${Math.abs(share).toFixed(3)})`;
@@ -165,8 +171,7 @@ function reading(view, index, mode, hovered) {
   }
   const dose = Math.max(0, ...view.positions.map((position) => view.dose[index][position] ?? 0));
   if (!view.positions.length) return "No position is edited.";
-  const shift = `First answer token: KL ${short(view.kl[index])} nats.`;
-  return `The edit (outlined) is up to ${percent(dose, 0)} of the norm of its state. ${shift}`;
+  return `The edit (outlined) is up to ${percent(dose, 0)} of the norm of the state it is added to.`;
 }
 
 function spoken(view, index, mode) {
