@@ -42,6 +42,10 @@ def test_wilson_hand_values(correct: int, n: int, percent: tuple[float, float]):
     assert (low, high) == pytest.approx((reference.low, reference.high))
 
 
+def test_wilson_of_numbers_is_numbers():
+    assert all(isinstance(limit, float) for limit in wilson(3, 6))
+
+
 def test_wilson_takes_arrays_levels_and_nothing():
     low, high = wilson([[0, 3], [6, 0]], [[6, 6], [6, 0]], level=0.9)
     assert low.shape == high.shape == (2, 2)

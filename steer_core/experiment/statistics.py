@@ -55,7 +55,8 @@ def wilson(correct: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Float
         )
     known = total > 0
     low, high = proportion_confint(right, np.where(known, total, 1), 1 - level, method="wilson")
-    return np.where(known, low, 0.0), np.where(known, high, 1.0)
+    # [()] makes plain numbers of results for plain numbers, as json needs them
+    return np.where(known, low, 0.0)[()], np.where(known, high, 1.0)[()]
 
 
 def paired_flips(baseline: ArrayLike, steered: ArrayLike) -> Flips:
