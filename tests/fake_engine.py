@@ -70,6 +70,10 @@ class FakeState:
     baseline_correct: dict
 
 
+class FakeCancelled(Exception):
+    pass
+
+
 def engine(batch_seconds: float = 0.05, pairs: int = 60) -> Engine:
     """Return an engine whose sweep takes 13 batches of `batch_seconds`."""
     return Engine(
@@ -81,6 +85,7 @@ def engine(batch_seconds: float = 0.05, pairs: int = 60) -> Engine:
         iter_sweep=partial(_sweep, batch_seconds),
         extract_answer=extract_answer,
         make_problem=Problem,
+        cancelled=FakeCancelled,
     )
 
 
@@ -180,7 +185,7 @@ def _reason(site, position):
     return None
 
 
-def _sweep(seconds, model, pairs, *, site, layers, alphas, positions, directions):
+def _sweep(seconds, model, pairs, *, site, layers, alphas, positions, directions, stop):
     layer = layers[0]
     assert directions[layer].site == site
     alphas = np.asarray(alphas, dtype=float)
@@ -194,6 +199,8 @@ def _sweep(seconds, model, pairs, *, site, layers, alphas, positions, directions
     done = np.zeros(len(alphas), dtype=int)
     for count, index in enumerate(order, start=1):
         time.sleep(seconds)
+        if stop():
+            raise FakeCancelled
         done[index] = total
         correct = np.round(share * done).astype(int)
         middle = np.divide(correct, done, out=np.full(len(alphas), np.nan), where=done > 0)

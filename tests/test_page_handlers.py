@@ -40,7 +40,7 @@ VALUES = {
 
 @pytest.fixture
 def explorer() -> Explorer:
-    return Explorer(fake_engine.engine(batch_seconds=0.0, pairs=12))
+    return Explorer(fake_engine.engine(batch_seconds=0.0, pairs=12), settle_seconds=0.0)
 
 
 @pytest.fixture
@@ -209,6 +209,28 @@ def test_a_newer_sweep_ends_the_older_one(explorer, setting):
     newer = explorer.sweep("ada", explorer.setting("tiny-llama", **{**EDIT, "layer": 1}))
     assert next(newer)["run"] > 0
     assert list(older) == []
+
+
+def test_a_newer_sweep_interrupts_a_batch_of_the_older_one(setting):
+    explorer = Explorer(fake_engine.engine(batch_seconds=0.2), settle_seconds=0.0)
+    older = explorer.sweep("ada", setting)
+    next(older)
+    threading.Timer(0.05, explorer.leave, ["ada"]).start()
+    assert list(older) == []  # the batch that was running is thrown away
+
+
+def test_a_dragged_slider_starts_one_sweep():
+    calls = []
+    engine = counting(fake_engine.engine(batch_seconds=0.0), "iter_sweep", calls)
+    explorer = Explorer(engine, settle_seconds=0.2)
+    layers = [explorer.setting("tiny-gpt2", **{**EDIT, "layer": layer}) for layer in (1, 2, 3)]
+    threads = [threading.Thread(target=list, args=[explorer.sweep("ada", s)]) for s in layers]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.02)
+    for thread in threads:
+        thread.join(5)
+    assert [call["layers"] for call in calls] == [[3]]
 
 
 def test_sweeps_of_two_visitors_live_side_by_side(explorer, setting):

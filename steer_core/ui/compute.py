@@ -1,6 +1,6 @@
 """The one function that runs the model, so that a shared GPU is asked for in one place."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -48,9 +48,12 @@ def seconds(engine: Engine, job: StripJob | SweepJob) -> int:
 
 
 @gpu(duration=seconds)
-def run(engine: Engine, job: StripJob | SweepJob) -> Iterator[Any]:
+def run(
+    engine: Engine, job: StripJob | SweepJob, stop: Callable[[], bool] | None = None
+) -> Iterator[Any]:
     """Yield the `AlphaStrip` of a strip job, or the `SweepState` after each batch of a sweep.
 
+    A sweep asks `stop` before each decoding step; it cannot be asked from a forked process.
     Arguments and results can be pickled and nothing is remembered here: on ZeroGPU this body runs
     in a forked process. Load the model (`loaded`) before, in the process that stays.
     """
@@ -77,6 +80,7 @@ def run(engine: Engine, job: StripJob | SweepJob) -> Iterator[Any]:
         alphas=job.alphas,
         positions=setting.positions,
         directions={layer: direction},
+        **({} if stop is None else {"stop": stop}),
     )
 
 

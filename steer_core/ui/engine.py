@@ -24,6 +24,8 @@ class Engine:
     iter_sweep: Callable[..., Any]
     extract_answer: Callable[[str], int | float | None]
     make_problem: Callable[..., Any]
+    cancelled: type[Exception]
+    """What `iter_sweep` raises when its `stop` says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Loader:
 
 def library(options: Options) -> Engine:
     """The real engine, on the device and in the dtype that were asked for."""
+    from steer_core.codi.engine import Cancelled
     from steer_core.codi.load import list_models
     from steer_core.data.answers import extract_answer
     from steer_core.data.pairs import load_pairs
@@ -59,4 +62,5 @@ def library(options: Options) -> Engine:
         iter_sweep=iter_sweep,
         extract_answer=extract_answer,
         make_problem=Problem,
+        cancelled=Cancelled,
     )

@@ -14,6 +14,8 @@ from steer_core.ui.runner import Runner
 from steer_core.ui.settings import Setting
 
 LABEL_CHARACTERS = 80
+SETTLE_SECONDS = 0.25
+"""A sweep starts this much later, so that a dragged slider starts one and not one for each step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,11 @@ class Explorer:
     its next batch.
     """
 
-    def __init__(self, engine: Engine, first_model: str | None = None) -> None:
+    def __init__(
+        self, engine: Engine, first_model: str | None = None, settle_seconds: float = SETTLE_SECONDS
+    ) -> None:
         self._engine = engine
+        self._settle_seconds = settle_seconds
         self._runner = Runner(engine)
         self._newest: dict[str, int] = {}
         self._serials = itertools.count(time.time_ns() // 1_000_000)
@@ -133,6 +138,8 @@ class Explorer:
         """Yield the growing sweep until it is finished or the visitor asks for another one."""
         mine = self._newest[visitor] = self.serial()
         job = SweepJob(setting, settings.SWEEP_ALPHAS)
+        if self._runner.finished(job) is None:
+            time.sleep(self._settle_seconds)
         for state in self._runner.states(job, lambda: self._newest.get(visitor) == mine):
             finished = self._runner.finished(job) is state
             yield {"run": mine, **payload.sweep_payload(setting, state, finished)}

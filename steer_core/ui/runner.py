@@ -3,10 +3,11 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import lru_cache
 from typing import Any
 
+from steer_core.ui import space
 from steer_core.ui.compute import SweepJob, loaded, run
 from steer_core.ui.engine import Engine
 from steer_core.ui.gate import Gate
@@ -48,14 +49,15 @@ class Runner:
 
         Args:
             job: what to decode.
-            still_wanted: asked before each batch; False ends the sweep.
+            still_wanted: asked before each decoding step; False ends the sweep.
         """
         known = self.finished(job)
         if known is not None:
             yield known
             return
         self.model(job.setting.model)
-        with closing(run(self.engine, job)) as states:
+        stop = None if space.FORKS else lambda: not still_wanted()
+        with closing(run(self.engine, job, stop)) as states, suppress(self.engine.cancelled):
             yield from self._batches(job, states, still_wanted)
 
     def _batches(

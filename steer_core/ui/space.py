@@ -9,6 +9,10 @@ except ImportError:
     spaces = None
 
 
+FORKS = spaces is not None
+"""Whether decorated functions may run in another process, which sees no change made in this one."""
+
+
 def gpu(duration: Callable[..., int]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that asks ZeroGPU for a device while a function runs.
 
