@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +30,7 @@ RANKS = {
 }
 FACADES = {"__init__", "__main__"}  # steer_core/__init__.py and __main__.py may show everything
 DRAWING = {"gradio", "plotly"}
+PROVIDED = {"starlette", "spaces"}  # gradio brings the first, a Space the second
 
 
 def modules_below(folder: Path) -> list[Path]:
@@ -131,6 +134,15 @@ if True:
 )
 def test_the_rule_tells_right_from_wrong(part: str, name: str, fits: bool):
     assert (wrong_arrows(part, [name]) == []) is fits
+
+
+def test_what_is_imported_is_installed():
+    """The app must run on requirements.txt alone, without what only the tests need."""
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    declared = {re.split(r"[<>=~ ]", line)[0].lower() for line in lines if line[:1].isalpha()}
+    sources = [ROOT / "app.py", *MODULES]
+    roots = {name.split(".")[0] for path in sources for name in imports_of(path)}
+    assert roots - set(sys.stdlib_module_names) - PROVIDED - {"steer_core"} <= declared
 
 
 def test_requirements_are_declared_once():

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from tiny_checkpoints import BROKEN, VARIANTS, add_key, build, drop_key
 
-from steer_core.codi.load import load_model
-from steer_core.errors import UserError
+from steer_core import UserError, load_model
 
 
 def load(path: Path, **options):

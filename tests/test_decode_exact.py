@@ -29,11 +29,9 @@ from tiny_checkpoints import (
 )
 from torch import nn
 
-from steer_core.codi.load import load_model
+from steer_core import Edit, UserError, decode, load_model
 from steer_core.codi.model import CodiModel
-from steer_core.errors import UserError
-from steer_core.steering.decode import Decoded, decode
-from steer_core.steering.edits import Edit
+from steer_core.steering.decode import Decoded
 
 LATENTS = 6
 LIMIT = 4  # generated tokens; enough for an answer to depend on its own first tokens
