@@ -1,0 +1,1 @@
+"""The model: checkpoint files to weights; prefill, latent steps, answer."""

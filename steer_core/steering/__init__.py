@@ -1,0 +1,1 @@
+"""Edits, directions, and decoding with them."""
