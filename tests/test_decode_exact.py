@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reference import SEED_REPLAY, Addition, Outcome, Reference, causal_lm, prompt_ids
 from reference import decode as decode_slowly
+from safetensors.torch import load_file
 from tiny_checkpoints import (
     HIDDEN,
     LAYERS,
@@ -28,8 +29,9 @@ from tiny_checkpoints import (
     some_key,
 )
 from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from steer_core import Edit, UserError, decode, load_model
+from steer_core import Edit, UserError, decode, load_model, load_pairs
 from steer_core.codi.model import CodiModel
 from steer_core.steering.decode import Decoded
 
@@ -316,6 +318,47 @@ def test_an_unusual_base_is_decoded_exactly_or_refused(name: str, tmp_path: Path
     except UserError:
         return
     assert_same(fast(model, [case])[0], slow(tiny, case))
+
+
+# --- the models in the box -----------------------------------------------------------------------
+
+
+def bundled_reference(name: str) -> tuple[Reference, PreTrainedTokenizerBase]:
+    """A shipped model as transformers builds it from its config; it has no LoRA."""
+    folder = Path(__file__).parent.parent / "assets" / "models" / name
+    state = load_file(folder / "model.safetensors")
+    lm = AutoModelForCausalLM.from_config(
+        AutoConfig.from_pretrained(folder), attn_implementation="eager", dtype=torch.float32
+    )
+    weights = {k.removeprefix("codi."): v for k, v in state.items() if k.startswith("codi.")}
+    missing, unexpected = lm.load_state_dict(weights, strict=False)
+    assert (missing, unexpected) == (["lm_head.weight"], [])
+    lm.tie_weights()
+    size = lm.config.hidden_size
+    prj = nn.Sequential(nn.Identity(), nn.Linear(size, size), nn.GELU(), nn.Linear(size, size))
+    prj.add_module("ln", nn.LayerNorm(size))
+    prj.load_state_dict({k.removeprefix("prj."): v for k, v in state.items() if "prj." in k})
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    eot = lm.get_input_embeddings().weight.shape[0] - 1
+    return Reference(lm.eval(), prj, eot - 1, eot, tokenizer.eos_token_id), tokenizer
+
+
+@pytest.mark.parametrize("name", ["tiny-llama", "tiny-gpt2"])
+def test_the_shipped_models_decode_as_the_reference(name: str):
+    """On real word problems, plain and pushed."""
+    reference, tokenizer = bundled_reference(name)
+    model = load_model(name, device="cpu", dtype="float32")
+    size, problems = model.config.hidden, load_pairs("test")[::80]
+    direction = torch.randn(LATENTS + 1, size, generator=torch.Generator().manual_seed(2))
+    push = Addition("residual", 10.0, direction, (1, 2, 3, 4, 5, 6), 2)
+    cases = [Case(pair.clean.question, edit) for pair in problems for edit in (None, push)]
+    rows = fast(model, cases, limit=16)
+    for case, row in zip(cases, rows, strict=True):
+        prompt = prompt_ids(reference, tokenizer, case.question)
+        assert_same(row, decode_slowly(reference, prompt, case.edit, 16))
+    shift = np.abs(rows[1].hidden - rows[0].hidden).max((1, 2))
+    assert shift[0] == 0 < shift[1:].min()
+    assert all(row.answer is not None for row in rows[::2])
 
 
 @pytest.mark.gpu
