@@ -47,7 +47,7 @@ class Recipe:
     """Which checkpoint to write. The defaults are those of the published ones, but for the size."""
 
     family: str = "gpt2"  # "gpt2" | "llama" | "qwen2" | "mistral"
-    file: str = "bin"  # "bin" | "safetensors" | "shards"
+    file: str = "bin"  # "bin" | "safetensors" | "shards" | "bin shards" | "one shard"
     prj: str = "full"  # "full" | "no_norm" | "none"
     rank: int = 4
     tied: bool = True
@@ -55,6 +55,7 @@ class Recipe:
     bf16_base: bool = False
     keep_eos: bool = False
     extra_keys: bool = False
+    new_rows: int = 3  # rows of the embedding behind the base vocabulary
     unused_rows: int = 0  # rows of the base vocabulary that no token of the tokenizer uses
     eos_gain: float = 1.3  # how much louder the head's row of EOS is: answers end sooner
     config: tuple[tuple[str, Any], ...] = ()  # overrides of the base config
@@ -91,6 +92,8 @@ VARIANTS = {
     "gpt2-keep-eos": Recipe(keep_eos=True),
     "gpt2-rank-128": Recipe(rank=128),
     "gpt2-head-wins": Recipe(head="conflict"),
+    "gpt2-bin-shards": Recipe(file="bin shards"),
+    "gpt2-one-shard": Recipe(file="one shard", extra_keys=True),
     "llama-bin": Recipe("llama", bf16_base=True, extra_keys=True),
     "llama-llama3-rope": Recipe("llama", config=(("rope_parameters", LLAMA3_ROPE),)),
     "llama-safetensors": Recipe("llama", file="safetensors", head="no_embedding"),
@@ -99,6 +102,7 @@ VARIANTS = {
     "llama-no-prj": Recipe("llama", prj="none", file="safetensors"),
     "llama-prj-without-norm": Recipe("llama", prj="no_norm"),
     "llama-keep-eos": Recipe("llama", keep_eos=True, tied=False),
+    "llama-more-rows": Recipe("llama", file="shards", new_rows=5),
     "llama-unused-rows": Recipe("llama", tied=False, unused_rows=5),
     "qwen2": Recipe("qwen2", file="safetensors", unused_rows=13),
     "mistral": Recipe("mistral", tied=False, config=(("head_dim", 12),)),
@@ -189,7 +193,7 @@ class Codi(nn.Module):
     def __init__(self, recipe: Recipe, config: PreTrainedConfig) -> None:
         super().__init__()
         model = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
-        model.resize_token_embeddings(config.vocab_size + 3, mean_resizing=False)
+        model.resize_token_embeddings(config.vocab_size + recipe.new_rows, mean_resizing=False)
         self.codi = get_peft_model(model, lora_config(recipe))
         if recipe.prj != "none":
             self.prj = nn.Sequential(
@@ -267,20 +271,28 @@ def write(path: Path, state: dict[str, Tensor], file: str) -> None:
         torch.save(state, path / "pytorch_model.bin")
     elif file == "safetensors":
         save_file(state, path / "model.safetensors", metadata={"format": "pt"})
+    elif file == "one shard":  # published like this: no index, and an empty config
+        save_file(state, path / "model-00001-of-00001.safetensors")
+        (path / "config.json").write_text("{}")
+    elif file == "shards":
+        write_shards(path, state, "model-{}.safetensors", save_file)
     else:
-        write_shards(path, state)
+        write_shards(path, state, "pytorch_model-{}.bin", torch.save)
 
 
-def write_shards(path: Path, state: dict[str, Tensor], count: int = 3) -> None:
+def write_shards(
+    path: Path, state: dict[str, Tensor], shard_name: str, save: Callable, count: int = 3
+) -> None:
     names = sorted(state)
     weight_map = {}
     for i in range(count):
-        shard = f"model-{i + 1:05d}-of-{count:05d}.safetensors"
-        save_file({n: state[n] for n in names[i::count]}, path / shard, metadata={"format": "pt"})
+        shard = shard_name.format(f"{i + 1:05d}-of-{count:05d}")
+        save({name: state[name] for name in names[i::count]}, path / shard)
         weight_map |= dict.fromkeys(names[i::count], shard)
     size = sum(t.numel() * t.element_size() for t in state.values())
     index = {"metadata": {"total_size": size}, "weight_map": weight_map}
-    (path / "model.safetensors.index.json").write_text(json.dumps(index))
+    index_name = shard_name.replace("-{}", "") + ".index.json"
+    (path / index_name).write_text(json.dumps(index))
 
 
 class RunsCode:
