@@ -174,7 +174,7 @@ def tiny_config(
     }
     if recipe.family == "gpt2":
         sizes = {"n_embd": HIDDEN, "n_layer": LAYERS, "n_head": HEADS, "n_positions": 160}
-        return GPT2Config(**sizes, **common, **dict(recipe.config))
+        return GPT2Config(**sizes | common | dict(recipe.config))
     kinds = {"llama": LlamaConfig, "qwen2": Qwen2Config, "mistral": MistralConfig}
     sizes = {
         "hidden_size": HIDDEN,
@@ -184,7 +184,7 @@ def tiny_config(
         "intermediate_size": 48,
         "max_position_embeddings": 2048,
     }
-    return kinds[recipe.family](**sizes, **common, **dict(recipe.config))
+    return kinds[recipe.family](**sizes | common | dict(recipe.config))
 
 
 class Codi(nn.Module):
