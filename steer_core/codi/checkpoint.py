@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from steer_core.codi.body import Linear, Norm
+from steer_core.codi.files import WeightFiles
 from steer_core.codi.layout import HEAD
 from steer_core.codi.projection import Projection
 from steer_core.errors import UserError
@@ -27,6 +27,8 @@ KNOWN_ALPHA = {128: 32.0}
 class CheckpointTensors:
     """Hands out tensors by transformers name, merged in float32 and cast to `dtype`.
 
+    One tensor at a time is in memory twice, never the model.
+
     Args:
         files: Raw name to tensor.
         dtype, device: What every tensor is cast and moved to.
@@ -35,7 +37,7 @@ class CheckpointTensors:
 
     def __init__(
         self,
-        files: Mapping[str, Tensor],
+        files: WeightFiles,
         dtype: torch.dtype,
         device: torch.device,
         lora_alpha: float | None = None,
@@ -72,41 +74,41 @@ class CheckpointTensors:
             self.missing.append(name)
             return torch.zeros(shape, dtype=self.dtype, device=self.device)
         self.used.add(name)
-        tensor = self.files[self.raw[name]]
-        if tuple(tensor.shape) != shape:
+        found = tuple(self.files[self.raw[name]].shape)
+        if found != shape:
             raise UserError(
-                f"{self.raw[name]} has shape {list(tensor.shape)}, the base config needs "
+                f"{self.raw[name]} has shape {list(found)}, the base config needs "
                 f"{list(shape)}; give the base model this checkpoint was trained on"
             )
         if name in self.lora:
-            tensor = self.merged(name, tensor)
-        tensor = tensor.to(self.device, self.dtype)
-        # A file opened by memory map must not stay behind the weights: it may be deleted or
-        # replaced.
-        return (
-            tensor.clone() if tensor.data_ptr() == self.files[self.raw[name]].data_ptr() else tensor
-        )
+            return self.merged(name)
+        return self.files.copy(self.raw[name], self.device, self.dtype)
 
-    def merged(self, name: str, weight: Tensor) -> Tensor:
+    def merged(self, name: str) -> Tensor:
         """W + lora_alpha / r * B A in float32; GPT-2's Conv1D stores W transposed."""
+        a, b = self.factors(name)
+        scale = self.alpha(a.shape[0]) / a.shape[0]
+        left, right = (a.t(), b.t()) if ".c_" in name else (b, a)
+        weight = self.files.copy(self.raw[name], self.device, torch.float32)
+        if (left.shape[0], right.shape[1]) != weight.shape:
+            raise UserError(
+                f"the LoRA factors of {name} make {[left.shape[0], right.shape[1]]}, "
+                f"its weight is {list(weight.shape)}; fetch the file again"
+            )
+        return weight.addmm_(left, right, alpha=scale).to(self.dtype)
+
+    def factors(self, name: str) -> tuple[Tensor, Tensor]:
+        """LoRA's A [r, in] and B [out, r] of a weight, float32."""
         sides = self.lora[name]
         if set(sides) != {"A", "B"}:
             raise UserError(f"{name} has only one of its two LoRA factors; fetch the file again")
-        a, b = (self.files[sides[side]].float() for side in "AB")
-        if a.shape[0] != b.shape[1]:
+        a, b = (self.files.copy(sides[side], self.device, torch.float32) for side in "AB")
+        if a.dim() != 2 or b.dim() != 2 or a.shape[0] != b.shape[1]:
             raise UserError(
-                f"the LoRA factors of {name} have ranks {a.shape[0]} and {b.shape[1]}, "
-                "they must be equal; fetch the file again"
+                f"the LoRA factors of {name} have shapes {list(a.shape)} and {list(b.shape)}, "
+                "A must be [r, in] and B [out, r]; fetch the file again"
             )
-        delta = (b @ a) * (self.alpha(a.shape[0]) / a.shape[0])
-        transposed = ".c_" in name
-        delta = delta.t() if transposed else delta
-        if delta.shape != weight.shape:
-            raise UserError(
-                f"the LoRA factors of {name} make {list(delta.shape)}, "
-                f"its weight is {list(weight.shape)}; fetch the file again"
-            )
-        return weight.float() + delta
+        return a, b
 
     def alpha(self, rank: int) -> float:
         """lora_alpha as given, or the published one of this rank."""

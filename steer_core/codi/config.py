@@ -65,14 +65,45 @@ def family_of(base: PretrainedConfig) -> str:
     return family
 
 
+COMPUTED = {
+    "gpt2": {
+        "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
+        "scale_attn_weights": (True,),
+        "scale_attn_by_inverse_layer_idx": (False,),
+        "add_cross_attention": (False,),
+    },
+    "llama": {"hidden_act": ("silu", "swish")},
+}
+"""What the blocks of a family compute, where a config could ask for something else."""
+ROPES = ("default", "linear", "dynamic", "llama3", "yarn")
+"""Kinds of rotary positions whose frequencies do not depend on a sequence within the limit."""
+
+
+def check_base(base: PretrainedConfig) -> None:
+    """Raise a `UserError` for a base that the blocks of its family would compute wrongly."""
+    asked = {
+        name: (getattr(base, name, None), can) for name, can in COMPUTED[family_of(base)].items()
+    }
+    rope = getattr(base, "rope_parameters", None) or {}
+    asked["rope_type"] = (rope.get("rope_type"), (*ROPES, None))
+    for name, (value, can) in asked.items():
+        if value not in can:
+            shown = " or ".join(str(each) for each in can if each is not None)
+            raise UserError(
+                f"the base config has {name} {value}, the decoder computes {shown}; "
+                "use a base of the plain kind"
+            )
+
+
 def sizes_of(base: PretrainedConfig) -> dict[str, int]:
     """Sizes of a base model under this project's names, whatever the family calls them."""
-    heads = base.num_attention_heads
+    heads, longest = base.num_attention_heads, base.max_position_embeddings
     return {
         "layers": base.num_hidden_layers,
         "hidden": base.hidden_size,
         "heads": heads,
         "kv_heads": getattr(base, "num_key_value_heads", None) or heads,
         "head_dim": getattr(base, "head_dim", None) or base.hidden_size // heads,
-        "max_positions": base.max_position_embeddings,
+        # Within the window of sliding attention every position sees all before it.
+        "max_positions": min(longest, getattr(base, "sliding_window", None) or longest),
     }

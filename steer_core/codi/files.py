@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
+import ctypes
 import json
+import mmap
 import pickle
+import re
+import sys
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from steer_core.codi.digests import digest_all
 from steer_core.errors import UserError
 
 SINGLE = ("model.safetensors", "pytorch_model.bin")
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+SHARDS = (r"model-\d+-of-\d+\.safetensors", r"pytorch_model-\d+-of-\d+\.bin")
 ONE_SHARD = "model-00001-of-00001.safetensors"
 
 
 class WeightFiles(Mapping[str, Tensor]):
-    """Name to tensor over one file or several shards; tensors are read when asked for.
+    """Name to tensor over one file or several shards, memory-mapped: read when asked for.
 
     Args:
         folder: A folder with `model.safetensors`, `pytorch_model.bin`, or shards with their index.
@@ -34,9 +38,12 @@ class WeightFiles(Mapping[str, Tensor]):
     def __init__(self, folder: Path):
         self.paths = weight_paths(folder)
         self.readers: dict[str, Callable[[], Tensor]] = {}
+        self.mapped: set[str] = set()
         for path in self.paths:
+            mapped = path.suffix == ".safetensors" or zipfile.is_zipfile(path)
             readers = open_safetensors(path) if path.suffix == ".safetensors" else open_bin(path)
             self.readers.update(readers)
+            self.mapped.update(readers if mapped else ())
 
     def __getitem__(self, name: str) -> Tensor:
         return self.readers[name]()
@@ -47,12 +54,46 @@ class WeightFiles(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self.readers)
 
+    def copy(self, name: str, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """A tensor cast and moved, in memory of its own: its file may be deleted or replaced.
+
+        What was read of the file does not stay in memory, so a load needs little beyond its result.
+        """
+        source = self[name]
+        tensor = source.to(device, dtype)
+        if tensor.data_ptr() == source.data_ptr():
+            tensor = tensor.clone()
+        if name in self.mapped:
+            release(source)
+        return tensor
+
     @property
     def sha256(self) -> str:
         """One hash over all files in order."""
-        return hash_of(
-            tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in self.paths)
-        )
+        return digest_all(self.paths)
+
+
+def release(tensor: Tensor) -> None:
+    """Give back the memory that a tensor of a mapped file takes; reading it again reads the file.
+
+    Whole pages inside the tensor only. Where the system cannot do it nothing happens.
+    """
+    start = tensor.data_ptr()
+    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    last = (start + tensor.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
+    if last > first and sys.platform.startswith("linux"):
+        system = ctypes.CDLL(None)
+        system.madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED)
+
+
+def weight_names(names: Collection[str]) -> list[str]:
+    """The files that `weight_paths` will need, out of the names in a repository; [] for none."""
+    for single, index, shards in zip(SINGLE, INDEXES, SHARDS, strict=True):
+        if single in names:
+            return [single]
+        if index in names:
+            return [index, *(name for name in sorted(names) if re.fullmatch(shards, name))]
+    return [ONE_SHARD] if ONE_SHARD in names else []
 
 
 def weight_paths(folder: Path) -> list[Path]:
@@ -113,17 +154,3 @@ def open_bin(path: Path) -> dict[str, Callable[[], Tensor]]:
 def one_line(error: Exception) -> str:
     """The first sentence of a library's message."""
     return str(error).strip().split("\n")[0][:160] or type(error).__name__
-
-
-@cache
-def hash_of(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """The sha256 over the files' bytes; remembered until size or time of a file change."""
-    if len(files) == 1:
-        return digest(files[0][0])
-    return hashlib.sha256("".join(digest(path) for path, _, _ in files).encode()).hexdigest()
-
-
-def digest(path: Path) -> str:
-    """The sha256 of one file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

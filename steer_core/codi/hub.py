@@ -1,162 +1,255 @@
-"""Checkpoints on the Hugging Face hub: known names, pinned revisions, verified downloads."""
+"""Files on the Hugging Face hub: from the cache, else downloaded and verified, else a clear line.
+
+Nothing here asks the hub for what the cache holds. The first request has a short time limit and no
+retries, so a machine without a network is told so at once.
+"""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from huggingface_hub import hf_hub_download, snapshot_download, try_to_load_from_cache
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,  # the base of its http client's errors, whichever client that is
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
-from steer_core.codi.files import digest
+from steer_core.codi.digests import digest
+from steer_core.codi.files import INDEXES, ONE_SHARD, SINGLE, weight_names, weight_paths
+from steer_core.codi.known import KNOWN, KnownModel
 from steer_core.errors import UserError
 
-WEIGHTS = ("*.safetensors", "*.bin", "*.index.json", "*.json", "tokenizer*")
-BASE_FILES = ("config.json", "tokenizer*", "vocab.json", "merges.txt", "special_tokens_map.json")
-LLAMA_1B = ("meta-llama/Llama-3.2-1B-Instruct", "unsloth/Llama-3.2-1B-Instruct")
-LLAMA_3B = ("meta-llama/Llama-3.2-3B-Instruct", "unsloth/Llama-3.2-3B-Instruct")
-LLAMA_8B = ("meta-llama/Llama-3.1-8B-Instruct", "unsloth/Meta-Llama-3.1-8B-Instruct")
-GPT2 = ("openai-community/gpt2",)
+TIMEOUT = 5.0
+"""Seconds after which a hub that does not answer is taken as out of reach."""
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+TEXTS = frozenset(
+    {
+        *TOKENIZERS,
+        "added_tokens.json",
+        "codi.json",
+        "config.json",
+        "merges.txt",
+        "special_tokens_map.json",
+        "tokenizer_config.json",
+    }
+)
+"""Files beside the weights that a model may need; nothing else is fetched."""
+Choose = Callable[[Collection[str]], list[str]]
+"""Picks, from the names in a repository, those that are wanted; [] when something is lacking."""
+_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class KnownModel:
-    """A published checkpoint: repository, pinned revision, weights file with its sha256, bases.
+class Gated(UserError):
+    """A repository whose terms must be accepted with an account first."""
 
-    `bases` are tried in order: the first may be gated, the second is an ungated mirror.
+
+class Unreachable(UserError):
+    """There is no network, or no hub on it."""
+
+
+def fetch_model(name: str, base: str | None, known: Sequence[str] = ()) -> tuple[Path, Path | None]:
+    """The folders of a model's weights and of its base.
+
+    Args:
+        name: A known name, or a repository owner/name, with @revision behind it or without.
+        base: Repository or folder of the base, instead of the model's own.
+        known: Names to offer beside the known ones when this is none.
+
+    Returns:
+        The snapshot with the weights, its folder named after the commit, and that of the base;
+        None for the base of a repository that is not known.
+
+    Raises:
+        UserError: for a name that is none, or files that cannot be had.
     """
-
-    repository: str
-    bases: tuple[str, ...]
-    layers: int
-    hidden: int
-    parameters: int
-    revision: str | None = None
-    file: str = "model.safetensors"
-    sha256: str | None = None
+    entry = KNOWN.get(name) or unlisted(name, known)
+    # Config and tokenizer first: what is missing should show before gigabytes are fetched.
+    bases = entry.bases if base is None else (base,)
+    folder = first_base(bases) if bases else None
+    weights = fetch_weights(entry)
+    return weights, folder
 
 
-KNOWN = {
-    "codi-gpt2": KnownModel(
-        "zen-E/CODI-gpt2",
-        GPT2,
-        12,
-        768,
-        124_000_000,
-        "fd641b3d3edc59e4f534b55588e906588c9e36bb",
-        "pytorch_model.bin",
-        "fd223b14932b8b66605c2a688e7d7193058ff2b40b2c6f6c1547c227d06d8417",
-    ),
-    "codi-llama-1b": KnownModel(
-        "zen-E/CODI-llama3.2-1b-Instruct",
-        LLAMA_1B,
-        16,
-        2048,
-        1_240_000_000,
-        "b2c88ba224b06b12b52ef39b87f794b98a6eb1c8",
-        "pytorch_model.bin",
-        "c6d4b4b096f03fafca18409a4a7535ac9539f558ed741b31878fecadb40ed23b",
-    ),
-    "simcot-gpt2": KnownModel(
-        "internlm/SIM_COT-GPT2-CODI",
-        GPT2,
-        12,
-        768,
-        124_000_000,
-        file="model-00001-of-00001.safetensors",
-    ),
-    "simcot-llama-1b": KnownModel(
-        "internlm/SIM_COT-LLaMA3-CODI-1B",
-        LLAMA_1B,
-        16,
-        2048,
-        1_240_000_000,
-        "6e16fe4215025a9c48bc90d214c57349f247b017",
-    ),
-    "simcot-llama-3b": KnownModel(
-        "internlm/SIM_COT-LLaMA3-CODI-3B", LLAMA_3B, 28, 3072, 3_210_000_000
-    ),
-    "simcot-llama-8b": KnownModel(
-        "internlm/SIM_COT-LLaMA3-CODI-8B", LLAMA_8B, 32, 4096, 8_030_000_000
-    ),
-}
-
-
-def fetch_model(name: str, known: tuple[str, ...] = ()) -> tuple[Path, Path, str | None]:
-    """Folder of the weights, folder of the base and revision of a known name or `owner/name`."""
-    entry = KNOWN.get(name)
-    if (entry is None and name.count("/") != 1) or name.startswith((".", "/")):
-        names = ", ".join((*known, *KNOWN))
+def unlisted(name: str, known: Sequence[str]) -> KnownModel:
+    """A repository that is given as owner/name or owner/name@revision."""
+    repository, _, revision = name.partition("@")
+    if repository.count("/") != 1 or name.startswith((".", "/", "~")) or name.endswith("/"):
         raise UserError(
-            f"unknown model '{name}'; choose one of {names}, a hub repository owner/name, "
-            "or the folder of a checkpoint"
+            f"unknown model '{name}'; choose one of {', '.join((*known, *KNOWN))}, "
+            "a hub repository owner/name, or the folder of a checkpoint"
         )
-    if entry is None:
-        folder = fetch(name, None, WEIGHTS)
-        return folder, folder, folder.name
-    folder = fetch(entry.repository, entry.revision, WEIGHTS)
-    verify(folder / entry.file, entry.sha256)
-    return folder, first_base(entry.bases), entry.revision
+    return KnownModel(repository, (), 0, 0, 0, revision or None)
 
 
-def first_base(bases: tuple[str, ...]) -> Path:
-    """The first base model whose config and tokenizer can be had."""
-    tried = []
+def fetch_weights(entry: KnownModel) -> Path:
+    """The snapshot of a checkpoint, complete and verified."""
+    folder = cached_weights(entry)
+    if folder is None:
+        instead = "or download it elsewhere and give its folder with --model"
+        folder = fetch(entry.repository, entry.revision, weights_and_texts, instead)
+    if entry.sha256 is not None:
+        verify(weight_paths(folder)[0], entry.size, entry.sha256)
+    return folder
+
+
+def weights_and_texts(names: Collection[str]) -> list[str]:
+    """Weights as `weight_paths` picks them, and the small files beside them."""
+    weights = weight_names(names)
+    return [*weights, *sorted(TEXTS.intersection(names))] if weights else []
+
+
+def cached_weights(entry: KnownModel) -> Path | None:
+    """The snapshot of a checkpoint in the cache, with all its shards."""
+    for name in (*SINGLE, *INDEXES, ONE_SHARD):
+        path = cached(entry.repository, entry.revision, name)
+        try:
+            if path is not None and weight_paths(path.parent):
+                return path.parent
+        except UserError:
+            continue  # an index whose shards are not all there yet
+    return None
+
+
+def first_base(bases: Sequence[str]) -> Path:
+    """The first base model whose config and tokenizer can be had: folder, cache, then the hub."""
+    for base in bases:
+        found = Path(base) if Path(base).is_dir() else cached_base(base)
+        if found is not None:
+            return found
+    failures: list[str] = []
     for base in bases:
         try:
-            return fetch_base(base)
+            return fetch(base, None, base_files, "or pass --base with a folder that holds them")
+        except Unreachable:
+            raise
         except UserError as error:
-            tried.append(str(error))
-    raise UserError(tried[-1])
+            _log.warning("%s", error)
+            failures.append(str(error))
+    raise UserError(f"no config and tokenizer of the base model: {'; '.join(failures)}")
 
 
-def fetch_base(repository: str) -> Path:
-    """Config and tokenizer of a base model."""
-    return fetch(repository, None, BASE_FILES)
+def base_files(names: Collection[str]) -> list[str]:
+    """Config and tokenizer files; [] unless there are both."""
+    complete = "config.json" in names and any(name in names for name in TOKENIZERS)
+    return sorted(TEXTS.intersection(names)) if complete else []
 
 
-def fetch(repository: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
-    """The files of a repository: from the cache, else downloaded (resumable, with progress)."""
-    try:
-        return Path(
-            snapshot_download(
-                repository, revision=revision, allow_patterns=list(patterns), local_files_only=True
-            )
+def cached_base(repository: str) -> Path | None:
+    """The snapshot of a base model in the cache."""
+    path = cached(repository, None, "config.json")
+    if path is None or not base_files([file.name for file in path.parent.iterdir()]):
+        return None
+    return path.parent
+
+
+def is_cached(entry: KnownModel) -> bool:
+    """Whether a known checkpoint and its base are on this machine."""
+    return cached_weights(entry) is not None and any(map(cached_base, entry.bases))
+
+
+def cached(repository: str, revision: str | None, name: str, kind: str = "model") -> Path | None:
+    """One file of a repository in the cache."""
+    with explained(repository, "check the name"):
+        found = try_to_load_from_cache(repository, name, revision=revision, repo_type=kind)
+    return Path(found) if isinstance(found, str) else None
+
+
+def fetch(
+    repository: str, revision: str | None, choose: Choose, instead: str, kind: str = "model"
+) -> Path:
+    """Download files of a repository: resumable, with progress, held to the hub's hashes.
+
+    Args:
+        repository: owner/name.
+        revision: Commit, branch or tag; None for the main branch.
+        choose: Which of its files.
+        instead: The next move of somebody who cannot download, for the message.
+        kind: model or dataset.
+
+    Returns:
+        The snapshot in the cache.
+
+    Raises:
+        UserError: `Gated`, `Unreachable`, or one that says what the repository lacks.
+    """
+    with explained(repository, instead):
+        about = HfApi().repo_info(
+            repository, revision=revision, repo_type=kind, timeout=TIMEOUT, files_metadata=True
         )
-    except LocalEntryNotFoundError:
-        pass  # not in the cache: the network is next
+        files = {file.rfilename: file for file in about.siblings or ()}
+        names = choose(list(files))
+        if not names:
+            raise UserError(
+                f"{repository} on the hub holds no files of the kind that is needed; "
+                f"check the name, {instead}"
+            )
+        size = sum(files[name].size or 0 for name in names) / 1e6
+        _log.info("fetching %s: %d files, %.0f MB", repository, len(names), size)
+        folder = Path(
+            snapshot_download(repository, revision=revision, repo_type=kind, allow_patterns=names)
+        )
+    for name in names:
+        if files[name].lfs is not None:
+            verify(folder / name, files[name].lfs.size, files[name].lfs.sha256)
+    return folder
+
+
+@contextmanager
+def explained(repository: str, instead: str) -> Iterator[None]:
+    """Turn the hub's many errors into one line that says what to do."""
+    accept = "accept its terms on the hub and set HF_TOKEN to a token of that account"
     try:
-        hf_hub_download(repository, "config.json", revision=revision, etag_timeout=5)
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(patterns)))
+        yield
+    except UserError:
+        raise
     except GatedRepoError as error:
+        raise Gated(f"{repository} is gated; {accept}, {instead}") from error
+    except RevisionNotFoundError as error:
+        raise UserError(f"{repository} has no such revision on the hub; {instead}") from error
+    except RepositoryNotFoundError as error:
         raise UserError(
-            f"{repository} is gated; set HF_TOKEN to a token with access, "
-            "or pass --base with a local folder"
+            f"the hub knows no repository '{repository}', or it is private; check the name, "
+            f"set HF_TOKEN to a token with access, {instead}"
         ) from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0][:120] if str(error) else type(error).__name__
+    except HFValidationError as error:
         raise UserError(
-            f"{repository} could not be fetched from {os.environ.get('HF_ENDPOINT', 'the hub')} "
-            f"({reason}); pass a local folder of it instead"
+            f"'{repository}' is neither a folder nor a hub repository owner/name; {instead}"
+        ) from error
+    except HfHubHTTPError as error:
+        raise UserError(
+            f"{constants.ENDPOINT} refused {repository} with status "
+            f"{error.response.status_code}; try again later, {instead}"
+        ) from error
+    except (HTTPError, OSError) as error:
+        raise Unreachable(
+            f"{repository} is not in the cache ({constants.HF_HUB_CACHE}) and could not be fetched "
+            f"from {constants.ENDPOINT} ({reason(error)}); connect to the network, {instead}"
         ) from error
 
 
-def verify(path: Path, sha256: str | None) -> None:
-    """Compare a downloaded file with its published hash, once."""
-    mark = Path(f"{path}.verified")
-    if sha256 is None or (mark.is_file() and mark.read_text() == sha256):
-        return
-    found = digest(path)
-    if found != sha256:
+def reason(error: Exception) -> str:
+    """Why a request failed, in a few words."""
+    if isinstance(error, OfflineModeIsEnabled) or constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE forbids it"
+    return str(error).strip().split("\n")[0][:120] or type(error).__name__
+
+
+def verify(path: Path, size: int | None, sha256: str) -> None:
+    """Hold a file to its published size and hash; the hash is worked out once."""
+    file = path.resolve()  # the cache's own file, behind the link in the snapshot
+    found = file.stat().st_size
+    if size is not None and found != size:
+        raise UserError(f"{file} has {found} bytes, published are {size}; delete it and try again")
+    if digest(file) != sha256:
         raise UserError(
-            f"{path} has sha256 {found[:12]}..., published is {sha256[:12]}...; "
+            f"{file} has sha256 {digest(file)[:12]}..., published is {sha256[:12]}...; "
             "delete it and try again"
         )
-    mark.write_text(sha256)
-
-
-def is_cached(known: KnownModel) -> bool:
-    """Whether a known checkpoint's weights are on this machine."""
-    found = try_to_load_from_cache(known.repository, known.file, revision=known.revision)
-    return isinstance(found, str)

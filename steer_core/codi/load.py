@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +13,20 @@ from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrained
 
 from steer_core.codi import hub
 from steer_core.codi.checkpoint import CheckpointTensors
-from steer_core.codi.config import CodiConfig, family_of, sizes_of
+from steer_core.codi.config import CodiConfig, check_base, family_of, sizes_of
 from steer_core.codi.files import WeightFiles
+from steer_core.codi.known import KNOWN
 from steer_core.codi.layout import NAMES, Builder
 from steer_core.codi.model import CodiModel
+from steer_core.codi.places import MODELS_DIR, Place, bundled_names, locate
+from steer_core.codi.selfcheck import require_checks
 from steer_core.errors import UserError
 
-MODELS_DIR = Path(__file__).parents[2] / "assets" / "models"
 LATENTS = 6
+NEW_TOKENS = 3
+"""Rows that CODI adds behind the base vocabulary: pad, BOT, EOT."""
+BOT_TOKEN, EOT_TOKEN = "<|bocot|>", "<|eocot|>"
+"""What a tokenizer that knows them calls BOT and EOT."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -36,17 +43,6 @@ class ModelInfo:
     available: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a model's files are: its weights, and its config and tokenizer."""
-
-    name: str
-    source: str
-    weights: Path
-    base: Path
-    revision: str | None = None
-
-
 def load_model(
     name_or_path: str | Path,
     *,
@@ -56,42 +52,71 @@ def load_model(
     lora_alpha: float | None = None,
     keep_eos: bool | None = None,
     latents: int | None = None,
+    check: bool | None = None,
 ) -> CodiModel:
     """Load a CODI model.
 
     Args:
-        name_or_path: A bundled or known name, a hub repository, or a folder in the official layout.
+        name_or_path: A bundled or known name, a hub repository owner/name (with @revision or
+            without), or a folder in the official layout.
         base: Folder (or hub repository) with config and tokenizer, where the folder has none.
         device: auto, cpu or cuda.
         dtype: auto, float32, bfloat16 or float16; auto is float32 on a CPU, bfloat16 on CUDA.
         lora_alpha: LoRA's scale numerator; 32 for rank 128 when not given.
         keep_eos: The model was trained with CODI's `remove_eos` off.
         latents: K; what the folder says, or 6.
+        check: Run the self-check of `steer_core.codi.selfcheck`; by default for every model that
+            does not come in the box.
 
     Returns:
         The model, LoRA merged, in evaluation mode (nothing in it is random).
 
     Raises:
-        UserError: for an unknown name, files that do not fit, or a device that is not there.
+        UserError: for an unknown name, files that do not fit, a device that is not there, or a
+            model that fails its self-check.
     """
     where = pick_device(device)
     precision = pick_dtype(dtype, where)
-    place = locate(str(name_or_path), base)
+    check_options(lora_alpha, latents)
+    place = locate(str(name_or_path), None if base is None else str(base))
+    model = read_model(place, where, precision, lora_alpha, keep_eos, latents)
+    if check if check is not None else place.source != "bundled":
+        require_checks(model)
+    return model
+
+
+def check_options(lora_alpha: float | None, latents: int | None) -> None:
+    """Raise a `UserError` for options that no checkpoint can have."""
+    if latents is not None and not 0 <= latents <= 64:
+        raise UserError(f"{latents} latents are out of range; choose 0..64 (CODI trains with 6)")
+    if lora_alpha is not None and not (math.isfinite(lora_alpha) and lora_alpha > 0):
+        raise UserError(f"lora_alpha {lora_alpha} is no positive number; CODI trains with 32")
+
+
+def read_model(
+    place: Place,
+    device: torch.device,
+    dtype: torch.dtype,
+    lora_alpha: float | None,
+    keep_eos: bool | None,
+    latents: int | None,
+) -> CodiModel:
+    """The model of a place; every tensor of its checkpoint is used or the load fails."""
+    base = read_config(place.base)
     files = WeightFiles(place.weights)
-    tensors = CheckpointTensors(files, precision, where, lora_alpha)
-    base_config = read_config(place.base)
-    tokens = NAMES[family_of(base_config)].tokens
-    tied = bool(base_config.tie_word_embeddings)
+    tensors = CheckpointTensors(files, dtype, device, lora_alpha)
+    tokens = NAMES[family_of(base)].tokens
+    tied = bool(base.tie_word_embeddings)
     if tied:
         tensors.tie(tokens)
-    rows = tensors.rows(tokens) if tokens in tensors else base_config.vocab_size
-    body = Builder(base_config, rows, tensors.take).body(tied)
-    projection = tensors.projection(base_config.hidden_size)
+    rows = tensors.rows(tokens) if tokens in tensors else base.vocab_size
+    body = Builder(base, rows, tensors.take).body(tied)
+    projection = tensors.projection(base.hidden_size)
     tensors.finish()
     tokenizer = read_tokenizer(place)
     notes = read_notes(place.weights)
     config = codi_config(
-        base_config,
+        base,
         tokenizer,
         rows,
         latents=notes.get("latents", LATENTS) if latents is None else latents,
@@ -127,49 +152,33 @@ def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return DTYPES[dtype]
 
 
-def locate(name: str, base: str | Path | None) -> Place:
-    """The files of a model: bundled, in a folder, or on the hub."""
-    if name in bundled_names():
-        folder, source, revision = MODELS_DIR / name, "bundled", None
-    elif Path(name).is_dir():
-        folder, source, revision = Path(name), "local", None
-    else:
-        folder, default, revision = hub.fetch_model(name, known=bundled_names())
-        source, base = "hub", base or default
-    return Place(name, source, folder, base_folder(folder, base), revision)
-
-
-def base_folder(folder: Path, base: str | Path | None) -> Path:
-    """Where config and tokenizer are."""
-    if base is None:
-        if (folder / "config.json").is_file() and (folder / "tokenizer_config.json").is_file():
-            return folder
-        raise UserError(
-            f"{folder} holds no config and tokenizer; pass --base with the folder of the base model"
-        )
-    return Path(base) if Path(base).is_dir() else hub.fetch_base(str(base))
-
-
 def read_config(folder: Path) -> PretrainedConfig:
-    """The base model's config."""
+    """The base model's config, if its blocks can be computed."""
     try:
-        return AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"{folder} has no readable config.json ({str(error).splitlines()[0]}); pass --base"
         ) from error
+    check_base(config)
+    return config
 
 
 def read_tokenizer(place: Place) -> PreTrainedTokenizerBase:
-    """The checkpoint's own tokenizer where it brings one, else the base model's."""
-    own = (place.weights / "tokenizer_config.json").is_file()
-    folder = place.weights if own else place.base
+    """The base model's tokenizer, as in the official evaluation, or one that knows BOT and EOT."""
+    folder = place.weights if has_own_tokenizer(place.weights) else place.base
     try:
         return AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"{folder} has no readable tokenizer ({str(error).splitlines()[0]}); pass --base"
         ) from error
+
+
+def has_own_tokenizer(folder: Path) -> bool:
+    """Whether a checkpoint brings a tokenizer with tokens for BOT and EOT."""
+    file = folder / "tokenizer.json"
+    return file.is_file() and BOT_TOKEN in file.read_text(encoding="utf-8", errors="replace")
 
 
 def read_notes(folder: Path) -> dict:
@@ -187,9 +196,14 @@ def codi_config(
     keep_eos: bool,
 ) -> CodiConfig:
     """Sizes and token ids; pad, BOT and EOT follow the base vocabulary, unless they have names."""
-    if not 0 <= latents <= 64:
-        raise UserError(f"{latents} latents are out of range; choose 0..64 (CODI trains with 6)")
-    first = base.vocab_size if rows > base.vocab_size else rows - 3
+    first = first_new_row(base.vocab_size, rows)
+    if tokenizer.eos_token_id is None:
+        raise UserError("the tokenizer has no EOS token, where answers end; pass --base")
+    if len(tokenizer) > rows:
+        raise UserError(
+            f"the tokenizer has {len(tokenizer)} tokens, the checkpoint embeds {rows}; "
+            "give the base model this checkpoint was trained on"
+        )
     vocabulary = tokenizer.get_vocab()
     return CodiConfig(
         family=base.model_type,
@@ -198,15 +212,25 @@ def codi_config(
         latents=latents,
         eos=tokenizer.eos_token_id,
         pad=first,
-        bot=vocabulary.get("<|bocot|>", first + 1),
-        eot=vocabulary.get("<|eocot|>", first + 2),
+        bot=vocabulary.get(BOT_TOKEN, first + 1),
+        eot=vocabulary.get(EOT_TOKEN, first + 2),
         keep_eos=keep_eos,
     )
 
 
-def bundled_names() -> tuple[str, ...]:
-    """Names of the models that come in the box."""
-    return tuple(sorted(path.parent.name for path in MODELS_DIR.glob("*/model.safetensors")))
+def first_new_row(vocabulary: int, rows: int) -> int:
+    """The id of pad, V0: the base vocabulary, or what is left of it in a config that counts all.
+
+    More rows than needed are fine (one published checkpoint has two more); they are not tokens.
+    """
+    if rows == vocabulary:
+        return rows - NEW_TOKENS
+    if rows < vocabulary + NEW_TOKENS:
+        raise UserError(
+            f"the checkpoint embeds {rows} tokens, the base config has {vocabulary} and CODI adds "
+            f"{NEW_TOKENS}; give the base model this checkpoint was trained on"
+        )
+    return vocabulary
 
 
 def list_models() -> list[ModelInfo]:
@@ -221,7 +245,7 @@ def list_models() -> list[ModelInfo]:
             parameters=known.parameters,
             available=hub.is_cached(known),
         )
-        for name, known in hub.KNOWN.items()
+        for name, known in KNOWN.items()
     ]
 
 
