@@ -86,8 +86,6 @@ def test_a_click_on_the_chart_moves_the_slider(tab):
         const {xaxis, yaxis} = plot._fullLayout;
         return [box.x + xaxis._offset + xaxis.l2p(-1.5), box.y + yaxis._offset + yaxis.l2p(0.3)];
     }""")
-    page.mouse.move(*place)
-    page.wait_for_timeout(200)
     page.mouse.click(*place)
     expect(page.locator(".steered .at")).to_have_text("α = −1.5")
     assert page.locator("#alpha input[type=range]").input_value() == "-1.5"

@@ -62,12 +62,27 @@ export function mountSweep(element, props, watch, plotly) {
   loadPlotly(plotly).then(async (library) => {
     Plotly = library;
     await Plotly.newPlot(plot, traces(sweep ?? EMPTY, colours()), layout(colours()), CONFIG);
-    plot.on("plotly_click", (event) => moveSlider(event.points[0].x));
+    onTap(plot, (event) => {
+      const axis = plot._fullLayout.xaxis;
+      const alpha = axis.p2l(event.clientX - plot.getBoundingClientRect().left - axis._offset);
+      if (sweep) moveSlider(sweep.alphas[nearest(sweep.alphas, alpha)]);
+    });
     plot.on("plotly_afterplot", place);
     new MutationObserver(refresh).observe(document.body, { attributeFilter: ["class"] });
     place();
     receive(props.value);
   });
+}
+
+// A press that ends where it began. Plotly's own click comes only after its hover was drawn.
+function onTap(node, act) {
+  let start = null;
+  node.addEventListener("pointerdown", (event) => (start = event), { capture: true });
+  window.addEventListener("pointerup", (event) => {
+    const still = start && Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) < 6;
+    start = null;
+    if (still) act(event);
+  }, { capture: true });
 }
 
 const CONFIG = { responsive: true, displayModeBar: false, showSendToCloud: false, displaylogo: false };
