@@ -1,4 +1,6 @@
-"""From a slider event to painted answer and figures: `python benchmarks/page_latency.py`.
+"""From a slider event to painted answer and figures.
+
+    python -m benchmarks.page_latency
 
 Drags α with a real mouse in a headless Chromium. A move counts from the time stamp of the slider's
 event to the frame after the one in which every figure was drawn. Prints a table, then one JSON
