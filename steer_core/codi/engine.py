@@ -211,13 +211,7 @@ class Answer:
         self.alive = torch.ones(count, dtype=torch.bool, device=lengths.device)
         self.ids: list[list[int]] = [[] for _ in range(count)]
         self.position = model.config.latents + 1
-        self.limit = min(limit, self.room(lengths))
-
-    def room(self, lengths: Tensor) -> int:
-        """Answer tokens that fit behind the longest question."""
-        config = self.model.config
-        used = int(lengths.max()) + config.latents + 2 + config.keep_eos
-        return config.max_positions - used
+        self.limit = limit
 
     def run(self, keep_logits: bool) -> tuple[tuple[tuple[int, ...], ...], Tensor | None]:
         """Feed EOT (and EOS where it is kept), then pick greedily until EOS or the limit."""
@@ -242,20 +236,25 @@ class Answer:
         """Run ids [n, T]; logits [n, V] of the last one."""
         count = ids.shape[1]
         steps = torch.arange(self.position, self.position + count, device=ids.device)
-        where = self.lengths[:, None] + steps
+        # Rows that are out of positions are dead, but stay in the grid until it shrinks.
+        where = (self.lengths[:, None] + steps).clamp_max(self.model.config.max_positions - 1)
         out = self.model.body.run(self.model.body.embed(ids), where, self.cache)
         self.cache.advance(count)
         self.position += count
         return self.model.body.logits(self.model.body.norm(out[:, -1]))
 
     def collect(self, picked: Tensor) -> bool:
-        """Note the picked tokens of living rows; whether any row goes on."""
+        """Note the picked tokens of living rows; whether any row goes on.
+
+        A row ends at EOS, or where the model has no position for its next token.
+        """
         self.alive &= picked != self.model.config.eos
         for row, token, alive in zip(
             self.row.tolist(), picked.tolist(), self.alive.tolist(), strict=True
         ):
             if alive:
                 self.ids[row].append(token)
+        self.alive &= self.lengths + self.position < self.model.config.max_positions
         return bool(self.alive.any())
 
     def shrink(self, picked: Tensor) -> Tensor:
