@@ -93,7 +93,7 @@ def alpha_strip(
         baseline=zero,
         dose=dose(model, decoded[zero], site, layer, where, direction, values),
         kl=divergence(decoded, zero),
-        inert=tuple(dead_positions(model.config, site, where).items()),
+        inert=tuple(dead_positions(model.config, site, layer, where).items()),
         seconds=time.perf_counter() - began,
         **changes(decoded, zero),
     )

@@ -6,17 +6,18 @@ batch is as large as memory allows: an out-of-memory error halves it and goes on
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from steer_core.codi.engine import BatchResult, run_batch
-from steer_core.codi.memory import rows_that_fit
+from steer_core.codi.memory import is_out_of_memory, rows_that_fit
 from steer_core.codi.model import CodiModel
 from steer_core.data.answers import extract_answer
-from steer_core.steering.edits import Edit, check_edit, live_edit
+from steer_core.errors import UserError
+from steer_core.steering.edits import Edit, can_act, check_edit
 from steer_core.steering.plan import EditPlan, Edits
 
 MAX_NEW_TOKENS = 256
@@ -61,6 +62,12 @@ class Options:
     first_logits: bool = False
     max_rows: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise UserError(f"{self.max_new_tokens} new tokens are too few; ask for at least 1")
+        if self.max_rows is not None and self.max_rows < 1:
+            raise UserError(f"{self.max_rows} rows at a time are too few; allow at least 1")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
@@ -101,21 +108,26 @@ def decode(
         B results in the order of the questions.
 
     Raises:
-        UserError: for a question or an edit that does not fit the model.
+        UserError: for a question or an edit that does not fit the model, or edits that do not fit
+            the questions.
     """
-    each = [edits] * len(questions) if edits is None or isinstance(edits, Edit) else list(edits)
+    if isinstance(questions, str):
+        raise UserError("the questions are one text; give a list of texts")
+    each = [edits] * len(questions) if edits is None or isinstance(edits, Edit) else edits
+    if len(each) != len(questions):
+        raise UserError(
+            f"{len(each)} edits do not fit {len(questions)} questions; give one for each, or None"
+        )
+    index = {question: i for i, question in enumerate(dict.fromkeys(questions))}
     rows = [
-        Row(i, acting(model, edit)) for i, edit in zip(range(len(questions)), each, strict=True)
+        Row(index[question], acting(model, edit))
+        for question, edit in zip(questions, each, strict=True)
     ]
-    distinct = list(dict.fromkeys(questions))
-    index = {question: i for i, question in enumerate(distinct)}
-    rows = [Row(index[questions[row.question]], row.edits) for row in rows]
     options = Options(max_new_tokens, hidden, first_logits)
-    results: list[Decoded | None] = [None] * len(rows)
-    for batch in decode_rows(model, distinct, rows, options):
-        for where, decoded in batch:
-            results[where] = decoded
-    return [result for result in results if result is not None]
+    results: dict[int, Decoded] = {}
+    for batch in decode_rows(model, list(index), rows, options):
+        results.update(batch)
+    return [results[i] for i in range(len(rows))]
 
 
 def acting(model: CodiModel, edits: EditsOrNone) -> Edits:
@@ -123,7 +135,7 @@ def acting(model: CodiModel, edits: EditsOrNone) -> Edits:
     several = () if edits is None else (edits,) if isinstance(edits, Edit) else tuple(edits)
     for edit in several:
         check_edit(model.config, edit)
-    return tuple(edit for edit in several if live_edit(model.config, edit))
+    return tuple(edit for edit in several if can_act(model.config, edit))
 
 
 def decode_rows(
@@ -137,7 +149,7 @@ def decode_rows(
 
     Args:
         model: The model.
-        questions: Distinct question texts.
+        questions: Question texts; rows of one question share its prefix.
         rows: What to decode; edits are taken as checked (`acting`).
         options: Limits and what to keep.
         stop: Asked before every decoding step; True raises `Cancelled`.
@@ -150,15 +162,15 @@ def decode_rows(
     for where, row in enumerate(rows):
         same.setdefault(row.key, []).append(where)
     leaders = [wheres[0] for wheres in same.values()]
-    batches = list(reversed(plan_batches(model, prompts, rows, leaders, options)))
+    batches = deque(plan_batches(model, prompts, rows, leaders, options))
     while batches:
-        batch = batches.pop()
+        batch = batches.popleft()
         try:
             decoded = run_grid(model, questions, prompts, rows, batch, options, stop)
-        except (torch.OutOfMemoryError, MemoryError):
-            if batch.size == 1:
+        except (RuntimeError, MemoryError) as error:
+            if batch.size == 1 or not is_out_of_memory(error):
                 raise
-            batches.extend(reversed(batch.halves()))
+            batches.extendleft(reversed(batch.halves()))
             continue
         yield [(w, result) for lead, result in decoded for w in same[rows[lead].key]]
 
@@ -192,7 +204,7 @@ def plan_batches(model, prompts, rows: Sequence[Row], leaders, options: Options)
     by_question: dict[int, list[int]] = {}
     for lead in leaders:
         by_question.setdefault(rows[lead].question, []).append(lead)
-    longest = max(map(len, prompts))
+    longest = max(map(len, prompts), default=0)
     limit = options.max_rows or rows_that_fit(model, longest, options.hidden, options.first_logits)
     parts = [
         (question, tuple(leads[i : i + limit]))
@@ -220,9 +232,7 @@ def run_grid(model, questions, prompts, rows, grid: Grid, options: Options, stop
     """Decode one batch; questions with fewer rows than the widest are filled with plain ones."""
     width = max(map(len, grid.rows))
     slots = [lead for leads in grid.rows for lead in (*leads, *[None] * (width - len(leads)))]
-    plan = EditPlan(
-        [() if lead is None else rows[lead].edits for lead in slots], model.device, model.dtype
-    )
+    plan = EditPlan([() if lead is None else rows[lead].edits for lead in slots], model.device)
     batch = run_batch(
         model,
         [prompts[q] for q in grid.questions],

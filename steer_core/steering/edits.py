@@ -39,11 +39,6 @@ class Edit:
             return 0.0
         return self.alpha[position] if isinstance(self.alpha, tuple) else self.alpha
 
-    @property
-    def acts(self) -> bool:
-        """Whether any position has a coefficient other than 0."""
-        return any(self.coefficient(k) != 0.0 for k in self.positions)
-
 
 def check_edit(config: CodiConfig, edit: Edit) -> None:
     """Raise a `UserError` where an edit does not fit the model."""
@@ -53,7 +48,7 @@ def check_edit(config: CodiConfig, edit: Edit) -> None:
         raise UserError(
             f"unknown operation '{edit.operation}'; choose one of {', '.join(OPERATIONS)}"
         )
-    check_alphas(edit.alpha if isinstance(edit.alpha, tuple) else (edit.alpha,))
+    check_schedule(config, edit.alpha)
     wanted = (config.latents + 1, config.hidden)
     if tuple(edit.direction.shape) != wanted:
         raise UserError(
@@ -61,6 +56,8 @@ def check_edit(config: CodiConfig, edit: Edit) -> None:
             f"{list(wanted)} (positions 0..{config.latents}, hidden size {config.hidden}); "
             "compute it with this model"
         )
+    if not edit.direction.isfinite().all():
+        raise UserError("the direction holds values that are not finite; compute it again")
 
 
 def check_site(config: CodiConfig, site: str, layer: int | None) -> None:
@@ -78,6 +75,17 @@ def check_positions(config: CodiConfig, positions: Sequence[int]) -> None:
         raise UserError(f"position {wrong[0]} is out of range; choose from 0..{config.latents}")
 
 
+def check_schedule(config: CodiConfig, alpha: float | tuple[float, ...]) -> None:
+    """Raise a `UserError` for an alpha that is not finite, or a schedule of another length."""
+    check_alphas(alpha if isinstance(alpha, tuple) else (alpha,))
+    wanted = config.latents + 1
+    if isinstance(alpha, tuple) and len(alpha) != wanted:
+        raise UserError(
+            f"the schedule has {len(alpha)} alphas, this model needs {wanted} "
+            f"(positions 0..{config.latents}); give one for each position"
+        )
+
+
 def check_alphas(alphas: Sequence[float]) -> None:
     """Raise a `UserError` for an alpha that is no finite number, or for none at all."""
     if not len(alphas):
@@ -87,25 +95,31 @@ def check_alphas(alphas: Sequence[float]) -> None:
         raise UserError(f"alpha {wrong[0]} is not finite; give a finite number, such as 1.5")
 
 
-def dead_positions(config: CodiConfig, site: str, positions: Sequence[int]) -> dict[int, str]:
-    """Positions whose edit can change nothing, each with the reason.
+def dead_positions(
+    config: CodiConfig, site: str, layer: int | None, positions: Sequence[int]
+) -> dict[int, str]:
+    """Positions whose edit can change no answer, each with the reason.
 
-    h_K is projected by nobody, so an edit of site `thought` at K is never read; nothing is embedded
-    at position 0, so an edit of site `embedding` there has nothing to act on.
+    h_K is projected by nobody, so an edit of site `thought` at K is never read, and neither is one
+    of the last block's output there: later tokens attend to what the blocks were fed, and behind
+    the last block comes only h_K. Nothing is embedded at position 0, so an edit of site `embedding`
+    there has nothing to act on.
     """
     dead = {}
     for position in sorted(positions):
-        if site == "thought" and position == config.latents:
+        last = position == config.latents
+        if site == "thought" and last:
             dead[position] = f"h_{position} is the last hidden state; nothing projects it any more"
+        if site == "residual" and layer == config.layers and last:
+            dead[position] = f"behind block {layer}, the last, comes only h_{position}, never read"
         if site == "embedding" and position == 0:
             dead[position] = "position 0 is fed the BOT token; there is no latent thought z_0"
     return dead
 
 
-def live_edit(config: CodiConfig, edit: Edit | None) -> Edit | None:
-    """The edit if it can change anything, else None: dead and empty edits are plain decoding."""
-    if edit is None or not edit.acts:
-        return None
-    dead = dead_positions(config, edit.site, edit.positions)
-    acting = [k for k in edit.positions if k not in dead and edit.coefficient(k) != 0.0]
-    return edit if acting else None
+def can_act(config: CodiConfig, edit: Edit) -> bool:
+    """Whether an edit can change anything, hidden states included; else it is plain decoding."""
+    dead = dead_positions(config, edit.site, edit.layer, edit.positions)
+    # At K the last block's output changes no answer, but it is shown among the hidden states.
+    shown = edit.site == "residual"
+    return any(edit.coefficient(k) != 0.0 for k in edit.positions if shown or k not in dead)

@@ -1,8 +1,9 @@
 """What an edit does to a state: each operation as one function over rows.
 
-Every function takes states x [n, D], directions d [n, D] and coefficients alpha [n, 1], and returns
-the edited states [n, D]. At alpha = 0 each returns x itself, bit for bit (rows with alpha = 0 are
-never handed in).
+Every function takes states x [n, D], directions d [n, D] and coefficients alpha [n, 1], all
+float32, and returns the edited states [n, D]. Rows with alpha = 0 are never handed in: for every
+operation that is no edit, also for `clamp` (a component of 0 is `project_out` with alpha 1). Where
+d is zero there is nothing to move along: x stays, but for `replace` and `scale`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor
 
 TINY = 1e-12
+PARALLEL = 1e-5
+"""Sine of the angle below which the plane of two float32 vectors is rounding noise."""
 
 
 def add(x: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
@@ -34,12 +37,15 @@ def clamp(x: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
 
 
 def rotate(x: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
-    """Turn x by alpha radians towards d in their common plane; the norm stays."""
-    size = x.norm(dim=-1, keepdim=True)
-    along = x / size.clamp_min(TINY)
-    unit = unit_of(d)
+    """Turn x by alpha radians towards d in their common plane; the norm stays.
+
+    Parallel x and d span no plane: x stays.
+    """
+    along, unit = unit_of(x), unit_of(d)
     across = unit - (unit * along).sum(-1, keepdim=True) * along
-    return size * (along * alpha.cos() + unit_of(across) * alpha.sin())
+    size = x.norm(dim=-1, keepdim=True)
+    turned = size * (along * alpha.cos() + unit_of(across) * alpha.sin())
+    return torch.where(across.norm(dim=-1, keepdim=True) > PARALLEL, turned, x)
 
 
 def scale(x: Tensor, d: Tensor, alpha: Tensor) -> Tensor:

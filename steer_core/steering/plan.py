@@ -23,19 +23,24 @@ NEVER = 1_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Action:
-    """One operation on some rows at one place: rows [n], directions by index [n], alpha [n, 1]."""
+    """One operation on some rows at one place.
+
+    `rows` [n]: which ones; `which` [n]: index of each one's direction in `bank` float32
+    [U, K+1, D], the distinct directions of the batch; `alpha` float32 [n, 1].
+    """
 
     operation: str
     rows: Tensor
     which: Tensor
     alpha: Tensor
-    bank: Tensor  # [U, K+1, D], the distinct directions of the batch
+    bank: Tensor
 
     def __call__(self, x: Tensor, position: int) -> Tensor:
         """The states x [N, D] with this action's rows changed; out of place."""
+        # In float32 whatever the model computes in: 2.9 and 3.0 are not the same edit.
         d = self.bank[self.which, position]
-        changed = OPERATIONS[self.operation](x[self.rows], d, self.alpha)
-        return x.index_copy(0, self.rows, changed)
+        changed = OPERATIONS[self.operation](x[self.rows].float(), d, self.alpha)
+        return x.index_copy(0, self.rows, changed.to(x.dtype))
 
 
 class EditPlan:
@@ -44,11 +49,10 @@ class EditPlan:
     Args:
         rows: For each row what it is changed by.
         device: Where the batch runs.
-        dtype: What it computes in.
     """
 
-    def __init__(self, rows: Sequence[Edits], device: torch.device, dtype: torch.dtype):
-        self.device, self.dtype = device, dtype
+    def __init__(self, rows: Sequence[Edits], device: torch.device):
+        self.device = device
         self.bank_index: dict[int, int] = {}
         self.directions: list[Tensor] = []
         places: dict[Place, dict[tuple[int, str], list]] = defaultdict(lambda: defaultdict(list))
@@ -80,7 +84,7 @@ class EditPlan:
         """Tensors for every place; edits of one row keep their order."""
         if not self.directions:
             return {}
-        bank = torch.stack(self.directions).to(self.device, self.dtype)
+        bank = torch.stack([d.to(self.device, torch.float32) for d in self.directions])
         return {
             place: [
                 self.action(operation, entries, bank)
@@ -91,12 +95,11 @@ class EditPlan:
 
     def action(self, operation: str, entries: list, bank: Tensor) -> Action:
         rows, which, alphas = zip(*entries, strict=True)
-        alpha = torch.tensor(alphas, dtype=torch.float64).to(self.device, self.dtype)[:, None]
         return Action(
             operation,
             torch.tensor(rows, device=self.device),
             torch.tensor(which, device=self.device),
-            alpha,
+            torch.tensor(alphas, dtype=torch.float32, device=self.device)[:, None],
             bank,
         )
 
