@@ -227,6 +227,15 @@ def test_edits_that_cannot_act_are_bit_identical(model: CodiModel, site: str, po
     assert_identical(fast(model, cases, 3), fast(model, [replace(c, edit=None) for c in cases], 3))
 
 
+def test_the_last_block_at_the_last_position_is_seen_but_never_read(model: CodiModel, tiny: Tiny):
+    """Nothing comes after it: no later block keeps it in its cache and no projection takes it."""
+    edit = Addition("residual", 1000.0, torch.randn(LATENTS + 1, HIDDEN), (LATENTS,), LAYERS)
+    plain, edited = fast(model, [Case(QUESTIONS[0]), Case(QUESTIONS[0], edit)])
+    assert_same(edited, slow(tiny, Case(QUESTIONS[0], edit)))
+    assert edited.token_ids == plain.token_ids
+    assert np.abs(edited.hidden - plain.hidden)[LATENTS, LAYERS].max() > 0.1
+
+
 def test_nothing_stays_on_the_model(model: CodiModel):
     plain = [Case(question) for question in QUESTIONS]
     before = fast(model, plain)
