@@ -229,7 +229,8 @@ def test_edits_that_cannot_act_are_bit_identical(model: CodiModel, site: str, po
 
 def test_the_last_block_at_the_last_position_is_seen_but_never_read(model: CodiModel, tiny: Tiny):
     """Nothing comes after it: no later block keeps it in its cache and no projection takes it."""
-    edit = Addition("residual", 1000.0, torch.randn(LATENTS + 1, HIDDEN), (LATENTS,), LAYERS)
+    direction = torch.randn(LATENTS + 1, HIDDEN, generator=torch.Generator().manual_seed(4))
+    edit = Addition("residual", 1000.0, direction, (LATENTS,), LAYERS)
     plain, edited = fast(model, [Case(QUESTIONS[0]), Case(QUESTIONS[0], edit)])
     assert_same(edited, slow(tiny, Case(QUESTIONS[0], edit)))
     assert edited.token_ids == plain.token_ids
