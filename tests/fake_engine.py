@@ -49,6 +49,7 @@ class FakeStrip:
     relative: np.ndarray
     norm_change: np.ndarray
     dose: np.ndarray
+    norms: np.ndarray
     inert: tuple
     seconds: float
 
@@ -163,6 +164,7 @@ def _strip(model, problem, *, site, layer, positions, direction, alphas):
         relative=(moved / base).astype(np.float32),
         norm_change=(np.asarray(alphas)[:, None, None] * gain * 0.4).astype(np.float32),
         dose=dose.astype(np.float32),
+        norms=np.linspace(1.0, 2.0, K + 1).astype(np.float32),
         inert=inert,
         seconds=0.01,
     )

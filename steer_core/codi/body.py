@@ -85,11 +85,14 @@ class Block:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """x [N, T, D] to queries [N, T, H, d], keys and values [N, T, H_kv, d]."""
         packed = self.qkv(self.attention_norm(x)).unflatten(-1, (-1, self.head_dim))
-        q, k, v = packed.split((self.heads, self.kv_heads, self.kv_heads), dim=-2)
+        together = self.heads + self.kv_heads
+        qk, v = packed[..., :together, :], packed[..., together:, :]
         if self.q_norm is not None and self.k_norm is not None:
-            q, k = self.q_norm(q), self.k_norm(k)
+            q, k = qk.split((self.heads, self.kv_heads), dim=-2)
+            qk = torch.cat((self.q_norm(q), self.k_norm(k)), dim=-2)
         if rotary is not None:
-            q, k = rotate(q, *rotary), rotate(k, *rotary)
+            qk = rotate(qk, *rotary)
+        q, k = qk.split((self.heads, self.kv_heads), dim=-2)
         return q, k, v
 
     def mlp(self, x: Tensor) -> Tensor:

@@ -43,6 +43,9 @@ class PrefillCache:
 class RowCache:
     """R rows of each of G questions over a shared prefix; rows are numbered g * R + r.
 
+    Everything of a row lies by question, head, row ([G, H_kv, R, ...]), so that the rows of a
+    question are one matrix of queries over its prefix without being moved.
+
     Args:
         prefix: keys and values of each block, [G, H_kv, P, d].
         real: bool [G, P]; False marks padding in the prefix.
@@ -57,7 +60,7 @@ class RowCache:
         lowest = torch.finfo(keys.dtype).min
         self.bias = torch.zeros(real.shape, dtype=keys.dtype, device=keys.device)
         self.bias = self.bias.masked_fill(~real, lowest)[:, None, None, :]
-        shape = (len(real) * rows, keys.shape[1], capacity, keys.shape[3])
+        shape = (*keys.shape[:2], rows, capacity, keys.shape[3])
         self.own = [(keys.new_empty(shape), keys.new_empty(shape)) for _ in prefix]
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -65,60 +68,53 @@ class RowCache:
         n, t, heads, d = q.shape
         own_k, own_v = self.append(layer, k, v)
         prefix_k, prefix_v = self.prefix[layer]
-        g, kv, p = prefix_k.shape[:3]
-        # One row of queries per (row, new position, head of the group): [N, H_kv, t * rep, d].
-        q = (q * d**-0.5).view(n, t, kv, heads // kv, d).permute(0, 2, 1, 3, 4)
-        q = q.reshape(n, kv, -1, d)
-        each = q.shape[2]
-        over_prefix = self.by_question(q, g) @ prefix_k.transpose(2, 3) + self.bias
-        over_own = self.causal(q @ own_k.transpose(2, 3), t)
-        scores = torch.cat((over_prefix, self.by_question(over_own, g)), -1)
+        g, kv, p, _ = prefix_k.shape
+        # Queries of a row: its new positions times the heads that share keys, m = t * H / H_kv.
+        q = (q * d**-0.5).view(g, -1, t, kv, heads // kv, d).permute(0, 3, 1, 2, 4, 5)
+        q = q.reshape(g, kv, -1, d)
+        over_prefix = q @ prefix_k.transpose(2, 3) + self.bias
+        over_own = q.view(g, kv, self.rows, -1, d) @ own_k.transpose(3, 4)
+        over_own = self.causal(over_own, t)
+        scores = torch.cat((over_prefix, over_own.flatten(2, 3)), -1)
         weights = scores.float().softmax(-1).to(q.dtype)
-        out = self.by_row(weights[..., :p] @ prefix_v, each)
-        out = out + self.by_row(weights[..., p:], each) @ own_v
-        return out.view(n, kv, t, heads // kv, d).permute(0, 2, 1, 3, 4).reshape(n, t, heads, d)
+        out = (weights[..., :p] @ prefix_v).view(g, kv, self.rows, -1, d)
+        out = out + weights[..., p:].unflatten(2, (self.rows, -1)) @ own_v
+        out = out.view(g, kv, self.rows, t, heads // kv, d).permute(0, 2, 3, 1, 4, 5)
+        return out.reshape(n, t, heads, d)
 
     def append(self, layer: int, k: Tensor, v: Tensor) -> KeysValues:
-        """Store new keys and values behind the row's own; all of the row's own so far."""
+        """Store new keys and values [N, t, H_kv, d] behind the rows' own; all of the own so far."""
         end = self.length + k.shape[1]
-        if end > self.own[layer][0].shape[2]:
-            self.own[layer] = tuple(grown(x, 2 * end) for x in self.own[layer])  # type: ignore[assignment]
+        if end > self.own[layer][0].shape[3]:
+            keys, values = self.own[layer]
+            self.own[layer] = grown(keys, 2 * end), grown(values, 2 * end)
         keys, values = self.own[layer]
-        keys[:, :, self.length : end] = k.transpose(1, 2)
-        values[:, :, self.length : end] = v.transpose(1, 2)
-        return keys[:, :, :end], values[:, :, :end]
+        for store, new in ((keys, k), (values, v)):
+            store[:, :, :, self.length : end] = new.unflatten(0, (-1, self.rows)).permute(
+                0, 3, 1, 2, 4
+            )
+        return keys[:, :, :, :end], values[:, :, :, :end]
 
     def advance(self, count: int) -> None:
         """The last `count` positions have gone through every block."""
         self.length += count
 
-    def by_question(self, x: Tensor, questions: int) -> Tensor:
-        """[N, H_kv, m, c] to [G, H_kv, R * m, c]: a question's rows side by side."""
-        _n, kv, m, c = x.shape
-        return x.view(questions, -1, kv, m, c).transpose(1, 2).reshape(questions, kv, -1, c)
-
-    def by_row(self, x: Tensor, each: int) -> Tensor:
-        """The inverse of `by_question`."""
-        g, kv, _, c = x.shape
-        return x.view(g, kv, self.rows, each, c).transpose(1, 2).reshape(-1, kv, each, c)
-
     def causal(self, scores: Tensor, new: int) -> Tensor:
-        """Hide later new positions from earlier ones; scores [N, H_kv, new * rep, S]."""
+        """Hide later new positions from earlier ones; scores [G, H_kv, R, new * rep, S]."""
         if new == 1:
             return scores
-        _n, _kv, m, s = scores.shape
+        each, s = scores.shape[-2:]
         steps = torch.arange(s, device=scores.device)
         seen = steps[None, :] <= steps[s - new :, None]
         lowest = torch.finfo(scores.dtype).min
-        hidden = ~seen.repeat_interleave(m // new, 0)
-        return scores.masked_fill(hidden, lowest)
+        return scores.masked_fill(~seen.repeat_interleave(each // new, 0), lowest)
 
     def fork(self, rows: int, capacity: int) -> RowCache:
         """R = 1 rows become the prefix of `rows` rows each."""
         blocks = [
             (
-                torch.cat((pk, ok[:, :, : self.length]), 2),
-                torch.cat((pv, ov[:, :, : self.length]), 2),
+                torch.cat((pk, ok[:, :, 0, : self.length]), 2),
+                torch.cat((pv, ov[:, :, 0, : self.length]), 2),
             )
             for (pk, pv), (ok, ov) in zip(self.prefix, self.own, strict=True)
         ]
@@ -126,18 +122,22 @@ class RowCache:
         return RowCache(blocks, real, rows, capacity)
 
     def keep(self, questions: Tensor, rows: Tensor) -> RowCache:
-        """A smaller grid: `questions` [G'] of the prefix and `rows` [G', R'] of all rows [N]."""
+        """A smaller grid: `questions` [G'] and for each of them `rows` [G', R'] of its R rows."""
         prefix = [(k[questions], v[questions]) for k, v in self.prefix]
         kept = RowCache.__new__(RowCache)
         kept.prefix, kept.real, kept.rows = prefix, self.real[questions], rows.shape[1]
         kept.length, kept.bias = self.length, self.bias[questions]
-        flat = rows.flatten()
-        kept.own = [(k[flat], v[flat]) for k, v in self.own]
+        # Two index tensors around a slice: the result is [G', R', H_kv, S, d].
+        where = questions[:, None], slice(None), rows
+        kept.own = [
+            (k[where].transpose(1, 2).contiguous(), v[where].transpose(1, 2).contiguous())
+            for k, v in self.own
+        ]
         return kept
 
 
 def grown(x: Tensor, capacity: int) -> Tensor:
-    """The same own positions [N, H_kv, S, d] with room for `capacity`."""
-    wider = x.new_empty((*x.shape[:2], capacity, x.shape[3]))
-    wider[:, :, : x.shape[2]] = x
+    """The same own positions [..., S, d] with room for `capacity`."""
+    wider = x.new_empty((*x.shape[:-2], capacity, x.shape[-1]))
+    wider[..., : x.shape[-2], :] = x
     return wider

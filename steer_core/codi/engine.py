@@ -266,8 +266,7 @@ class Answer:
         widest = int(alive.sum(1).max())
         # Living rows first; a question with fewer than the widest keeps dead ones as filling.
         order = alive[questions].int().argsort(dim=1, descending=True, stable=True)[:, :widest]
-        slots = questions[:, None] * self.cache.rows + order
-        self.cache = self.cache.keep(questions, slots)
-        flat = slots.flatten()
+        flat = (questions[:, None] * self.cache.rows + order).flatten()
+        self.cache = self.cache.keep(questions, order)
         self.row, self.alive, self.lengths = self.row[flat], self.alive[flat], self.lengths[flat]
         return picked[flat]

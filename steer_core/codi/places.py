@@ -9,6 +9,8 @@ from steer_core.codi import hub
 from steer_core.errors import UserError
 
 MODELS_DIR = Path(__file__).parents[2] / "assets" / "models"
+FIRST = "tiny-llama"
+"""The bundled model that lists begin with and the page opens on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class Place:
 
 def bundled_names() -> tuple[str, ...]:
     """Names of the models that come in the box."""
-    return tuple(sorted(path.parent.name for path in MODELS_DIR.glob("*/model.safetensors")))
+    names = (path.parent.name for path in MODELS_DIR.glob("*/model.safetensors"))
+    return tuple(sorted(names, key=lambda name: (name != FIRST, name)))
 
 
 def locate(name: str, base: str | None) -> Place:

@@ -28,8 +28,9 @@ class AlphaStrip:
     embedding, 1..L-1 block outputs, L after the final norm), float32 [A, K+1, L+1]: `delta_norm`
     is the norm of the change, `relative` the same over the norm of h, `norm_change` the change of
     the norm. `dose` float32 [A, K+1]: norm of the edit over the norm of the state it is added to, 0
-    where nothing is edited. `kl` float32 [A]: KL divergence in nats from the baseline's
-    distribution at the first answer step. `inert`: edited positions that cannot act, with reasons.
+    where nothing is edited. `norms` float32 [K+1]: norm of the direction. `kl` float32 [A]: KL
+    divergence in nats from the baseline's distribution at the first answer step. `inert`: edited
+    positions that cannot act, with reasons.
     """
 
     alphas: np.ndarray
@@ -41,6 +42,7 @@ class AlphaStrip:
     relative: np.ndarray
     norm_change: np.ndarray
     dose: np.ndarray
+    norms: np.ndarray
     kl: np.ndarray
     inert: tuple[tuple[int, str], ...]
     seconds: float
@@ -92,6 +94,7 @@ def alpha_strip(
         correct=np.array([each.answer == problem.answer for each in decoded]),
         baseline=zero,
         dose=dose(model, decoded[zero], site, layer, where, direction, values),
+        norms=direction.norms,
         kl=divergence(decoded, zero),
         inert=tuple(dead_positions(model.config, site, layer, where).items()),
         seconds=time.perf_counter() - began,

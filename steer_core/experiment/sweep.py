@@ -8,9 +8,16 @@ import pandas as pd
 
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Pair
+from steer_core.errors import UserError
 from steer_core.experiment.grid import ROWS_AT_A_TIME, Curve, CurveState, fill_grid
-from steer_core.steering.directions import Direction, random_like
-from steer_core.steering.library import find_direction
+from steer_core.steering.directions import (
+    Direction,
+    FitSet,
+    fit_set,
+    random_like,
+    shuffled_like,
+)
+from steer_core.steering.library import bundled_fit_problems, find_direction
 
 SWEEP_ALPHAS = tuple(round(-3 + 0.5 * i, 1) for i in range(13))
 COLUMNS = ["layer", "alpha", "direction", "n", "correct", "accuracy", "low", "high", "flips"]
@@ -55,6 +62,8 @@ def sweep(
     positions: Sequence[int] | None = None,
     direction: str = "mean_difference",
     random: int = 0,
+    shuffled: int = 0,
+    seed: int = 0,
     max_new_tokens: int = 256,
     progress: Callable[[CurveState], None] | None = None,
 ) -> pd.DataFrame:
@@ -68,7 +77,11 @@ def sweep(
         site: residual, thought or embedding.
         positions: Positions 0..K that are edited; 1..K when not given.
         direction: Name or file, see `find_direction`.
-        random: Number of random controls, matched per position in norm.
+        random: Number of random controls.
+        shuffled: Number of label-shuffled controls, computed from the bundled fit set. All
+            controls are matched to the direction in norm at every position.
+        seed: Of the order of the problems, and of the first control of each kind; the others count
+            up from it.
         max_new_tokens: Limit of generated tokens.
         progress: Called after every batch.
 
@@ -78,37 +91,51 @@ def sweep(
         correctness differs from alpha = 0).
 
     Raises:
-        UserError: for a layer, alpha, position or direction that does not fit the model.
+        UserError: for no pairs, or a layer, alpha, position or direction that does not fit.
     """
+    if not pairs:
+        raise UserError("there are no pairs to sweep over; give at least one")
     config = model.config
     where = tuple(config.positions[1:] if positions is None else positions)
     at = [None] if site != "residual" else list(layers or [config.middle_layer])
+    fit = fit_set(model, bundled_fit_problems(), "fit") if shuffled else None
     curves = [
         Curve(each, site, layer, where)
         for layer in at
-        for each in with_controls(find_direction(model, site, layer, direction), random)
+        for each in with_controls(
+            model, find_direction(model, site, layer, direction), random, shuffled, fit, seed
+        )
     ]
     problems = [pair.clean for pair in pairs]
-    tally = None
     grid = fill_grid(
         model,
         problems,
         curves,
         alphas,
+        seed=seed,
         max_new_tokens=max_new_tokens,
         rows_at_a_time=ROWS_AT_A_TIME * 2,
     )
     for tally in grid:
         if progress:
             progress(tally.state(0))
-    states = [] if tally is None else [tally.state(i) for i in range(len(curves))]
-    rows = [row for curve, state in zip(curves, states, strict=True) for row in table(curve, state)]
+    rows = [row for i, curve in enumerate(curves) for row in table(curve, tally.state(i))]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def with_controls(direction: Direction, random: int) -> list[Direction]:
-    """A direction and its random controls, seeds 0..random-1."""
-    return [direction, *(random_like(direction, seed) for seed in range(random))]
+def with_controls(
+    model: CodiModel,
+    direction: Direction,
+    random: int,
+    shuffled: int,
+    fit: FitSet | None,
+    seed: int,
+) -> list[Direction]:
+    """A direction and its controls, seeds `seed`, `seed` + 1, ... of each kind."""
+    controls = [random_like(direction, seed + i) for i in range(random)]
+    if fit is not None:
+        controls += [shuffled_like(model, fit, direction, seed + i) for i in range(shuffled)]
+    return [direction, *controls]
 
 
 def table(curve: Curve, state: CurveState) -> list[list]:

@@ -23,6 +23,7 @@ from steer_core.steering.edits import check_site
 from steer_core.version import versions
 
 MEAN_DIFFERENCE = "mean_difference"
+TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +80,25 @@ def site_states(model: CodiModel, states: np.ndarray, site: str, layer: int | No
     return np.concatenate((np.zeros_like(hidden[..., :1, :]), thoughts), axis=-2)
 
 
-def mean_differences(
-    model: CodiModel, problems: Sequence[Problem], name: str, seed: int = 0
-) -> list[Direction]:
-    """Mean state of correctly answered minus wrongly answered problems, every site and layer.
+@dataclass(frozen=True, slots=True, eq=False)
+class FitSet:
+    """Problems decoded once, unedited: what directions are computed from.
+
+    `states` float32 [n, K+1, L+2, D]; `right` bool [n]: the answer was the gold answer.
+    """
+
+    states: np.ndarray
+    right: np.ndarray
+    provenance: Provenance
+
+
+def fit_set(model: CodiModel, problems: Sequence[Problem], name: str) -> FitSet:
+    """Decode the problems of a fit set, each scored against its own answer.
 
     Args:
         model: The model.
-        problems: The fit set; each is decoded once, unedited, and scored against its own answer.
-        name: What the fit set is called, for the provenance.
-        seed: Kept in the provenance; nothing here is random.
-
-    Returns:
-        One direction for each layer of site residual, one each for thought and embedding.
+        problems: n problems.
+        name: What they are called, for the provenance.
 
     Raises:
         UserError: when all answers are right or all are wrong.
@@ -110,16 +117,46 @@ def mean_differences(
         problems_sha256=problems_hash(problems),
         correct=int(right.sum()),
         wrong=int((~right).sum()),
-        seed=seed,
+        seed=0,
         versions=versions(),
     )
-    states = np.stack([d.states for d in decoded])
-    found = []
-    for site, layer in places(model):
-        here = site_states(model, states, site, layer).astype(np.float64)
-        vectors = torch.from_numpy((here[right].mean(0) - here[~right].mean(0)).astype(np.float32))
-        found.append(Direction(vectors, MEAN_DIFFERENCE, site, layer, provenance))
-    return found
+    return FitSet(np.stack([d.states for d in decoded]), right, provenance)
+
+
+def mean_difference(model: CodiModel, fit: FitSet, site: str, layer: int | None) -> Direction:
+    """Mean state of correctly answered minus wrongly answered problems, at every position."""
+    vectors = difference(site_states(model, fit.states, site, layer), fit.right)
+    return Direction(vectors, MEAN_DIFFERENCE, site, layer, fit.provenance)
+
+
+def difference(states: np.ndarray, right: np.ndarray) -> Tensor:
+    """Mean over `right` minus mean over the others; [n, K+1, D] to float32 [K+1, D]."""
+    states = states.astype(np.float64)
+    return torch.from_numpy((states[right].mean(0) - states[~right].mean(0)).astype(np.float32))
+
+
+def mean_differences(model: CodiModel, problems: Sequence[Problem], name: str) -> list[Direction]:
+    """The mean difference at every layer of site residual, and at thought and embedding."""
+    fit = fit_set(model, problems, name)
+    return [mean_difference(model, fit, site, layer) for site, layer in places(model)]
+
+
+def shuffled_like(model: CodiModel, fit: FitSet, direction: Direction, seed: int) -> Direction:
+    """A label-shuffled control: the same difference between randomly relabelled problems.
+
+    It lies where the model's states vary, unlike a random direction, and is matched to the real
+    direction in norm at every position, so that equal alphas are equal doses.
+    """
+    labels = np.random.default_rng(seed).permutation(fit.right)
+    vectors = difference(site_states(model, fit.states, direction.site, direction.layer), labels)
+    origin = dataclasses.replace(fit.provenance, seed=seed)
+    return Direction(
+        matched(vectors, direction.vectors),
+        f"shuffled-{seed}",
+        direction.site,
+        direction.layer,
+        origin,
+    )
 
 
 def places(model: CodiModel) -> list[tuple[str, int | None]]:
@@ -132,9 +169,14 @@ def random_like(direction: Direction, seed: int) -> Direction:
     """A random control: Gaussian, matched to the direction in norm at every position."""
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(direction.vectors.shape, generator=generator)
-    wanted = direction.vectors.norm(dim=-1, keepdim=True)
-    vectors = noise / noise.norm(dim=-1, keepdim=True) * wanted
+    vectors = matched(noise, direction.vectors)
     return dataclasses.replace(direction, vectors=vectors, method=f"random-{seed}")
+
+
+def matched(vectors: Tensor, to: Tensor) -> Tensor:
+    """Vectors [K+1, D] scaled to the norms of others, row by row; a zero row stays zero."""
+    size = vectors.norm(dim=-1, keepdim=True)
+    return vectors / size.clamp_min(TINY) * to.norm(dim=-1, keepdim=True)
 
 
 def problems_hash(problems: Iterable[Problem]) -> str:
@@ -162,32 +204,38 @@ def load_direction(path: Path, model: CodiModel, site: str, layer: int | None) -
     Args:
         path: Safetensors with `direction` [K+1, D], [K, D] (positions 1..K) or [D] (all positions).
         model: The model it is for.
-        site: Where it will be used.
+        site: Where it will be used; a file that says where it was computed keeps that.
         layer: Layer of site residual.
 
     Raises:
-        UserError: when the file cannot be read, or is of another model, site, layer or shape.
+        UserError: when the file cannot be read, or is of another model or shape.
     """
     check_site(model.config, site, layer)
     try:
         with safe_open(path, "pt") as file:
             vectors = file.get_tensor("direction").float()
             about = json.loads((file.metadata() or {}).get("steer_core", "{}"))
-    except (OSError, SafetensorError, ValueError) as error:
+        origin = about.get("provenance")
+        provenance = None if origin is None else Provenance(**origin)
+    except (OSError, SafetensorError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{path} is no direction file ({str(error).splitlines()[0]}); "
+            f"{path} is no direction file ({first_line(error)}); "
             "it needs a safetensors file with a tensor 'direction'"
         ) from error
-    provenance = about.get("provenance")
     direction = Direction(
         vectors=all_positions(vectors, model, path),
         method=about.get("method", path.stem),
         site=about.get("site", site),
         layer=about.get("layer", layer),
-        provenance=Provenance(**provenance) if provenance else None,
+        provenance=provenance,
     )
     check_direction(direction, model)
     return direction
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, on one line."""
+    return str(error).partition("\n")[0]
 
 
 def all_positions(vectors: Tensor, model: CodiModel, path: Path) -> Tensor:
@@ -209,7 +257,10 @@ def all_positions(vectors: Tensor, model: CodiModel, path: Path) -> Tensor:
 def check_direction(direction: Direction, model: CodiModel) -> None:
     """Raise a `UserError` for values that are not finite or weights it was not computed from."""
     if not torch.isfinite(direction.vectors).all():
-        raise UserError(f"direction '{direction.method}' holds values that are not finite")
+        raise UserError(
+            f"direction '{direction.method}' holds values that are not finite; "
+            f"compute it with 'directions --model {model.name}'"
+        )
     origin = direction.provenance
     if origin is not None and origin.model_sha256 != model.sha256:
         raise UserError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from steer_core.codi.model import CodiModel
 from steer_core.data.pairs import load_pairs
+from steer_core.data.problems import Problem
 from steer_core.errors import UserError
 from steer_core.steering.directions import (
     MEAN_DIFFERENCE,
@@ -20,6 +21,11 @@ from steer_core.steering.edits import check_site
 
 DIRECTIONS_DIR = Path(__file__).parents[2] / "cached_directions"
 RANDOM = re.compile(r"random(?:-(\d+))?")
+
+
+def cache_folder(model: CodiModel, folder: Path) -> Path:
+    """Where a model's mean differences are kept below `folder`; hub owners and parents dropped."""
+    return folder / Path(model.name).name / MEAN_DIFFERENCE
 
 
 def direction_path(folder: Path, site: str, layer: int | None) -> Path:
@@ -46,11 +52,11 @@ def cached_direction(
     random = RANDOM.fullmatch(method)
     if random:
         return random_like(cached_direction(model, site, layer), int(random[1] or 0))
-    path = direction_path(DIRECTIONS_DIR / Path(model.name).name / method, site, layer)
     if method != MEAN_DIFFERENCE:
         raise UserError(
             f"unknown direction '{method}'; choose {MEAN_DIFFERENCE}, random-SEED or a file"
         )
+    path = direction_path(cache_folder(model, DIRECTIONS_DIR), site, layer)
     if not path.is_file():
         raise UserError(
             f"{model.name} has no cached direction for site {site}; compute one with "
@@ -66,15 +72,16 @@ def find_direction(model: CodiModel, site: str, layer: int | None, name: str) ->
     return cached_direction(model, site, layer, name)
 
 
+def bundled_fit_problems() -> list[Problem]:
+    """Both twins of every pair of the bundled fit set."""
+    return [problem for pair in load_pairs("fit") for problem in (pair.clean, pair.corrupted)]
+
+
 def cache_directions(model: CodiModel, folder: Path = DIRECTIONS_DIR) -> list[Path]:
     """Compute and store the mean differences of a model over both twins of the bundled fit set."""
-    pairs = load_pairs("fit")
-    problems = [problem for pair in pairs for problem in (pair.clean, pair.corrupted)]
     paths = []
-    for direction in mean_differences(model, problems, "fit"):
-        path = direction_path(
-            folder / model.name / MEAN_DIFFERENCE, direction.site, direction.layer
-        )
+    for direction in mean_differences(model, bundled_fit_problems(), "fit"):
+        path = direction_path(cache_folder(model, folder), direction.site, direction.layer)
         save_direction(direction, path)
         paths.append(path)
     return paths

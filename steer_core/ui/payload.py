@@ -35,6 +35,7 @@ def strip_payload(setting: Setting, problem: Any, strip: Any, layers: int) -> di
         "relative": _numbers(strip.relative),
         "change": _numbers(strip.norm_change),
         "dose": _numbers(strip.dose),
+        "norms": _numbers(strip.norms),
         "inert": [[int(position), str(reason)] for position, reason in strip.inert],
         "seconds": round(float(strip.seconds), 3),
     }

@@ -74,6 +74,8 @@ function buildGrid(map, view, mode) {
   for (let position = 0; position <= latents; position++) {
     nodes.push(footOf(position, view.positions.includes(position), dead.has(position)));
   }
+  nodes.push(corner("‖direction‖"));
+  for (let position = 0; position <= latents; position++) nodes.push(normOf(view.norms[position]));
   map.style.setProperty("--columns", latents + 1);
   map.style.setProperty("--rows", layers + 1);
   map.classList.toggle("numbers", grid.numbered);
@@ -120,6 +122,13 @@ function footOf(position, edited, dead) {
   const node = document.createElement("span");
   node.className = `foot${edited ? " edited" : ""}${dead ? " dead" : ""}`;
   node.textContent = String(position);
+  return node;
+}
+
+function normOf(norm) {
+  const node = document.createElement("span");
+  node.className = "norm";
+  node.textContent = short(norm);
   return node;
 }
 
