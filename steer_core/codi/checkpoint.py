@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from steer_core.codi.body import Linear, Norm
-from steer_core.codi.files import WeightFiles
+from steer_core.codi.files import WeightFiles, release_freed
 from steer_core.codi.layout import HEAD
 from steer_core.codi.projection import Projection
 from steer_core.errors import UserError
@@ -80,22 +80,32 @@ class CheckpointTensors:
                 f"{self.raw[name]} has shape {list(found)}, the base config needs "
                 f"{list(shape)}; give the base model this checkpoint was trained on"
             )
-        if name in self.lora:
-            return self.merged(name)
-        return self.files.copy(self.raw[name], self.device, self.dtype)
+        if name not in self.lora:
+            return self.stored(name)
+        tensor = self.merged(name)
+        release_freed()
+        return tensor
+
+    def stored(self, name: str) -> Tensor:
+        """The tensor as in the file; the decoder uses Conv1D's weights the other way round."""
+        return self.files.copy(self.raw[name], self.device, self.dtype, is_conv1d(name))
 
     def merged(self, name: str) -> Tensor:
         """W + lora_alpha / r * B A in float32; GPT-2's Conv1D stores W transposed."""
+        raw, merging = self.raw[name], torch.float32
+        # What stays is allocated before the temporaries, so that these leave no holes below it.
+        result = self.stored(name)
+        weight = result if self.dtype == merging else self.files.copy(raw, self.device, merging)
         a, b = self.factors(name)
         scale = self.alpha(a.shape[0]) / a.shape[0]
-        left, right = (a.t(), b.t()) if ".c_" in name else (b, a)
-        weight = self.files.copy(self.raw[name], self.device, torch.float32)
+        left, right = (a.t(), b.t()) if is_conv1d(name) else (b, a)
         if (left.shape[0], right.shape[1]) != weight.shape:
             raise UserError(
                 f"the LoRA factors of {name} make {[left.shape[0], right.shape[1]]}, "
                 f"its weight is {list(weight.shape)}; fetch the file again"
             )
-        return weight.addmm_(left, right, alpha=scale).to(self.dtype)
+        weight.addmm_(left, right, alpha=scale)
+        return result if weight is result else result.copy_(weight)
 
     def factors(self, name: str) -> tuple[Tensor, Tensor]:
         """LoRA's A [r, in] and B [out, r] of a weight, float32."""
@@ -161,3 +171,8 @@ class CheckpointTensors:
                 f"the checkpoint does not fit the base config ({'; '.join(faults)}); "
                 "give the base model it was trained on"
             )
+
+
+def is_conv1d(name: str) -> bool:
+    """Whether a weight is one of GPT-2's Conv1D layers, which store it as [in, out]."""
+    return ".c_" in name and name.endswith(".weight")

@@ -10,6 +10,7 @@ import re
 import sys
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -54,18 +55,20 @@ class WeightFiles(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self.readers)
 
-    def copy(self, name: str, device: torch.device, dtype: torch.dtype) -> Tensor:
+    def copy(
+        self, name: str, device: torch.device, dtype: torch.dtype, transposed: bool = False
+    ) -> Tensor:
         """A tensor cast and moved, in memory of its own: its file may be deleted or replaced.
 
         What was read of the file does not stay in memory, so a load needs little beyond its result.
+        With `transposed` the result has the same shape, but its transpose is the contiguous one.
         """
         source = self[name]
-        tensor = source.to(device, dtype)
-        if tensor.data_ptr() == source.data_ptr():
-            tensor = tensor.clone()
+        given = source.t() if transposed else source
+        tensor = torch.empty(given.shape, dtype=dtype, device=device).copy_(given)
         if name in self.mapped:
             release(source)
-        return tensor
+        return tensor.t() if transposed else tensor
 
     @property
     def sha256(self) -> str:
@@ -82,8 +85,19 @@ def release(tensor: Tensor) -> None:
     first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
     last = (start + tensor.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
     if last > first and sys.platform.startswith("linux"):
-        system = ctypes.CDLL(None)
-        system.madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED)
+        libc().madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED)
+
+
+def release_freed() -> None:
+    """Give back what was freed between allocations that stay, which C's allocator would keep."""
+    if sys.platform.startswith("linux") and hasattr(libc(), "malloc_trim"):
+        libc().malloc_trim(0)
+
+
+@cache
+def libc() -> ctypes.CDLL:
+    """The C library of this process."""
+    return ctypes.CDLL(None)
 
 
 def weight_names(names: Collection[str]) -> list[str]:
