@@ -6,11 +6,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from steer_core.cli import decode, directions, models, pairs, sweep, train
+from steer_core.cli import decode, directions, export, models, pairs, sweep, train
 from steer_core.errors import UserError
 from steer_core.version import __version__
 
-COMMANDS = (models, decode, pairs, directions, sweep, train)
+COMMANDS = (models, decode, pairs, directions, sweep, train, export)
 BAD_INPUT = 2
 logger = logging.getLogger("steer_core")
 
@@ -20,7 +20,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:  # type: ignore[override]
         """Exit 2 with the message and where to look."""
-        self.exit(BAD_INPUT, f"error: {message}; see '{self.prog} --help'\n")
+        self.exit(BAD_INPUT, f"error: {one_line(message)}; see '{self.prog} --help'\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return args.handler(args)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         return 130
@@ -50,3 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of a pipe has gone (`... | head`): nothing is wrong, nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        print(f"error: {one_line(error)}; give a path that can be used", file=sys.stderr)
+        return BAD_INPUT
+
+
+def one_line(message: object) -> str:
+    """A message on one line, whatever line breaks the user's own text put into it."""
+    return " ".join(str(message).split())

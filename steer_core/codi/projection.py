@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch.nn.functional as F
@@ -28,3 +29,11 @@ class Projection:
         if self.first is not None and self.second is not None:
             z = self.second(F.gelu(self.first(z)))
         return z if self.norm is None else self.norm(z)
+
+
+def named_projection(projection: Projection) -> Iterator[tuple[str, Tensor]]:
+    """The projection's tensors under CODI's names (`prj.0` and `prj.2` are dropout and GELU)."""
+    for name, part in (("1", projection.first), ("3", projection.second), ("ln", projection.norm)):
+        if part is not None and part.bias is not None:
+            yield f"prj.{name}.weight", part.weight
+            yield f"prj.{name}.bias", part.bias

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedToken
 from steer_core.codi.body import Linear, Norm
 from steer_core.codi.config import family_of
 from steer_core.codi.layout import Builder, named_tensors
-from steer_core.codi.projection import Projection
+from steer_core.codi.projection import Projection, named_projection
 from steer_core.training.losses import Student
 from steer_core.training.recipe import LATENTS
 from steer_core.training.tokenizer import BOT, EOT
@@ -84,11 +84,3 @@ def save_model(
     tensors = {name: t.detach().contiguous().clone() for name, t in tensors.items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "codi.json").write_text(json.dumps({"latents": LATENTS, "keep_eos": False}) + "\n")
-
-
-def named_projection(projection: Projection) -> Iterator[tuple[str, Tensor]]:
-    """The projection's tensors under CODI's names (`prj.0` and `prj.2` are dropout and GELU)."""
-    for name, part in (("1", projection.first), ("3", projection.second), ("ln", projection.norm)):
-        if part is not None:
-            yield f"prj.{name}.weight", part.weight
-            yield f"prj.{name}.bias", part.bias
