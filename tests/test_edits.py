@@ -296,6 +296,7 @@ GOOD = Edit(torch.ones(K + 1, HIDDEN), 1.0, "residual", 2, (1, 2))
         ({"positions": (-1,)}, r"position -1 .*0\.\.6"),
         ({"operation": "subtract"}, r"'subtract'.*add.*replace"),
         ({"alpha": float("nan")}, r"alpha nan .*finite"),
+        ({"alpha": -1e13}, r"alpha -1e\+13 .*1e\+12"),
         ({"alpha": (0.0,) * 6 + (float("inf"),)}, r"alpha inf .*finite"),
         ({"alpha": (1.0, 2.0)}, r"2 alphas.*7"),
         ({"direction": torch.ones(K, HIDDEN)}, r"\[6, 32\].*\[7, 32\]"),

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steer_core.cli import options
-from steer_core.errors import UserError
 
 if TYPE_CHECKING:
     from steer_core.codi.model import CodiModel
@@ -29,7 +28,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--max-new-tokens", type=int, default=256, help="limit (default 256)")
     parser.add_argument("--hidden-out", type=Path, help="write hidden states as safetensors")
-    parser.add_argument("--seed", type=int, default=0, help="of a random direction (default 0)")
+    options.add_seed(parser, "of --direction random")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.set_defaults(handler=run)
 
@@ -41,17 +40,15 @@ def run(args: argparse.Namespace) -> int:
 
     questions = args.question or options.read_questions(args.questions_file)
     check_alphas([args.alpha])
-    if args.max_new_tokens < 1:
-        raise UserError(f"--max-new-tokens {args.max_new_tokens} is below 1; ask for at least one")
     model = options.load(args)
     edit = edit_of(args, model)
-    limits = {"max_new_tokens": args.max_new_tokens, "hidden": args.hidden_out is not None}
-    decoded = decode(model, questions, edit, **limits)
-    plain = decode(model, questions, max_new_tokens=args.max_new_tokens) if edit else None
+    limit, hidden = args.max_new_tokens, args.hidden_out is not None
+    decoded = decode(model, questions, edit, max_new_tokens=limit, hidden=hidden)
+    plain = decode(model, questions, max_new_tokens=limit) if edit else [None] * len(decoded)
     if args.hidden_out:
         write_hidden(args.hidden_out, decoded)
-    for index, row in enumerate(decoded):
-        show(row, plain[index] if plain else None, args.json)
+    for row, baseline in zip(decoded, plain, strict=True):
+        show(row, baseline, args.json)
     return 0
 
 
@@ -67,21 +64,20 @@ def edit_of(args: argparse.Namespace, model: "CodiModel") -> "Edit | None":
     positions = options.positions_of(args.positions, model.config.latents)
     check_site(model.config, args.site, layer)
     check_positions(model.config, positions)
-    if args.alpha == 0.0:
-        return None
+    if args.alpha == 0.0 and args.direction == options.MEAN_DIFFERENCE:
+        return None  # plain decoding, also of a model that has no directions
     name = f"random-{args.seed}" if args.direction == "random" else args.direction
     direction = find_direction(model, args.site, layer, name)
-    return Edit(direction.vectors, args.alpha, args.site, layer, positions)
+    return Edit(direction.vectors, args.alpha, args.site, layer, positions) if args.alpha else None
 
 
 def write_hidden(path: Path, decoded: Sequence["Decoded"]) -> None:
     """Write `hidden` float32 [N, K+1, L+1, D]."""
-    import torch
-    from safetensors.torch import save_file
+    import numpy as np
+    from safetensors.numpy import save
 
-    hidden = torch.stack([torch.from_numpy(row.hidden) for row in decoded])
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({"hidden": hidden}, path)
+    path.write_bytes(save({"hidden": np.stack([row.hidden for row in decoded])}))
 
 
 def show(row: "Decoded", plain: "Decoded | None", as_json: bool) -> None:
@@ -98,6 +94,6 @@ def show(row: "Decoded", plain: "Decoded | None", as_json: bool) -> None:
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
     elif plain is None:
-        print(f"{row.text}")
+        print(row.text)
     else:
         print(f"{plain.text}  ->  {row.text}")

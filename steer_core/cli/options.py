@@ -3,7 +3,6 @@
 import argparse
 import math
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,10 @@ from steer_core.errors import UserError
 if TYPE_CHECKING:
     from steer_core.codi.model import CodiModel
 
-MOST_ALPHAS = 10_001
+MEAN_DIFFERENCE = "mean_difference"
+MOST_ALPHAS, MOST_NUMBERS = 10_001, 10_001
+SMALLEST_STEP = 1e-9
+LARGEST_SEED = 2**32 - 1
 
 
 def add_model(parser: argparse.ArgumentParser, default: str | None = None) -> None:
@@ -56,9 +58,21 @@ def add_edit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--positions", help="positions that are edited, such as 1,2,3 or 1-6")
     parser.add_argument(
         "--direction",
-        default="mean_difference",
-        help="mean_difference, random-SEED, or a safetensors file (default mean_difference)",
+        default=MEAN_DIFFERENCE,
+        help=f"{MEAN_DIFFERENCE}, random-SEED, or a safetensors file (default {MEAN_DIFFERENCE})",
     )
+
+
+def add_seed(parser: argparse.ArgumentParser, what: str) -> None:
+    """The seed of whatever is random in a command."""
+    parser.add_argument("--seed", type=seed_of, default=0, help=f"{what} (default 0)")
+
+
+def seed_of(text: str) -> int:
+    """A seed that every generator of random numbers takes."""
+    if not text.isdecimal() or int(text) > LARGEST_SEED:
+        raise argparse.ArgumentTypeError(f"'{text}' is no seed, choose 0..{LARGEST_SEED}")
+    return int(text)
 
 
 def positions_of(text: str | None, latents: int) -> tuple[int, ...]:
@@ -77,9 +91,12 @@ def span(part: str, text: str) -> range:
     """One number or a range of them."""
     first, dash, last = part.strip().partition("-")
     try:
-        return range(int(first), (int(last) if dash else int(first)) + 1)
+        found = range(int(first), int(last if dash else first) + 1)
     except ValueError:
-        raise UserError(f"'{text}' is no list of whole numbers; write 1,2,3 or 1-6") from None
+        found = range(0)
+    if not 0 < len(found) <= MOST_NUMBERS:
+        raise UserError(f"'{text}' is no list of whole numbers; write 1,2,3 or 1-6")
+    return found
 
 
 def alphas_of(text: str) -> list[float]:
@@ -87,16 +104,14 @@ def alphas_of(text: str) -> list[float]:
     parts = [number(part, text) for part in text.replace(":", ",").split(",")]
     if ":" not in text:
         return parts
-    if len(parts) != 3 or "," in text or parts[2] <= 0 or parts[1] < parts[0]:
+    if len(parts) != 3 or "," in text or parts[2] < SMALLEST_STEP or parts[1] < parts[0]:
         raise UserError(f"'{text}' is no range; write start:stop:step, such as -3:3:0.5")
     start, stop, step = parts
-    count = math.floor((stop - start) / step + 1e-9) + 1
-    if count > MOST_ALPHAS:
-        raise UserError(
-            f"'{text}' makes {count} alphas, the limit is {MOST_ALPHAS}; widen the step"
-        )
+    steps = (stop - start) / step + 1e-9
+    if steps >= MOST_ALPHAS:
+        raise UserError(f"'{text}' makes more than {MOST_ALPHAS} alphas; widen the step")
     # Rounded, so that 0 is 0 and not 5.6e-17: the baseline must be recognised.
-    return [round(start + i * step, 10) + 0.0 for i in range(count)]
+    return [round(start + i * step, 10) + 0.0 for i in range(math.floor(steps) + 1)]
 
 
 def number(part: str, text: str) -> float:
@@ -107,7 +122,7 @@ def number(part: str, text: str) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise UserError(f"'{part.strip()}' in '{text}' is no finite number; write such as 1.5")
-    return value
+    return value + 0.0  # -0 is 0, the baseline
 
 
 def read_questions(path: Path) -> list[str]:
@@ -115,7 +130,7 @@ def read_questions(path: Path) -> list[str]:
     import json
 
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read ({error}); give a text or JSON file") from error
     if not text.lstrip().startswith("["):
@@ -133,12 +148,8 @@ def read_questions(path: Path) -> list[str]:
     return found
 
 
-def progress_line(total: int) -> Callable[[int], None]:
-    """A line on stderr that counts up, when somebody watches."""
-
-    def show(done: int) -> None:
-        if sys.stderr.isatty():
-            end = "\n" if done >= total else ""
-            print(f"\r{done}/{total} rows", end=end, file=sys.stderr, flush=True)
-
-    return show
+def show_progress(done: int, total: int) -> None:
+    """Count rows up on one line of stderr, when somebody watches."""
+    if sys.stderr.isatty():
+        end = "\n" if done >= total else ""
+        print(f"\r{done}/{total} rows", end=end, file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from steer_core.cli import options
 from steer_core.errors import UserError
 
-CONTROLS = ("random",)
+CONTROLS = ("random", "shuffled")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -20,8 +20,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--alphas", default="-3:3:0.5", help="list or start:stop:step, as --alphas=-3:3:0.5"
     )
-    parser.add_argument("--controls", help="controls in the same run, such as random=20")
+    parser.add_argument(
+        "--controls", help="controls in the same run, such as random=20,shuffled=20"
+    )
     parser.add_argument("--max-new-tokens", type=int, default=256, help="limit (default 256)")
+    options.add_seed(parser, "of the order and of the first control of each kind")
     parser.add_argument("--out", type=Path, help="folder for sweep.csv")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.set_defaults(handler=run)
@@ -45,29 +48,28 @@ def run(args: argparse.Namespace) -> int:
         site=args.site,
         positions=options.positions_of(args.positions, model.config.latents),
         direction=args.direction,
-        random=controls["random"],
+        **controls,
         max_new_tokens=args.max_new_tokens,
-        progress=lambda state: options.progress_line(state.rows)(state.decoded),
+        seed=args.seed,
+        progress=lambda state: options.show_progress(state.decoded, state.rows),
     )
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
         found.to_csv(args.out / "sweep.csv", index=False)
     if args.json:
         for row in found.to_dict("records"):
-            print(
-                json.dumps(row | {"layer": None if row["layer"] != row["layer"] else row["layer"]})
-            )
+            print(json.dumps(row))
     else:
         print(found.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
     return 0
 
 
 def controls_of(text: str | None) -> dict[str, int]:
-    """Counts of 'random=20'."""
+    """Counts of 'random=20,shuffled=20'."""
     counts = dict.fromkeys(CONTROLS, 0)
     for part in text.split(",") if text else []:
         name, _, count = part.partition("=")
-        if name not in counts or not count.isdigit():
-            raise UserError(f"'{part}' is no control; write such as random=20")
+        if name not in counts or not count.isdecimal():
+            raise UserError(f"'{part}' is no control; write such as random=20,shuffled=20")
         counts[name] = int(count)
     return counts

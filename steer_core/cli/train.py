@@ -5,6 +5,8 @@ import dataclasses
 import json
 from pathlib import Path
 
+from steer_core.cli import options
+
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `train`."""
@@ -14,7 +16,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--steps", type=int, help="optimizer steps")
     parser.add_argument("--batch", type=int, help="problems a step")
     parser.add_argument("--learning-rate", type=float, help="peak of the schedule")
-    parser.add_argument("--seed", type=int, help="of weights and data")
+    options.add_seed(parser, "of weights and data")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
     parser.add_argument("--json", action="store_true", help="print each log line as JSON")
     parser.set_defaults(handler=run)

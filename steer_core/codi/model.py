@@ -45,6 +45,8 @@ class CodiModel:
         text = question.strip().replace("  ", " ")
         if not text:
             raise UserError("the question is empty; type a word problem with at least one word")
+        if not is_unicode(text):
+            raise UserError(f"the question {text!a} is no Unicode text; give it in UTF-8")
         ids = list(self.tokenizer(text)["input_ids"])
         limit = self.longest_question
         if len(ids) > limit:
@@ -61,6 +63,15 @@ class CodiModel:
     def text(self, ids: list[int]) -> str:
         """Generated ids as text; special tokens are dropped, as the official evaluation does."""
         return self.tokenizer.decode(ids, skip_special_tokens=True)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written down; bytes of a command line that are no UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 SHORT_ANSWER = 24

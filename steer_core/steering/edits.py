@@ -15,6 +15,9 @@ from steer_core.steering.operations import OPERATIONS
 SITES = ("residual", "thought", "embedding")
 """Where an edit acts: output of a block, h_k before the projection, z_k after it."""
 
+LARGEST_ALPHA = 1e12
+"""Beyond it squares of edited states overflow float32, and what is decoded means nothing."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Edit:
@@ -87,12 +90,15 @@ def check_schedule(config: CodiConfig, alpha: float | tuple[float, ...]) -> None
 
 
 def check_alphas(alphas: Sequence[float]) -> None:
-    """Raise a `UserError` for an alpha that is no finite number, or for none at all."""
+    """Raise a `UserError` for an alpha that is not finite or too large, or for none at all."""
     if not len(alphas):
         raise UserError("no alpha given; give at least one finite number, such as 1.5")
     wrong = [a for a in alphas if not math.isfinite(a)]
     if wrong:
         raise UserError(f"alpha {wrong[0]} is not finite; give a finite number, such as 1.5")
+    large = [a for a in alphas if abs(a) > LARGEST_ALPHA]
+    if large:
+        raise UserError(f"alpha {large[0]:g} is beyond ±{LARGEST_ALPHA:g}; give a smaller one")
 
 
 def dead_positions(

@@ -20,7 +20,7 @@ from steer_core.steering.directions import (
 from steer_core.steering.edits import check_site
 
 DIRECTIONS_DIR = Path(__file__).parents[2] / "cached_directions"
-RANDOM = re.compile(r"random(?:-(\d+))?")
+RANDOM = re.compile(r"random(?:-(\d{1,18}))?")
 
 
 def cache_folder(model: CodiModel, folder: Path) -> Path:
