@@ -10,9 +10,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from steer_core.data.generate import generate_problems
-from steer_core.data.problems import Problem
+from steer_core.data.problems import Problem, question_key
 
-IGNORE = -100
 POOL = 16
 """Batches drawn together and sorted by length, so that a batch holds little padding."""
 
@@ -21,10 +20,10 @@ POOL = 16
 class Batch:
     """B problems. Ids int64, masks bool (True is a token, False padding).
 
-    `question` [B, P] left-padded; `cot` [B, T] right-padded: the chain and the answer sentence of
-    the teacher with `cot_labels` (IGNORE on padding); `answer` [B, A] the answer sentence with EOS.
-    `cot_colon`, `answer_colon` [B]: index of the token in front of the answer's number.
-    `steps` [B]: steps of the solution.
+    `question` [B, P] left-padded; `cot` [B, T] right-padded: the teacher's chain, answer sentence
+    and EOS; `answer` [B, A] right-padded: the answer sentence and EOS. `cot_colon`, `answer_colon`
+    [B]: index of the token in front of the answer's number, which is one token. `steps` [B]: steps
+    of the solution.
     """
 
     question: Tensor
@@ -109,8 +108,6 @@ def batches(
 
 def draw(seed: int, count: int, forbidden: frozenset[str]) -> list[Problem]:
     """`count` generated problems, none of them forbidden."""
-    from steer_core.data.problems import question_key
-
     stream = generate_problems(seed)
     kept: list[Problem] = []
     while len(kept) < count:

@@ -14,9 +14,12 @@ from torch import Tensor
 
 from steer_core.codi.body import Body
 from steer_core.codi.projection import Projection
-from steer_core.training.batch import IGNORE, Batch
+from steer_core.training.batch import Batch
 from steer_core.training.cache import GrowingCache
 from steer_core.training.recipe import LATENTS
+
+IGNORE = -100
+"""The label of padding; no token."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

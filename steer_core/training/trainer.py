@@ -21,10 +21,10 @@ from steer_core.errors import UserError
 from steer_core.training.batch import batches, draw, encode
 from steer_core.training.losses import Outcome, Question, Student, codi_losses, reason
 from steer_core.training.recipe import Recipe, base_config
-from steer_core.training.state import fresh_student, parameters, save_model
+from steer_core.training.state import fresh_student, parameters, save_model, walk
 from steer_core.training.tokenizer import train_tokenizer
 
-CHECKPOINT, LOG = "checkpoint.pt", "training_log.jsonl"
+CHECKPOINT, LOG, RECIPE = "checkpoint.pt", "training_log.jsonl", "recipe.json"
 TOKENIZER_TEXTS, TOKENIZER_SEED, VALIDATION_SEED = 20_000, 9_999_991, 9_999_973
 VALIDATION = 256
 CLIP = 1.0
@@ -40,9 +40,14 @@ class Trainer:
         recipe: What to train.
         folder: Where checkpoint, log and the finished model go; an unfinished run in it goes on.
         device: Where to train.
+
+    Raises:
+        UserError: when the folder holds a finished model.
     """
 
     def __init__(self, recipe: Recipe, folder: Path, device: torch.device):
+        if (folder / RECIPE).exists():
+            raise UserError(f"{folder} holds a finished model; train into another folder")
         self.recipe, self.folder, self.device = recipe, folder, device
         self.forbidden = shipped_keys()
         self.tokenizer = learned_tokenizer(self.forbidden)
@@ -68,7 +73,7 @@ class Trainer:
             if self.step % save_every == 0:
                 self.save_checkpoint()
         save_model(self.folder, self.student, self.base, self.tokenizer)
-        (self.folder / "recipe.json").write_text(json.dumps(dataclasses.asdict(self.recipe)) + "\n")
+        (self.folder / RECIPE).write_text(json.dumps(dataclasses.asdict(self.recipe)) + "\n")
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
 
     def advance(self, batch) -> Outcome:
@@ -85,7 +90,7 @@ class Trainer:
         return outcome
 
     def entry(self, outcome: Outcome) -> dict:
-        """One line of the log: losses of this batch, accuracies on held-back problems."""
+        """One line of the log: losses of this batch, accuracies on the validation problems."""
         row = {"step": self.step, "of": self.recipe.steps, "seconds": round(self.seconds, 1)}
         for name in ("teacher", "student", "distill"):
             loss = getattr(outcome, name)
@@ -114,10 +119,18 @@ class Trainer:
         os.replace(partial, self.folder / CHECKPOINT)
 
     def resume(self) -> None:
-        """Go on from the folder's checkpoint, if there is one of this very recipe."""
+        """Go on from the folder's checkpoint, or from the start where there is none.
+
+        Raises:
+            UserError: when the checkpoint is of another recipe.
+        """
         path = self.folder / CHECKPOINT
-        if not path.exists():
-            return
+        if path.exists():
+            self.restore(path)
+        self.trim_log()
+
+    def restore(self, path: Path) -> None:
+        """Take over the state of a checkpoint."""
         state = torch.load(path, map_location=self.device, weights_only=True)
         if state["recipe"] != dataclasses.asdict(self.recipe):
             raise UserError(
@@ -129,14 +142,14 @@ class Trainer:
                 parameter.copy_(state["weights"][name])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
-        self.trim_log()
 
     def trim_log(self) -> None:
-        """Drop log lines behind the checkpoint: those steps are run again."""
+        """Drop log lines behind the present step: those steps are run again."""
         path = self.folder / LOG
-        rows = path.read_text().splitlines() if path.exists() else []
-        kept = [row for row in rows if json.loads(row)["step"] <= self.step]
-        path.write_text("".join(f"{row}\n" for row in kept))
+        if path.exists():
+            rows = path.read_text().splitlines()
+            kept = [row for row in rows if json.loads(row)["step"] <= self.step]
+            path.write_text("".join(f"{row}\n" for row in kept))
 
 
 def learned_tokenizer(forbidden: frozenset[str]) -> PreTrainedTokenizerFast:
@@ -147,9 +160,9 @@ def learned_tokenizer(forbidden: frozenset[str]) -> PreTrainedTokenizerFast:
 
 
 def on_device(student: Student, device: torch.device) -> Student:
-    """Move every parameter in place."""
-    for _, parameter in parameters(student):
-        parameter.data = parameter.data.to(device)
+    """Move every tensor in place, those that are not trained too."""
+    for _, tensor in walk(student, ""):
+        tensor.data = tensor.data.to(device)
     return student
 
 
@@ -182,7 +195,10 @@ def weighted(outcome: Outcome, recipe: Recipe) -> Tensor:
 
 @torch.no_grad()
 def validate(student: Student, batch) -> dict[str, float]:
-    """Share of right numbers behind "The answer is:" on problems that no training batch holds."""
+    """Share of right numbers behind "The answer is:" on problems of a seed of their own.
+
+    They are as common in training as any others: what generalises is measured on the test pairs.
+    """
     outcome = codi_losses(student, batch, with_student=True)
     question = Question(student, batch)
     _, _, zeroed = reason(student, batch, question, scale=0.0)
