@@ -1,0 +1,352 @@
+"""The grid of an experiment against a plain loop over `decode`, partial results included."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from statsmodels.stats.proportion import proportion_confint
+from tiny_models import PLACES, direction, noise, pairs, tiny_model
+
+from steer_core import Edit, UserError, decode, sweep
+from steer_core.codi.engine import Cancelled
+from steer_core.codi.model import CodiModel
+from steer_core.data.problems import Pair
+from steer_core.experiment import grid as grids
+from steer_core.experiment import sweep as sweeping
+from steer_core.experiment.grid import Curve, CurveState, fill_grid
+from steer_core.experiment.sweep import COLUMNS, iter_sweep
+from steer_core.steering.directions import Direction, random_like, save_direction
+
+ALPHAS = (-3.0, 0.0, 2.0)
+WHERE = (1, 3, 4)
+LIMIT = 8
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> CodiModel:
+    return tiny_model(tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture(scope="module")
+def asked(model: CodiModel) -> list[Pair]:
+    return pairs(model, LIMIT)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """One alpha of a curve, counted one decode at a time."""
+
+    correct: int
+    won: int
+    lost: int
+
+
+def naive(
+    model: CodiModel, asked: list[Pair], baseline: list[bool], curve: Curve, alpha: float
+) -> Counts:
+    edit = Edit(curve.direction.vectors, alpha, curve.site, curve.layer, curve.positions)
+    steered = [right(model, pair, edit) for pair in asked]
+    outcomes = Counter(zip(baseline, steered, strict=True))
+    return Counts(
+        correct=outcomes[True, True] + outcomes[False, True],
+        won=outcomes[False, True],
+        lost=outcomes[True, False],
+    )
+
+
+def right(model: CodiModel, pair: Pair, edit: Edit | None) -> bool:
+    (row,) = decode(model, [pair.clean.question], edit, max_new_tokens=LIMIT)
+    return row.answer == pair.clean.answer
+
+
+@pytest.fixture(scope="module")
+def baseline(model: CodiModel, asked: list[Pair]) -> list[bool]:
+    return [right(model, pair, None) for pair in asked]
+
+
+def curves_of(model: CodiModel) -> list[Curve]:
+    return [Curve(direction(model, *place), *place, WHERE) for place in PLACES[1:4:2]]
+
+
+def filled(model: CodiModel, asked: list[Pair], **options) -> list[CurveState]:
+    """The final state of both curves."""
+    curves = curves_of(model)
+    problems = [pair.clean for pair in asked]
+    options = {"max_new_tokens": LIMIT, **options}
+    *_, tally = fill_grid(model, problems, curves, ALPHAS, **options)
+    return [tally.state(i) for i in range(len(curves))]
+
+
+# --- the finished grid ---------------------------------------------------------------------------
+
+
+def test_counts_are_those_of_a_plain_loop(
+    model: CodiModel, asked: list[Pair], baseline: list[bool]
+):
+    flips = 0
+    for curve, state in zip(curves_of(model), filled(model, asked), strict=True):
+        assert state.alphas.tolist() == list(ALPHAS)
+        assert state.layer == curve.layer
+        for a, alpha in enumerate(ALPHAS):
+            wanted = naive(model, asked, baseline, curve, alpha)
+            assert state.correct[a] == wanted.correct
+            assert state.wrong_to_right[a] == wanted.won
+            assert state.right_to_wrong[a] == wanted.lost
+            flips += wanted.won + wanted.lost
+    assert flips > 5
+
+
+def test_the_interval_is_wilsons(model: CodiModel, asked: list[Pair]):
+    for state in filled(model, asked):
+        low, high = proportion_confint(state.correct, len(asked), 0.05, "wilson")
+        np.testing.assert_allclose(state.low, low, atol=1e-9)
+        np.testing.assert_allclose(state.high, high, atol=1e-9)
+
+
+def test_a_finished_grid_is_complete(model: CodiModel, asked: list[Pair]):
+    for state in filled(model, asked):
+        assert state.done.tolist() == [len(asked)] * len(ALPHAS)
+        assert state.total == len(asked)
+        assert state.decoded == state.rows == len(asked) * (2 * len(ALPHAS) + 1)
+        assert not (state.wrong_to_right + state.right_to_wrong)[ALPHAS.index(0.0)]
+
+
+def test_the_baseline_is_decoded_though_alpha_zero_is_not_asked_for(
+    model: CodiModel, asked: list[Pair]
+):
+    """Flips are against unedited decoding, not against some alpha of the grid."""
+    (curve, _), with_zero = curves_of(model), filled(model, asked)[0]
+    *_, tally = fill_grid(
+        model, [pair.clean for pair in asked], [curve], (2.0,), max_new_tokens=LIMIT
+    )
+    state = tally.state(0)
+    for name in ("correct", "wrong_to_right", "right_to_wrong"):
+        assert getattr(state, name)[0] == getattr(with_zero, name)[ALPHAS.index(2.0)]
+    assert state.baseline_accuracy == with_zero.baseline_accuracy
+
+
+def test_the_baseline_by_problem(model: CodiModel, asked: list[Pair], baseline: list[bool]):
+    for state in filled(model, asked):
+        assert state.baseline_correct == dict(enumerate(baseline))
+        assert state.baseline_accuracy == pytest.approx(np.mean(baseline))
+        assert 0 < state.baseline_accuracy < 1
+
+
+def test_neither_order_nor_batches_matter(model: CodiModel, asked: list[Pair]):
+    usual = filled(model, asked)
+    for options in ({"seed": 5}, {"rows_at_a_time": 1}, {"rows_at_a_time": 40}):
+        for state, other in zip(filled(model, asked, **options), usual, strict=True):
+            for name in ("correct", "wrong_to_right", "right_to_wrong", "low", "done"):
+                assert np.array_equal(getattr(state, name), getattr(other, name))
+
+
+def test_every_row_is_handed_out_once(model: CodiModel, asked: list[Pair]):
+    seen = {}
+
+    def note(curve: int, alpha: int, problem: int, decoded) -> None:
+        assert (curve, alpha, problem) not in seen
+        assert decoded.question == asked[problem].clean.question
+        seen[curve, alpha, problem] = decoded.answer == asked[problem].clean.answer
+
+    states = filled(model, asked, on_row=note)
+    assert len(seen) == states[0].rows
+    for c, state in enumerate(states):
+        for a in range(len(ALPHAS)):
+            assert sum(seen[c, a, p] for p in range(len(asked))) == state.correct[a]
+
+
+# --- while it fills ------------------------------------------------------------------------------
+
+
+def test_partial_results_only_grow_and_count_whole_problems(model: CodiModel, asked: list[Pair]):
+    problems = [pair.clean for pair in asked]
+    stream = fill_grid(
+        model, problems, curves_of(model), ALPHAS, max_new_tokens=LIMIT, rows_at_a_time=15
+    )
+    states = [tally.state(1) for tally in stream]
+    assert len(states) == 6
+    assert [state.decoded for state in states] == [14 * i for i in range(1, 7)]
+    for state in states:
+        assert (state.done == len(state.baseline_correct)).all()
+        assert (state.correct <= state.done).all()
+        assert state.correct[1] == sum(state.baseline_correct.values())
+
+
+def test_a_batch_smaller_than_a_problem_leaves_gaps_and_not_errors(
+    model: CodiModel, asked: list[Pair], monkeypatch: pytest.MonkeyPatch
+):
+    """What is not decoded is not counted: no accuracy, no interval, no flip."""
+    plain = grids.Options
+    monkeypatch.setattr(grids, "Options", lambda limit: plain(limit, max_rows=1))
+    problems = [pair.clean for pair in asked[:2]]
+    stream = fill_grid(model, problems, curves_of(model)[:1], ALPHAS, max_new_tokens=LIMIT)
+    first = next(stream).state(0)
+    empty = first.done == 0
+    assert empty.any()
+    assert np.isnan(first.low[empty]).all()
+    assert np.isnan(first.high[empty]).all()
+    assert not first.correct[empty].any()
+    assert not (first.wrong_to_right + first.right_to_wrong)[empty].any()
+    *_, last = stream
+    assert np.isfinite(last.state(0).low).all()
+
+
+def test_problems_come_in_an_order_of_their_own(model: CodiModel, asked: list[Pair]):
+    """A partial result is a sample of the whole, not of its beginning."""
+    firsts = set()
+    for seed in range(4):
+        stream = fill_grid(
+            model,
+            [pair.clean for pair in asked],
+            curves_of(model)[:1],
+            (0.0,),
+            seed=seed,
+            max_new_tokens=1,
+            rows_at_a_time=2,
+        )
+        firsts.add(next(iter(next(stream).state(0).baseline_correct)))
+    assert len(firsts) > 1
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweeps in small batches, with short answers."""
+    short = partial(fill_grid, rows_at_a_time=12, max_new_tokens=LIMIT)
+    monkeypatch.setattr(sweeping, "fill_grid", short)
+
+
+@pytest.mark.usefixtures("small")
+def test_iter_sweep_yields_the_growing_curve_and_stops(model: CodiModel, asked: list[Pair]):
+    asks = iter(range(10_000))
+    stream = iter_sweep(
+        model,
+        asked,
+        site="residual",
+        layers=[2],
+        alphas=(-1.0, 0.0, 1.0),
+        positions=WHERE,
+        directions={2: direction(model)},
+        stop=lambda: next(asks) >= 20,
+    )
+    first = next(stream)
+    assert 0 < first.decoded < first.rows
+    with pytest.raises(Cancelled):
+        list(stream)
+
+
+@pytest.mark.usefixtures("small")
+def test_iter_sweep_is_the_grid_of_one_layer(model: CodiModel, asked: list[Pair]):
+    *_, state = iter_sweep(
+        model,
+        asked[:2],
+        site="thought",
+        layers=[None],
+        alphas=(0.0, 2.0),
+        positions=WHERE,
+        directions={None: direction(model)},
+    )
+    curve = Curve(direction(model), "thought", None, WHERE)
+    problems = [pair.clean for pair in asked[:2]]
+    *_, tally = fill_grid(model, problems, [curve], (0.0, 2.0), max_new_tokens=LIMIT)
+    assert np.array_equal(state.correct, tally.state(0).correct)
+    assert state.done.tolist() == [2, 2]
+
+
+# --- the table -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def file(model: CodiModel, tmp_path) -> str:
+    path = tmp_path / "mine.safetensors"
+    save_direction(Direction(noise(model), "mine", "residual", 2), path)
+    return str(path)
+
+
+def test_the_table_has_a_row_for_each_layer_direction_and_alpha(
+    model: CodiModel, asked: list[Pair], baseline: list[bool], file: str
+):
+    seen = []
+    table = sweep(
+        model,
+        asked,
+        layers=[1, 3],
+        alphas=ALPHAS,
+        positions=WHERE,
+        direction=file,
+        random=2,
+        seed=4,
+        max_new_tokens=LIMIT,
+        progress=seen.append,
+    )
+    assert list(table.columns) == COLUMNS
+    keys = list(table[["layer", "direction", "alpha"]].itertuples(index=False, name=None))
+    names = ("mine", "random-4", "random-5")
+    assert keys == [(layer, name, alpha) for layer in (1, 3) for name in names for alpha in ALPHAS]
+    assert seen[-1].decoded == seen[-1].rows == len(asked) * (len(keys) + 1)
+    assert (table.n == len(asked)).all()
+    np.testing.assert_allclose(table.accuracy, table.correct / table.n)
+    low, high = proportion_confint(table.correct, table.n, 0.05, "wilson")
+    np.testing.assert_allclose(table[["low", "high"]], np.stack((low, high), 1), atol=1e-9)
+    mine = Direction(noise(model), "mine", "residual", 2)
+    for each in (mine, random_like(mine, 5)):
+        wanted = naive(model, asked, baseline, Curve(each, "residual", 3, WHERE), 2.0)
+        found = table[
+            (table.layer == 3) & (table.alpha == 2.0) & (table.direction == each.method)
+        ].iloc[0]
+        assert (found.correct, found.flips) == (wanted.correct, wanted.won + wanted.lost)
+
+
+def test_the_defaults_of_a_sweep(model: CodiModel, asked: list[Pair], file: str):
+    """Middle layer, site residual, positions 1..K, alpha -3..3 in steps of one half."""
+    short = sweep(model, asked[:3], direction=file, max_new_tokens=LIMIT)
+    assert short.alpha.tolist() == [-3 + i / 2 for i in range(13)]
+    assert set(short.layer) == {model.config.middle_layer}
+    spelled = sweep(
+        model,
+        asked[:3],
+        layers=[model.config.middle_layer],
+        alphas=[-3 + i / 2 for i in range(13)],
+        site="residual",
+        positions=range(1, 7),
+        direction=file,
+        max_new_tokens=LIMIT,
+    )
+    assert short.equals(spelled)
+
+
+def test_a_site_without_layers_has_none(model: CodiModel, asked: list[Pair], file: str):
+    table = sweep(
+        model, asked[:2], site="embedding", alphas=[1.0], direction=file, max_new_tokens=LIMIT
+    )
+    assert table.layer.tolist() == [None]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pairs": []}, "no pairs"),
+        ({"layers": [1, 9]}, r"layer 9 .*1\.\.3"),
+        ({"alphas": []}, "no alpha"),
+        ({"alphas": [0.0, float("nan")]}, "alpha nan"),
+        ({"positions": [7]}, "position 7"),
+        ({"site": "mlp"}, "'mlp'"),
+        ({"direction": "nonsense"}, "'nonsense'"),
+        ({"max_new_tokens": 0}, "0 new tokens"),
+    ],
+)
+def test_a_sweep_that_cannot_be_run_is_refused(
+    model: CodiModel, asked: list[Pair], file: str, change: dict, message: str
+):
+    options = {"pairs": asked, "direction": file} | change
+    with pytest.raises(UserError, match=message):
+        sweep(model, **options)
+
+
+def test_a_direction_of_other_weights_never_enters_a_grid(model: CodiModel, asked: list[Pair]):
+    foreign = replace(direction(model), vectors=torch.full((7, 32), torch.inf))
+    curve = Curve(foreign, "residual", 2, WHERE)
+    with pytest.raises(UserError, match="not finite"):
+        next(fill_grid(model, [asked[0].clean], [curve], ALPHAS))
