@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from steer_core.cli import options
+from steer_core.cli import options, presets
 
 if TYPE_CHECKING:
     from steer_core.codi.model import CodiModel
@@ -22,6 +22,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     asked.add_argument("--question", action="append", help="a question; may be given again")
     asked.add_argument("--questions-file", type=Path, help="JSON list of strings, or one a line")
     options.add_edit(parser)
+    presets.add_preset(parser)
     parser.add_argument("--layer", type=int, help="block of site residual (default the middle one)")
     parser.add_argument(
         "--alpha", type=float, default=0.0, help="strength in raw units (default 0)"
@@ -38,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from steer_core.steering.decode import decode
     from steer_core.steering.edits import check_alphas
 
+    presets.settle(args)
     questions = args.question or options.read_questions(args.questions_file)
     check_alphas([args.alpha])
     model = options.load(args)
@@ -64,6 +66,7 @@ def edit_of(args: argparse.Namespace, model: "CodiModel") -> "Edit | None":
     positions = options.positions_of(args.positions, model.config.latents)
     check_site(model.config, args.site, layer)
     check_positions(model.config, positions)
+    presets.report_dead(model.config, args.site, [layer], positions)
     if args.alpha == 0.0 and args.direction == options.MEAN_DIFFERENCE:
         return None  # plain decoding, also of a model that has no directions
     name = f"random-{args.seed}" if args.direction == "random" else args.direction

@@ -37,8 +37,8 @@ def add_model(parser: argparse.ArgumentParser, default: str | None = None) -> No
     )
 
 
-def load(args: argparse.Namespace) -> "CodiModel":
-    """The model that `add_model`'s options ask for."""
+def load(args: argparse.Namespace, check: bool | None = None) -> "CodiModel":
+    """The model that `add_model`'s options ask for; `check` as for `load_model`."""
     from steer_core.codi.load import load_model
 
     return load_model(
@@ -49,12 +49,13 @@ def load(args: argparse.Namespace) -> "CodiModel":
         lora_alpha=args.lora_alpha,
         keep_eos=args.keep_eos,
         latents=args.latents,
+        check=check,
     )
 
 
 def add_edit(parser: argparse.ArgumentParser) -> None:
     """Where an edit acts and along what."""
-    parser.add_argument("--site", default="residual", help="residual, thought or embedding")
+    parser.add_argument("--site", help="residual, thought or embedding (default residual)")
     parser.add_argument("--positions", help="positions that are edited, such as 1,2,3 or 1-6")
     parser.add_argument(
         "--direction",

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from steer_core.cli import options
+from steer_core.cli import options, presets
 from steer_core.errors import UserError
 
 CONTROLS = ("random", "shuffled")
@@ -15,6 +15,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser("sweep", help="accuracy against alpha over pairs")
     options.add_model(parser)
     options.add_edit(parser)
+    presets.add_preset(parser)
     parser.add_argument("--pairs", default="test", help="bundled name or pair file (default test)")
     parser.add_argument("--layers", help="such as 1,2,3 (default the middle one)")
     parser.add_argument(
@@ -35,18 +36,21 @@ def run(args: argparse.Namespace) -> int:
     from steer_core.data.pairs import load_pairs
     from steer_core.experiment.sweep import sweep
 
+    presets.settle(args)
     alphas = options.alphas_of(args.alphas)
     layers = options.integers_of(args.layers) if args.layers else None
     controls = controls_of(args.controls)
     pairs = load_pairs(args.pairs)
     model = options.load(args)
+    positions = options.positions_of(args.positions, model.config.latents)
+    presets.report_dead(model.config, args.site, layers or [model.config.middle_layer], positions)
     found = sweep(
         model,
         pairs,
         layers=layers,
         alphas=alphas,
         site=args.site,
-        positions=options.positions_of(args.positions, model.config.latents),
+        positions=positions,
         direction=args.direction,
         **controls,
         max_new_tokens=args.max_new_tokens,

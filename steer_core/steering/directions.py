@@ -203,6 +203,8 @@ def load_direction(path: Path, model: CodiModel, site: str, layer: int | None) -
 
     Args:
         path: Safetensors with `direction` [K+1, D], [K, D] (positions 1..K) or [D] (all positions).
+            Of a file with provenance, computed with more latents than `model` is decoded with, the
+            rows of the positions that are left.
         model: The model it is for.
         site: Where it will be used; a file that says where it was computed keeps that.
         layer: Layer of site residual.
@@ -222,6 +224,8 @@ def load_direction(path: Path, model: CodiModel, site: str, layer: int | None) -
             f"{path} is no direction file ({first_line(error)}); "
             "it needs a safetensors file with a tensor 'direction'"
         ) from error
+    if provenance is not None and vectors.dim() == 2:
+        vectors = vectors[: model.config.latents + 1]
     direction = Direction(
         vectors=all_positions(vectors, model, path),
         method=about.get("method", path.stem),
