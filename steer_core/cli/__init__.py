@@ -6,11 +6,21 @@ import os
 import sys
 from collections.abc import Sequence
 
-from steer_core.cli import decode, directions, export, models, pairs, sweep, train
+from steer_core.cli import (
+    check,
+    decode,
+    directions,
+    evaluate,
+    export,
+    models,
+    pairs,
+    sweep,
+    train,
+)
 from steer_core.errors import UserError
 from steer_core.version import __version__
 
-COMMANDS = (models, decode, pairs, directions, sweep, train, export)
+COMMANDS = (models, check, decode, pairs, directions, sweep, evaluate, train, export)
 BAD_INPUT = 2
 logger = logging.getLogger("steer_core")
 

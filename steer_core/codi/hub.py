@@ -17,6 +17,7 @@ from huggingface_hub.errors import (
     HfHubHTTPError,
     HFValidationError,
     HTTPError,  # the base of its http client's errors, whichever client that is
+    LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -160,6 +161,28 @@ def cached(repository: str, revision: str | None, name: str, kind: str = "model"
     with explained(repository, "check the name"):
         found = try_to_load_from_cache(repository, name, revision=revision, repo_type=kind)
     return Path(found) if isinstance(found, str) else None
+
+
+def cached_snapshot(repository: str, revision: str | None, kind: str = "model") -> Path | None:
+    """What the cache holds of a repository, complete or not."""
+    try:
+        # No patterns: the caller knows what is needed, and looks.
+        return Path(
+            snapshot_download(
+                repository,
+                revision=revision,
+                repo_type=kind,
+                allow_patterns=[],
+                local_files_only=True,
+            )
+        )
+    except LocalEntryNotFoundError:
+        return None
+
+
+def files_below(folder: Path) -> list[str]:
+    """Names of all files of a snapshot, with their folders."""
+    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
 
 
 def fetch(
