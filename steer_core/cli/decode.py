@@ -76,11 +76,13 @@ def edit_of(args: argparse.Namespace, model: "CodiModel") -> "Edit | None":
 
 def write_hidden(path: Path, decoded: Sequence["Decoded"]) -> None:
     """Write `hidden` float32 [N, K+1, L+1, D]."""
-    import numpy as np
     from safetensors.numpy import save
 
+    from steer_core.steering.decode import stacked_states, without_last_block
+
+    hidden = without_last_block(stacked_states(decoded))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(save({"hidden": np.stack([row.hidden for row in decoded])}))
+    path.write_bytes(save({"hidden": hidden}))
 
 
 def show(row: "Decoded", plain: "Decoded | None", as_json: bool) -> None:

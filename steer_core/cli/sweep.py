@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
 def controls_of(text: str | None) -> dict[str, int]:
     """Counts of 'random=20,shuffled=20'."""
-    counts = dict.fromkeys(CONTROLS, 0)
+    counts: dict[str, int] = dict.fromkeys(CONTROLS, 0)
     for part in text.split(",") if text else []:
         name, _, count = part.partition("=")
         if name not in counts or not count.isdecimal():

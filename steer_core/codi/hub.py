@@ -16,7 +16,7 @@ from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
-    HTTPError,  # the base of its http client's errors, whichever client that is
+    HTTPError,  # pyright: ignore  the base of its http client's errors, whichever client that is
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -207,7 +207,7 @@ def fetch(
         about = HfApi().repo_info(
             repository, revision=revision, repo_type=kind, timeout=TIMEOUT, files_metadata=True
         )
-        files = {file.rfilename: file for file in about.siblings or ()}
+        files = {file.rfilename: file for file in getattr(about, "siblings", None) or ()}
         names = choose(list(files))
         if not names:
             raise UserError(
@@ -220,8 +220,8 @@ def fetch(
             snapshot_download(repository, revision=revision, repo_type=kind, allow_patterns=names)
         )
     for name in names:
-        if files[name].lfs is not None:
-            verify(folder / name, files[name].lfs.size, files[name].lfs.sha256)
+        if lfs := files[name].lfs:
+            verify(folder / name, lfs.size, lfs.sha256)
     return folder
 
 

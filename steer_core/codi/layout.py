@@ -167,7 +167,7 @@ def rotary_of(base: PretrainedConfig, family: str, device: torch.device) -> dict
     """Inverse frequencies and scale of the rotary positions, as transformers computes them."""
     if family == "gpt2":
         return {"inverse_frequencies": None, "rotary_scale": 1.0}
-    rotary = LlamaRotaryEmbedding(base)
+    rotary = LlamaRotaryEmbedding(base)  # pyright: ignore  (reads what all of the family have)
     frequencies = rotary.inv_freq.detach().float().to(device)
     return {"inverse_frequencies": frequencies, "rotary_scale": float(rotary.attention_scaling)}
 

@@ -210,7 +210,7 @@ def codi_config(
         **sizes_of(base),
         vocabulary=rows,
         latents=latents,
-        eos=tokenizer.eos_token_id,
+        eos=int(tokenizer.eos_token_id),  # pyright: ignore  (one id, not a list of them)
         pad=first,
         bot=vocabulary.get(BOT_TOKEN, first + 1),
         eot=vocabulary.get(EOT_TOKEN, first + 2),

@@ -62,7 +62,7 @@ class CodiModel:
 
     def text(self, ids: list[int]) -> str:
         """Generated ids as text; special tokens are dropped, as the official evaluation does."""
-        return self.tokenizer.decode(ids, skip_special_tokens=True)
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
 
 
 def is_unicode(text: str) -> bool:

@@ -11,7 +11,13 @@ import numpy as np
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Problem
 from steer_core.errors import UserError
-from steer_core.steering.decode import Decoded, decode, without_last_block
+from steer_core.steering.decode import (
+    Decoded,
+    decode,
+    stacked_logits,
+    stacked_states,
+    without_last_block,
+)
 from steer_core.steering.directions import Direction, check_direction, site_states
 from steer_core.steering.edits import Edit, check_alphas, dead_positions
 
@@ -104,7 +110,7 @@ def alpha_strip(
 
 def changes(decoded: Sequence[Decoded], zero: int) -> dict[str, np.ndarray]:
     """How far every state moved from the baseline's: three arrays [A, K+1, L+1]."""
-    states = without_last_block(np.stack([each.states for each in decoded]))
+    states = without_last_block(stacked_states(decoded))
     base = states[zero]
     norm = np.linalg.norm(base, axis=-1)
     moved = np.linalg.norm(states - base, axis=-1)
@@ -134,7 +140,7 @@ def dose(
 
 def divergence(decoded: Sequence[Decoded], zero: int) -> np.ndarray:
     """KL divergence in nats from the baseline at the first answer step, [A]."""
-    logits = np.stack([each.first_logits for each in decoded]).astype(np.float64)
+    logits = stacked_logits(decoded).astype(np.float64)
     logs = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
     gap = np.exp(logs[zero]) * (logs[zero] - logs)
     return np.maximum(gap.sum(-1), 0.0).astype(np.float32)

@@ -53,6 +53,20 @@ def without_last_block(states: np.ndarray) -> np.ndarray:
     return np.concatenate((states[..., :-2, :], states[..., -1:, :]), axis=-2)
 
 
+def stacked_states(decoded: Sequence[Decoded]) -> np.ndarray:
+    """The states of rows that were decoded with `hidden`, float32 [N, K+1, L+2, D]."""
+    kept = [row.states for row in decoded if row.states is not None]
+    assert len(kept) == len(decoded), "decode these rows with hidden=True"
+    return np.stack(kept)
+
+
+def stacked_logits(decoded: Sequence[Decoded]) -> np.ndarray:
+    """The logits of rows that were decoded with `first_logits`, float32 [N, V]."""
+    kept = [row.first_logits for row in decoded if row.first_logits is not None]
+    assert len(kept) == len(decoded), "decode these rows with first_logits=True"
+    return np.stack(kept)
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How rows are decoded: limit of generated tokens, what is kept of each row, rows at a time."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Problem
 from steer_core.errors import UserError
-from steer_core.steering.decode import decode
+from steer_core.steering.decode import decode, stacked_states
 from steer_core.steering.edits import check_site
 from steer_core.version import versions
 
@@ -120,7 +120,7 @@ def fit_set(model: CodiModel, problems: Sequence[Problem], name: str) -> FitSet:
         seed=0,
         versions=versions(),
     )
-    return FitSet(np.stack([d.states for d in decoded]), right, provenance)
+    return FitSet(stacked_states(decoded), right, provenance)
 
 
 def mean_difference(model: CodiModel, fit: FitSet, site: str, layer: int | None) -> Direction:
@@ -161,8 +161,8 @@ def shuffled_like(model: CodiModel, fit: FitSet, direction: Direction, seed: int
 
 def places(model: CodiModel) -> list[tuple[str, int | None]]:
     """Every (site, layer) of a model."""
-    layers = range(1, model.config.layers + 1)
-    return [("residual", layer) for layer in layers] + [("thought", None), ("embedding", None)]
+    blocks = range(1, model.config.layers + 1)
+    return [*(("residual", layer) for layer in blocks), ("thought", None), ("embedding", None)]
 
 
 def random_like(direction: Direction, seed: int) -> Direction:

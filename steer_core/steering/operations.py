@@ -19,7 +19,7 @@ PARALLEL = 1e-5
 
 
 def add(x: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
-    """X + alpha * d."""
+    """x + alpha * d."""
     return x + alpha * d
 
 
@@ -49,7 +49,7 @@ def rotate(x: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
 
 
 def scale(x: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
-    """X * (1 + alpha), whatever the direction."""
+    """x * (1 + alpha), whatever the direction."""
     return x * (1 + alpha)
 
 

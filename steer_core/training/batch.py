@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from steer_core.data.generate import generate_problems
 from steer_core.data.problems import Problem, question_key
+from steer_core.training.tokenizer import EOS, PAD, special_id
 
 POOL = 16
 """Batches drawn together and sorted by length, so that a batch holds little padding."""
@@ -48,7 +49,7 @@ def answer_sentence(problem: Problem) -> str:
 
 def encode(problems: Sequence[Problem], tokenizer: PreTrainedTokenizerFast) -> Batch:
     """Encode and pad a batch."""
-    eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    eos, pad = special_id(tokenizer, EOS), special_id(tokenizer, PAD)
     questions = tokenizer([p.question for p in problems])["input_ids"]
     chains = tokenizer([" ".join(p.chain) for p in problems])["input_ids"]
     answers = [

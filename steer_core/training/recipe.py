@@ -22,12 +22,12 @@ class Recipe:
     """
 
     arch: str
-    steps: int = 7500
+    steps: int = 9000
     batch: int = 48
     learning_rate: float = 2e-3
     warmup: int = 200
     weight_decay: float = 0.02
-    teacher_only: float = 0.107
+    teacher_only: float = 0.089
     teacher_weight: float = 1.0
     student_weight: float = 1.0
     distill_weight: float = 2.0
@@ -46,7 +46,6 @@ class Recipe:
 
 def base_config(arch: str, vocabulary: int, eos: int) -> PretrainedConfig:
     """The standard transformers config of a bundled model (L 4, D 128)."""
-    shared = {"vocab_size": vocabulary, "eos_token_id": eos, "bos_token_id": eos}
     if arch == "gpt2":
         return GPT2Config(
             n_embd=128,
@@ -56,7 +55,9 @@ def base_config(arch: str, vocabulary: int, eos: int) -> PretrainedConfig:
             resid_pdrop=0.0,
             embd_pdrop=0.0,
             attn_pdrop=0.0,
-            **shared,
+            vocab_size=vocabulary,
+            eos_token_id=eos,
+            bos_token_id=eos,
         )
     return LlamaConfig(
         hidden_size=128,
@@ -67,5 +68,7 @@ def base_config(arch: str, vocabulary: int, eos: int) -> PretrainedConfig:
         max_position_embeddings=1024,
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
         tie_word_embeddings=True,
-        **shared,
+        vocab_size=vocabulary,
+        eos_token_id=eos,
+        bos_token_id=eos,
     )

@@ -18,7 +18,7 @@ from steer_core.codi.layout import Builder, named_tensors
 from steer_core.codi.projection import Projection, named_projection
 from steer_core.training.losses import Student
 from steer_core.training.recipe import LATENTS
-from steer_core.training.tokenizer import BOT, EOT
+from steer_core.training.tokenizer import BOT, EOT, special_id
 
 EMBEDDING_SCALE = 0.02
 """The projection's LayerNorm starts here: latent thoughts begin at the embeddings' size."""
@@ -32,8 +32,8 @@ def fresh_student(base: PretrainedConfig, tokenizer: PreTrainedTokenizerFast, se
     student = Student(
         body=builder.body(tied=True),
         projection=fresh_projection(base.hidden_size),
-        bot=tokenizer.convert_tokens_to_ids(BOT),
-        eot=tokenizer.convert_tokens_to_ids(EOT),
+        bot=special_id(tokenizer, BOT),
+        eot=special_id(tokenizer, EOT),
     )
     for _, parameter in parameters(student):
         parameter.requires_grad_(True)

@@ -43,6 +43,13 @@ def train_tokenizer(texts: Iterable[str], words: int = 1400) -> PreTrainedTokeni
     )
 
 
+def special_id(tokenizer: PreTrainedTokenizerFast, text: str) -> int:
+    """The id of one special token."""
+    found = tokenizer.convert_tokens_to_ids(text)
+    assert isinstance(found, int), text
+    return found
+
+
 def without_digits(text: str) -> str:
     """Numbers are no material for merges: each is a token of its own."""
     return "".join("0" if c.isdigit() else c for c in text)

@@ -22,7 +22,7 @@ from steer_core.training.batch import batches, draw, encode
 from steer_core.training.losses import Outcome, Question, Student, codi_losses, reason
 from steer_core.training.recipe import Recipe, base_config
 from steer_core.training.state import fresh_student, parameters, save_model, walk
-from steer_core.training.tokenizer import train_tokenizer
+from steer_core.training.tokenizer import EOS, special_id, train_tokenizer
 
 CHECKPOINT, LOG, RECIPE = "checkpoint.pt", "training_log.jsonl", "recipe.json"
 TOKENIZER_TEXTS, TOKENIZER_SEED, VALIDATION_SEED = 20_000, 9_999_991, 9_999_973
@@ -51,7 +51,7 @@ class Trainer:
         self.recipe, self.folder, self.device = recipe, folder, device
         self.forbidden = shipped_keys()
         self.tokenizer = learned_tokenizer(self.forbidden)
-        self.base = base_config(recipe.arch, len(self.tokenizer), self.tokenizer.eos_token_id)
+        self.base = base_config(recipe.arch, len(self.tokenizer), special_id(self.tokenizer, EOS))
         self.student = on_device(fresh_student(self.base, self.tokenizer, recipe.seed), device)
         self.optimizer = optimizer_of(self.student, recipe)
         self.step, self.seconds = 0, 0.0
