@@ -104,6 +104,13 @@ def test_word_problems_take_few_tokens(tokenizer: PreTrainedTokenizerFast):
     assert count * 3 < sum(map(len, material))
 
 
+def test_blanks_cost_no_tokens_of_their_own(tokenizer: PreTrainedTokenizerFast):
+    """The one before a number belongs to the word in front of it."""
+    blank = tokenizer.convert_tokens_to_ids("Ġ")
+    ids = [token for row in tokenizer(texts(50))["input_ids"] for token in row]
+    assert ids.count(blank) < len(ids) / 100
+
+
 def test_training_a_tokenizer_twice_gives_the_same(tokenizer: PreTrainedTokenizerFast):
     """A resumed run learns its tokenizer again."""
     again = train_tokenizer(texts(300))
@@ -297,8 +304,10 @@ def test_the_losses_are_those_of_one_piece(
     rows = range(len(PROBLEMS))
     teacher = [reference.teacher(batch, i) for i in rows]
     latent = [reference.latent(batch, i, scale) for i in rows]
-    states, loss, right = teach(student, batch, Question(student, batch))
-    mine, latent_loss, latent_right = reason(student, batch, Question(student, batch), scale=scale)
+    question = Question(student, batch)
+    reason(student, batch, question)  # neither of them leaves anything in the question's cache
+    states, loss, right = teach(student, batch, question)
+    mine, latent_loss, latent_right = reason(student, batch, question, scale=scale)
     close(loss, torch.cat([losses for losses, _, _ in teacher]).mean())
     close(latent_loss, torch.cat([losses for losses, _, _ in latent]).mean())
     assert right.tolist() == [each for _, each, _ in teacher]
@@ -420,13 +429,18 @@ def train(folder: Path, arch: str, kill_at: int | None = None, save_every: int =
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
-def straight(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Path]:
+def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
     """A run that nothing interrupted."""
     folder = tmp_path_factory.mktemp(request.param) / "model"
-    train(folder, request.param)
-    return request.param, folder
+    trainer = Trainer(Recipe(request.param, **SHORT), folder, CPU)
+    trainer.run(lambda row: None, every=1, save_every=3)
+    return trainer
+
+
+@pytest.fixture(scope="module")
+def straight(finished: Trainer) -> tuple[str, Path]:
+    """Its architecture and folder."""
+    return finished.recipe.arch, finished.folder
 
 
 def log_of(folder: Path) -> list[dict]:
@@ -516,9 +530,7 @@ def test_training_leaves_the_shipped_problems_out(tmp_path: Path):
 def written(student: Student, question: Tensor, eos: int, limit: int) -> list[int]:
     """Greedy ids behind K latents, with the training-time forward: no engine, no padding."""
     one = torch.ones(1, 1, dtype=torch.bool)
-    asked = Question.__new__(Question)
-    asked.body, asked.cache = student.body, training.Question(student, alone(question)).cache
-    asked.lengths = torch.tensor([len(question)])
+    asked = Question(student, alone(question))
     hidden = asked.go_on(asked.cache, student.body.embed(torch.tensor([[student.bot]])), one, 0)
     for step in range(LATENTS):
         hidden = asked.go_on(asked.cache, student.projection(hidden), one, 1 + step)
@@ -542,29 +554,22 @@ def alone(question: Tensor) -> Batch:
     return Batch(question[None], mask, empty, mask[:, :0], none, empty, mask[:, :0], none, none)
 
 
-def test_a_saved_model_decodes_as_it_was_trained(straight: tuple[str, Path]):
+def test_a_saved_model_decodes_as_it_was_trained(finished: Trainer):
     """Written files, loaded, decoded in one batch by the engine; against the trainer's forward."""
-    arch, folder = straight
-    model = load_model(str(folder), device="cpu", dtype="float32")
+    model = load_model(str(finished.folder), device="cpu", dtype="float32")
     assert (model.config.layers, model.config.hidden, model.config.latents) == (4, 128, LATENTS)
-    trainer = Trainer(Recipe(arch, **SHORT), folder.parent / "again", CPU)
-    student = trainer.student
-    stored = dict(
-        chain(
-            ((f"body.{n}", t) for n, t in parameters(model.body)),
-            ((f"projection.{n}", t) for n, t in parameters(model.projection)),
-        )
-    )
-    with torch.no_grad():
-        for name, parameter in parameters(student):
-            parameter.copy_(stored.pop(name))
+    stored = dict(parameters(model.body, "body"))
+    stored |= dict(parameters(model.projection, "projection"))
+    for name, parameter in parameters(finished.student):
+        assert torch.equal(stored.pop(name), parameter)
     assert stored == {}
     asked = [p.question for p in PROBLEMS]
     rows = decode(model, asked, max_new_tokens=6)
+    eos = finished.tokenizer.eos_token_id
     for question, row in zip(asked, rows, strict=True):
-        ids = torch.tensor(trainer.tokenizer(question)["input_ids"])
+        ids = torch.tensor(finished.tokenizer(question)["input_ids"])
         assert row.prompt_tokens == len(ids) + 1
-        assert list(row.token_ids) == written(student, ids, trainer.tokenizer.eos_token_id, 6)
+        assert list(row.token_ids) == written(finished.student, ids, eos, 6)
 
 
 @pytest.mark.gpu
