@@ -19,13 +19,16 @@ from steer_core.steering import library
 from steer_core.steering.decode import Decoded
 from steer_core.steering.directions import (
     Direction,
+    FitSet,
     check_direction,
+    fit_set,
     load_direction,
     mean_differences,
     places,
     problems_hash,
     random_like,
     save_direction,
+    shuffled_like,
     site_states,
 )
 from steer_core.steering.library import (
@@ -155,6 +158,42 @@ def test_random_controls_point_elsewhere_and_repeat(model: CodiModel):
     for one, other in ((first, second), (first, mine)):
         cosines = torch.cosine_similarity(one.vectors, other.vectors, dim=-1)
         assert cosines.abs().max() < 0.8
+
+
+@pytest.fixture(scope="module")
+def fit(model: CodiModel, asked: list[Problem]) -> FitSet:
+    return fit_set(model, asked, "mine")
+
+
+@pytest.mark.parametrize(("site", "layer"), PLACES)
+def test_a_shuffled_control_is_the_difference_of_relabelled_problems(
+    model: CodiModel, fit: FitSet, found: dict, site: str, layer: int | None
+):
+    """As many right as before, other ones; the norms of the direction that it controls."""
+    mine = found[site, layer]
+    control = shuffled_like(model, fit, mine, 5)
+    assert (control.method, control.site, control.layer) == ("shuffled-5", site, layer)
+    np.testing.assert_allclose(control.norms, mine.norms, rtol=1e-5)
+    labels = np.random.default_rng(5).permutation(fit.right)
+    assert labels.sum() == fit.right.sum()
+    assert (labels != fit.right).any()
+    states = site_states(model, fit.states, site, layer)
+    wanted = torch.from_numpy(states[labels].mean(0) - states[~labels].mean(0))
+    cosines = torch.cosine_similarity(control.vectors, wanted, dim=-1)[site == "embedding" :]
+    torch.testing.assert_close(cosines, torch.ones_like(cosines))
+
+
+def test_shuffled_controls_repeat_and_differ(model: CodiModel, fit: FitSet, found: dict):
+    mine = found["thought", None]
+    first, again, second = (shuffled_like(model, fit, mine, seed).vectors for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, second, rtol=1e-2)
+    assert not torch.allclose(first, mine.vectors, rtol=1e-2)
+
+
+def test_a_shuffled_control_says_which_shuffle_it_is(model: CodiModel, fit: FitSet, found: dict):
+    origin = shuffled_like(model, fit, found["residual", 1], 8).provenance
+    assert origin == dataclasses.replace(fit.provenance, seed=8)
 
 
 # --- files ---------------------------------------------------------------------------------------

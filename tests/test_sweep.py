@@ -18,7 +18,13 @@ from steer_core.experiment import grid as grids
 from steer_core.experiment import sweep as sweeping
 from steer_core.experiment.grid import Curve, CurveState, fill_grid
 from steer_core.experiment.sweep import COLUMNS, iter_sweep
-from steer_core.steering.directions import Direction, random_like, save_direction
+from steer_core.steering.directions import (
+    Direction,
+    fit_set,
+    random_like,
+    save_direction,
+    shuffled_like,
+)
 
 ALPHAS = (-3.0, 0.0, 2.0)
 WHERE = (1, 3, 4)
@@ -297,6 +303,21 @@ def test_the_table_has_a_row_for_each_layer_direction_and_alpha(
             (table.layer == 3) & (table.alpha == 2.0) & (table.direction == each.method)
         ].iloc[0]
         assert (found.correct, found.flips) == (wanted.correct, wanted.won + wanted.lost)
+
+
+def test_controls_of_both_kinds_are_swept_beside_the_direction(
+    model: CodiModel, asked: list[Pair], file: str, monkeypatch: pytest.MonkeyPatch
+):
+    problems = [pair.clean for pair in pairs(model)]
+    monkeypatch.setattr(sweeping, "bundled_fit_problems", lambda: problems)
+    options = {"alphas": [2.0], "positions": WHERE, "max_new_tokens": LIMIT, "direction": file}
+    table = sweep(model, asked, random=1, shuffled=2, seed=3, **options)
+    assert table.direction.tolist() == ["mine", "random-3", "shuffled-3", "shuffled-4"]
+    mine = Direction(noise(model), "mine", "residual", 2)
+    layer = model.config.middle_layer
+    control = shuffled_like(model, fit_set(model, problems, "fit"), mine, 4)
+    edit = Edit(control.vectors, 2.0, "residual", layer, WHERE)
+    assert table.correct[3] == sum(right(model, pair, edit) for pair in asked)
 
 
 def test_the_defaults_of_a_sweep(model: CodiModel, asked: list[Pair], file: str):
