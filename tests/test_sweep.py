@@ -355,13 +355,19 @@ def test_a_site_without_layers_has_none(model: CodiModel, asked: list[Pair], fil
         ({"positions": [7]}, "position 7"),
         ({"site": "mlp"}, "'mlp'"),
         ({"direction": "nonsense"}, "'nonsense'"),
-        ({"max_new_tokens": 0}, "0 new tokens"),
     ],
 )
 def test_a_sweep_that_cannot_be_run_is_refused(
-    model: CodiModel, asked: list[Pair], file: str, change: dict, message: str
+    model: CodiModel,
+    asked: list[Pair],
+    file: str,
+    change: dict,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    options = {"pairs": asked, "direction": file} | change
+    """Before anything is decoded for the controls."""
+    monkeypatch.setattr(sweeping, "fit_set", lambda *_: pytest.fail("decoded first"))
+    options = {"pairs": asked, "direction": file, "shuffled": 1} | change
     with pytest.raises(UserError, match=message):
         sweep(model, **options)
 

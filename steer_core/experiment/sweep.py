@@ -12,11 +12,11 @@ from steer_core.errors import UserError
 from steer_core.experiment.grid import ROWS_AT_A_TIME, Curve, CurveState, fill_grid
 from steer_core.steering.directions import (
     Direction,
-    FitSet,
     fit_set,
     random_like,
     shuffled_like,
 )
+from steer_core.steering.edits import check_alphas, check_positions
 from steer_core.steering.library import bundled_fit_problems, find_direction
 
 SWEEP_ALPHAS = tuple(round(-3 + 0.5 * i, 1) for i in range(13))
@@ -98,18 +98,18 @@ def sweep(
     config = model.config
     where = tuple(config.positions[1:] if positions is None else positions)
     at = [None] if site != "residual" else list(layers or [config.middle_layer])
-    fit = fit_set(model, bundled_fit_problems(), "fit") if shuffled else None
+    check_alphas(alphas)
+    check_positions(config, where)
+    found = [find_direction(model, site, layer, direction) for layer in at]
+    families = with_controls(model, found, random, shuffled, seed)
     curves = [
         Curve(each, site, layer, where)
-        for layer in at
-        for each in with_controls(
-            model, find_direction(model, site, layer, direction), random, shuffled, fit, seed
-        )
+        for layer, family in zip(at, families, strict=True)
+        for each in family
     ]
-    problems = [pair.clean for pair in pairs]
     grid = fill_grid(
         model,
-        problems,
+        [pair.clean for pair in pairs],
         curves,
         alphas,
         seed=seed,
@@ -124,18 +124,17 @@ def sweep(
 
 
 def with_controls(
-    model: CodiModel,
-    direction: Direction,
-    random: int,
-    shuffled: int,
-    fit: FitSet | None,
-    seed: int,
-) -> list[Direction]:
-    """A direction and its controls, seeds `seed`, `seed` + 1, ... of each kind."""
-    controls = [random_like(direction, seed + i) for i in range(random)]
-    if fit is not None:
-        controls += [shuffled_like(model, fit, direction, seed + i) for i in range(shuffled)]
-    return [direction, *controls]
+    model: CodiModel, directions: Sequence[Direction], random: int, shuffled: int, seed: int
+) -> list[list[Direction]]:
+    """Each direction and its controls, seeds `seed`, `seed` + 1, ... of each kind."""
+    families = [
+        [each, *(random_like(each, seed + i) for i in range(random))] for each in directions
+    ]
+    if shuffled:
+        fit = fit_set(model, bundled_fit_problems(), "fit")
+        for family in families:
+            family += [shuffled_like(model, fit, family[0], seed + i) for i in range(shuffled)]
+    return families
 
 
 def table(curve: Curve, state: CurveState) -> list[list]:
