@@ -126,6 +126,8 @@ def tensors(config: PretrainedConfig) -> Iterator[tuple[str, torch.Tensor]]:
         yield f"prj.{number}.bias", torch.zeros(size)
     yield "prj.ln.weight", torch.full((size,), 0.02)
     yield "prj.ln.bias", torch.zeros(size)
+    if config.model_type == "llama":  # a head that nothing uses, as in the published one
+        yield "dynamic_cls.0.weight", noise((size, size), generator)
 
 
 def noise(shape: tuple[int, ...] | torch.Size, generator: torch.Generator) -> torch.Tensor:

@@ -126,9 +126,10 @@ def first_base(bases: Sequence[str]) -> Path:
         if found is not None:
             return found
     failures: list[str] = []
+    instead = "or give local folders: --base with config and tokenizer, --model with the checkpoint"
     for base in bases:
         try:
-            return fetch(base, None, base_files, "or pass --base with a folder that holds them")
+            return fetch(base, None, base_files, instead)
         except Unreachable:
             raise
         except UserError as error:
