@@ -60,6 +60,7 @@ class FakeState:
     layer: int | None
     done: np.ndarray
     correct: np.ndarray
+    flips: np.ndarray
     wrong_to_right: np.ndarray
     right_to_wrong: np.ndarray
     low: np.ndarray
@@ -187,12 +188,11 @@ def _reason(site, position):
     return None
 
 
-def _sweep(seconds, model, pairs, *, site, layers, alphas, positions, directions, stop):
-    layer = layers[0]
-    assert directions[layer].site == site
+def _sweep(seconds, model, pairs, *, site, layer, alphas, positions, direction, stop):
+    assert direction.site == site
     alphas = np.asarray(alphas, dtype=float)
     total = len(pairs)
-    rng = _seed(model, site, layer, positions, directions[layer].method, len(alphas))
+    rng = _seed(model, site, layer, positions, direction.method, len(alphas))
     share = np.clip(0.66 - 0.05 * (alphas - rng.uniform(-0.5, 0.5)) ** 2, 0.05, 0.95)
     if not positions:
         share[:] = 0.66
@@ -212,6 +212,7 @@ def _sweep(seconds, model, pairs, *, site, layers, alphas, positions, directions
             layer=layer,
             done=done.copy(),
             correct=correct,
+            flips=(done * 0.2).astype(int),
             wrong_to_right=(done * 0.05).astype(int),
             right_to_wrong=(done * 0.08).astype(int),
             low=np.clip(middle - half, 0, 1),

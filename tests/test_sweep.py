@@ -46,31 +46,36 @@ class Counts:
     """One alpha of a curve, counted one decode at a time."""
 
     correct: int
+    flips: int
     won: int
     lost: int
 
 
 def naive(
-    model: CodiModel, asked: list[Pair], baseline: list[bool], curve: Curve, alpha: float
+    model: CodiModel, asked: list[Pair], baseline: list[float | None], curve: Curve, alpha: float
 ) -> Counts:
     edit = Edit(curve.direction.vectors, alpha, curve.site, curve.layer, curve.positions)
-    steered = [right(model, pair, edit) for pair in asked]
-    outcomes = Counter(zip(baseline, steered, strict=True))
+    answers = [answer(model, pair, edit) for pair in asked]
+    gold = [pair.clean.answer for pair in asked]
+    before = [a == g for a, g in zip(baseline, gold, strict=True)]
+    after = [a == g for a, g in zip(answers, gold, strict=True)]
+    outcomes = Counter(zip(before, after, strict=True))
     return Counts(
+        flips=sum(a != b for a, b in zip(answers, baseline, strict=True)),
         correct=outcomes[True, True] + outcomes[False, True],
         won=outcomes[False, True],
         lost=outcomes[True, False],
     )
 
 
-def right(model: CodiModel, pair: Pair, edit: Edit | None) -> bool:
+def answer(model: CodiModel, pair: Pair, edit: Edit | None) -> float | None:
     (row,) = decode(model, [pair.clean.question], edit, max_new_tokens=LIMIT)
-    return row.answer == pair.clean.answer
+    return row.answer
 
 
 @pytest.fixture(scope="module")
-def baseline(model: CodiModel, asked: list[Pair]) -> list[bool]:
-    return [right(model, pair, None) for pair in asked]
+def baseline(model: CodiModel, asked: list[Pair]) -> list[float | None]:
+    return [answer(model, pair, None) for pair in asked]
 
 
 def curves_of(model: CodiModel) -> list[Curve]:
@@ -90,7 +95,7 @@ def filled(model: CodiModel, asked: list[Pair], **options) -> list[CurveState]:
 
 
 def test_counts_are_those_of_a_plain_loop(
-    model: CodiModel, asked: list[Pair], baseline: list[bool]
+    model: CodiModel, asked: list[Pair], baseline: list[float | None]
 ):
     flips = 0
     for curve, state in zip(curves_of(model), filled(model, asked), strict=True):
@@ -101,6 +106,7 @@ def test_counts_are_those_of_a_plain_loop(
             assert state.correct[a] == wanted.correct
             assert state.wrong_to_right[a] == wanted.won
             assert state.right_to_wrong[a] == wanted.lost
+            assert state.flips[a] == wanted.flips
             flips += wanted.won + wanted.lost
     assert flips > 5
 
@@ -134,10 +140,11 @@ def test_the_baseline_is_decoded_though_alpha_zero_is_not_asked_for(
     assert state.baseline_accuracy == with_zero.baseline_accuracy
 
 
-def test_the_baseline_by_problem(model: CodiModel, asked: list[Pair], baseline: list[bool]):
+def test_the_baseline_by_problem(model: CodiModel, asked: list[Pair], baseline: list[float | None]):
+    right = [a == pair.clean.answer for a, pair in zip(baseline, asked, strict=True)]
     for state in filled(model, asked):
-        assert state.baseline_correct == dict(enumerate(baseline))
-        assert state.baseline_accuracy == pytest.approx(np.mean(baseline))
+        assert state.baseline_correct == dict(enumerate(right))
+        assert state.baseline_accuracy == pytest.approx(np.mean(right))
         assert 0 < state.baseline_accuracy < 1
 
 
@@ -231,10 +238,10 @@ def test_iter_sweep_yields_the_growing_curve_and_stops(model: CodiModel, asked: 
         model,
         asked,
         site="residual",
-        layers=[2],
+        layer=2,
         alphas=(-1.0, 0.0, 1.0),
         positions=WHERE,
-        directions={2: direction(model)},
+        direction=direction(model),
         stop=lambda: next(asks) >= 20,
     )
     first = next(stream)
@@ -249,10 +256,10 @@ def test_iter_sweep_is_the_grid_of_one_layer(model: CodiModel, asked: list[Pair]
         model,
         asked[:2],
         site="thought",
-        layers=[None],
+        layer=None,
         alphas=(0.0, 2.0),
         positions=WHERE,
-        directions={None: direction(model)},
+        direction=direction(model),
     )
     curve = Curve(direction(model), "thought", None, WHERE)
     problems = [pair.clean for pair in asked[:2]]
@@ -272,7 +279,7 @@ def file(model: CodiModel, tmp_path) -> str:
 
 
 def test_the_table_has_a_row_for_each_layer_direction_and_alpha(
-    model: CodiModel, asked: list[Pair], baseline: list[bool], file: str
+    model: CodiModel, asked: list[Pair], baseline: list[float | None], file: str
 ):
     seen = []
     table = sweep(
@@ -302,7 +309,7 @@ def test_the_table_has_a_row_for_each_layer_direction_and_alpha(
         found = table[
             (table.layer == 3) & (table.alpha == 2.0) & (table.direction == each.method)
         ].iloc[0]
-        assert (found.correct, found.flips) == (wanted.correct, wanted.won + wanted.lost)
+        assert (found.correct, found.flips) == (wanted.correct, wanted.flips)
 
 
 def test_controls_of_both_kinds_are_swept_beside_the_direction(
@@ -317,7 +324,9 @@ def test_controls_of_both_kinds_are_swept_beside_the_direction(
     layer = model.config.middle_layer
     control = shuffled_like(model, fit_set(model, problems, "fit"), mine, 4)
     edit = Edit(control.vectors, 2.0, "residual", layer, WHERE)
-    assert table.correct[3] == sum(right(model, pair, edit) for pair in asked)
+    answers = [answer(model, pair, edit) for pair in asked]
+    gold = [pair.clean.answer for pair in asked]
+    assert table.correct[3] == sum(a == g for a, g in zip(answers, gold, strict=True))
 
 
 def test_the_defaults_of_a_sweep(model: CodiModel, asked: list[Pair], file: str):

@@ -36,17 +36,18 @@ class Curve:
 class CurveState:
     """One curve so far; arrays are over alpha, [A].
 
-    `done` and `correct` count decoded problems; `wrong_to_right` and `right_to_wrong` are flips
-    against alpha = 0; `low` and `high` are the Wilson 95 % interval of the accuracy (NaN where
-    nothing is done). `total` problems, `decoded` of `rows` rows of the whole grid.
-    `baseline_accuracy` is over the problems done, None before the first; `baseline_correct` maps
-    the index of a problem to its outcome at alpha = 0.
+    `done` and `correct` count decoded problems; `flips` of them have another answer than at
+    alpha = 0, `wrong_to_right` and `right_to_wrong` change correctness with it; `low` and `high`
+    are the Wilson 95 % interval of the accuracy (NaN where nothing is done). `total` problems,
+    `decoded` of `rows` rows of the whole grid. `baseline_accuracy` is over the problems done, None
+    before the first; `baseline_correct` maps the index of a problem to its outcome at alpha = 0.
     """
 
     layer: int | None
     alphas: np.ndarray
     done: np.ndarray
     correct: np.ndarray
+    flips: np.ndarray
     wrong_to_right: np.ndarray
     right_to_wrong: np.ndarray
     low: np.ndarray
@@ -59,12 +60,27 @@ class CurveState:
 
 
 class Tally:
-    """Counts of a grid while it fills; `right` [C, A, n] is 1 right, 0 wrong, -1 not decoded."""
+    """What is known of a grid while it fills.
+
+    `right` [C, A, n] is 1 right, 0 wrong, -1 not decoded; `answer` [C, A, n] is NaN without a
+    number; `base` and `base_answer` [n] the same for unedited rows.
+    """
 
     def __init__(self, curves: Sequence[Curve], alphas: np.ndarray, problems: int):
         self.curves, self.alphas = curves, alphas
         self.right = np.full((len(curves), len(alphas), problems), -1, dtype=np.int8)
+        self.answer = np.full(self.right.shape, np.nan)
         self.base = np.full(problems, -1, dtype=np.int8)
+        self.base_answer = np.full(problems, np.nan)
+
+    def note(self, curve: int, alpha: int, problem: int, answer: float | None, right: bool) -> None:
+        """Enter one row; curve and alpha are -1 for the unedited one."""
+        number = np.nan if answer is None else answer
+        if curve < 0:
+            self.base[problem], self.base_answer[problem] = right, number
+        else:
+            self.right[curve, alpha, problem] = right
+            self.answer[curve, alpha, problem] = number
 
     def state(self, index: int) -> CurveState:
         """The state of one curve."""
@@ -73,6 +89,7 @@ class Tally:
         good = (right == 1) & done
         base = (self.base == 1)[None]
         counts, correct = done.sum(1), good.sum(1)
+        same = np.isclose(self.answer[index], self.base_answer, rtol=0, atol=0, equal_nan=True)
         low, high = wilson(correct, np.maximum(counts, 1))
         nothing = counts == 0
         decoded = int((self.right >= 0).sum() + known.sum())
@@ -81,6 +98,7 @@ class Tally:
             alphas=self.alphas,
             done=counts,
             correct=correct,
+            flips=(done & ~same).sum(1),
             wrong_to_right=(good & ~base).sum(1),
             right_to_wrong=(done & ~good & base).sum(1),
             low=np.where(nothing, np.nan, low),
@@ -142,11 +160,7 @@ def fill_grid(
         for batch in decode_rows(model, questions, rows, options, stop):
             for index, decoded in batch:
                 c, a, p = where[index]
-                right = decoded.answer == problems[p].answer
-                if c < 0:
-                    tally.base[p] = right
-                else:
-                    tally.right[c, a, p] = right
+                tally.note(c, a, p, decoded.answer, decoded.answer == problems[p].answer)
                 if on_row:
                     on_row(c, a, p, decoded)
             yield tally

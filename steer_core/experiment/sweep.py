@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
@@ -28,28 +28,28 @@ def iter_sweep(
     pairs: Sequence[Pair],
     *,
     site: str,
-    layers: Sequence[int | None],
+    layer: int | None,
     alphas: Sequence[float],
     positions: Sequence[int],
-    directions: Mapping[int | None, Direction],
+    direction: Direction,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[CurveState]:
-    """Decode the clean twins at every alpha; yields the last layer's curve each time it grew.
+    """Decode the clean twins at every alpha; yields the curve each time it grew.
 
     Args:
         model: The model.
         pairs: n pairs.
         site: residual, thought or embedding.
-        layers: Layers of site residual, [None] for the others.
+        layer: Layer of site residual, None for the others.
         alphas: A alphas in raw units.
         positions: Positions 0..K that are edited.
-        directions: The direction of each layer.
+        direction: What is added, times alpha.
         stop: Asked before every decoding step; True raises `Cancelled`.
     """
-    curves = [Curve(directions[layer], site, layer, tuple(positions)) for layer in layers]
+    curve = Curve(direction, site, layer, tuple(positions))
     problems = [pair.clean for pair in pairs]
-    for tally in fill_grid(model, problems, curves, alphas, stop=stop):
-        yield tally.state(len(curves) - 1)
+    for tally in fill_grid(model, problems, [curve], alphas, stop=stop):
+        yield tally.state(0)
 
 
 def sweep(
@@ -87,8 +87,8 @@ def sweep(
 
     Returns:
         One row per layer, direction and alpha: `layer`, `alpha` (raw units), `direction`, `n`,
-        `correct`, `accuracy`, `low`, `high` (Wilson 95 %, shares), `flips` (answers whose
-        correctness differs from alpha = 0).
+        `correct`, `accuracy`, `low`, `high` (Wilson 95 %, shares), `flips` (answers that differ
+        from the one at alpha = 0).
 
     Raises:
         UserError: for no pairs, or a layer, alpha, position or direction that does not fit.
@@ -102,11 +102,8 @@ def sweep(
     check_positions(config, where)
     found = [find_direction(model, site, layer, direction) for layer in at]
     families = with_controls(model, found, random, shuffled, seed)
-    curves = [
-        Curve(each, site, layer, where)
-        for layer, family in zip(at, families, strict=True)
-        for each in family
-    ]
+    each = [(layer, one) for layer, family in zip(at, families, strict=True) for one in family]
+    curves = [Curve(one, site, layer, where) for layer, one in each]
     grid = fill_grid(
         model,
         [pair.clean for pair in pairs],
@@ -139,7 +136,6 @@ def with_controls(
 
 def table(curve: Curve, state: CurveState) -> list[list]:
     """Rows of `COLUMNS`, one per alpha."""
-    flips = state.wrong_to_right + state.right_to_wrong
     return [
         [
             curve.layer,
@@ -153,6 +149,6 @@ def table(curve: Curve, state: CurveState) -> list[list]:
             int(flipped),
         ]
         for alpha, n, correct, low, high, flipped in zip(
-            state.alphas, state.done, state.correct, state.low, state.high, flips, strict=True
+            state.alphas, state.done, state.correct, state.low, state.high, state.flips, strict=True
         )
     ]

@@ -13,9 +13,7 @@ from steer_core.steering.directions import (
     MEAN_DIFFERENCE,
     Direction,
     load_direction,
-    mean_differences,
     random_like,
-    save_direction,
 )
 from steer_core.steering.edits import check_site
 
@@ -75,13 +73,3 @@ def find_direction(model: CodiModel, site: str, layer: int | None, name: str) ->
 def bundled_fit_problems() -> list[Problem]:
     """Both twins of every pair of the bundled fit set."""
     return [problem for pair in load_pairs("fit") for problem in (pair.clean, pair.corrupted)]
-
-
-def cache_directions(model: CodiModel, folder: Path = DIRECTIONS_DIR) -> list[Path]:
-    """Compute and store the mean differences of a model over both twins of the bundled fit set."""
-    paths = []
-    for direction in mean_differences(model, bundled_fit_problems(), "fit"):
-        path = direction_path(cache_folder(model, folder), direction.site, direction.layer)
-        save_direction(direction, path)
-        paths.append(path)
-    return paths

@@ -22,12 +22,12 @@ class Recipe:
     """
 
     arch: str
-    steps: int = 9000
+    steps: int = 7700
     batch: int = 48
     learning_rate: float = 2e-3
     warmup: int = 200
     weight_decay: float = 0.02
-    teacher_only: float = 0.089
+    teacher_only: float = 0.104
     teacher_weight: float = 1.0
     student_weight: float = 1.0
     distill_weight: float = 2.0

@@ -76,10 +76,10 @@ def run(
         model,
         _variant(test_pairs(engine), job.variant),
         site=setting.site,
-        layers=[layer],
+        layer=layer,
         alphas=job.alphas,
         positions=setting.positions,
-        directions={layer: direction},
+        direction=direction,
         **({} if stop is None else {"stop": stop}),
     )
 

@@ -90,7 +90,6 @@ def sweep_payload(setting: Setting, state: Any, finished: bool) -> dict[str, Any
 def sweep_rows(state: Any, direction: str) -> list[dict[str, Any]]:
     """Return a finished sweep as one dict per α, with the names of `sweep --json`."""
     columns = (state.alphas, state.done, state.correct, state.low, state.high)
-    flips = np.add(state.wrong_to_right, state.right_to_wrong)
     return [
         {
             "layer": int(state.layer),
@@ -103,7 +102,7 @@ def sweep_rows(state: Any, direction: str) -> list[dict[str, Any]]:
             "high": float(high),
             "flips": int(flip),
         }
-        for alpha, n, correct, low, high, flip in zip(*columns, flips, strict=True)
+        for alpha, n, correct, low, high, flip in zip(*columns, state.flips, strict=True)
     ]
 
 
