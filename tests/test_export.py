@@ -128,13 +128,15 @@ def test_options_that_cannot_be(options: dict, named: str, tmp_path: Path):
 
 
 def test_the_command_prints_what_loads_it(tmp_path: Path, capsys: pytest.CaptureFixture):
-    tiny = build(tmp_path / "tiny", VARIANTS["gpt2-bin"])
-    model, out = load_model(tiny.path, **tiny.options, device="cpu"), tmp_path / "out"
-    given = ["--model", str(tiny.path), "--base", str(tiny.base), "--lora-alpha", "8"]
+    tiny = build(tmp_path / "tiny", VARIANTS["gpt2-keep-eos"])
+    model = load_model(tiny.path, **tiny.options, device="cpu", latents=4)
+    out, given = tmp_path / "out", ["--model", str(tiny.path), "--base", str(tiny.base)]
+    given += ["--lora-alpha", "8", "--latents", "4", "--keep-eos"]
     assert main(["export", *given, "--out", str(out), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     place = Exported(Path(found["model"]), Path(found["base"]))
-    assert_same(model, read(place, lora_alpha=found["lora_alpha"]))
+    options = {name: found[name] for name in ("lora_alpha", "latents", "keep_eos")}
+    assert_same(model, read(place, **options))
 
     assert main(["export", *given, "--out", str(out)]) == 0
     printed = capsys.readouterr().out.split()

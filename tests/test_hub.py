@@ -98,6 +98,8 @@ def test_only_what_is_needed_is_fetched(served: Hub, tiny: Tiny, monkeypatch: py
 def test_a_repository_that_nobody_knows(served: Hub, tiny: Tiny):
     served.add("other/checkpoint", tiny.path)
     served.add("other/base", tiny.base)
+    assert "--base" in refusal("other/checkpoint")
+    assert "pytorch_model.bin" not in served.transfers()
     model = load("other/checkpoint", base="other/base")
     assert (model.name, model.source, model.revision) == ("other/checkpoint", "hub", COMMIT)
     served.requests.clear()

@@ -15,6 +15,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--base", help="folder with config and tokenizer of the base model")
     parser.add_argument("--lora-alpha", type=float, help="LoRA's scale in what is read")
+    parser.add_argument(
+        "--keep-eos", action="store_true", default=None, help="trained with remove_eos off"
+    )
+    parser.add_argument("--latents", type=int, help="latent steps K (the model's own, mostly 6)")
     parser.add_argument("--out", type=Path, required=True, help="gets checkpoint/ and base-NAME/")
     parser.add_argument("--rank", type=int, default=4, help="of the factors written (default 4)")
     parser.add_argument(
@@ -33,7 +37,13 @@ def run(args: argparse.Namespace) -> int:
 
     lora = Lora(args.rank, seed=args.seed)
     model = load_model(
-        args.model, base=args.base, device="cpu", dtype="float32", lora_alpha=args.lora_alpha
+        args.model,
+        base=args.base,
+        device="cpu",
+        dtype="float32",
+        lora_alpha=args.lora_alpha,
+        keep_eos=args.keep_eos,
+        latents=args.latents,
     )
     config = read_config(locate(args.model, args.base).base)
     written = export_checkpoint(model, config, args.out, lora, args.file)
@@ -43,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
         "lora_rank": lora.rank,
         "lora_alpha": lora.alpha,
         "latents": model.config.latents,
+        "keep_eos": model.config.keep_eos,
     }
-    options = f"--model {found['model']} --base {found['base']} --lora-alpha {lora.alpha:g}"
-    print(json.dumps(found) if args.json else options)
+    needed = f"--model {found['model']} --base {found['base']} --lora-alpha {lora.alpha:g}"
+    needed += f" --latents {found['latents']}{' --keep-eos' * found['keep_eos']}"
+    print(json.dumps(found) if args.json else needed)
     return 0

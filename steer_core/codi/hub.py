@@ -75,7 +75,7 @@ def fetch_model(name: str, base: str | None, known: Sequence[str] = ()) -> tuple
     # Config and tokenizer first: what is missing should show before gigabytes are fetched.
     bases = entry.bases if base is None else (base,)
     folder = first_base(bases) if bases else None
-    weights = fetch_weights(entry)
+    weights = fetch_weights(entry, weights_and_texts if bases else weights_with_base)
     return weights, folder
 
 
@@ -90,12 +90,12 @@ def unlisted(name: str, known: Sequence[str]) -> KnownModel:
     return KnownModel(repository, (), 0, 0, 0, revision or None)
 
 
-def fetch_weights(entry: KnownModel) -> Path:
+def fetch_weights(entry: KnownModel, choose: Choose) -> Path:
     """The snapshot of a checkpoint, complete and verified."""
     folder = cached_weights(entry)
     if folder is None:
         instead = "or download it elsewhere and give its folder with --model"
-        folder = fetch(entry.repository, entry.revision, weights_and_texts, instead)
+        folder = fetch(entry.repository, entry.revision, choose, instead)
     if entry.sha256 is not None:
         verify(weight_paths(folder)[0], entry.size, entry.sha256)
     return folder
@@ -105,6 +105,16 @@ def weights_and_texts(names: Collection[str]) -> list[str]:
     """Weights as `weight_paths` picks them, and the small files beside them."""
     weights = weight_names(names)
     return [*weights, *sorted(TEXTS.intersection(names))] if weights else []
+
+
+def weights_with_base(names: Collection[str]) -> list[str]:
+    """The same of a checkpoint that must bring config and tokenizer itself."""
+    if weight_names(names) and not base_files(names):
+        raise UserError(
+            "the repository holds weights but no config and tokenizer; pass --base with the folder,"
+            " or the hub repository, of the base model it was trained on"
+        )
+    return weights_and_texts(names)
 
 
 def cached_weights(entry: KnownModel) -> Path | None:

@@ -177,8 +177,10 @@ def read_tokenizer(place: Place) -> PreTrainedTokenizerBase:
 
 def has_own_tokenizer(folder: Path) -> bool:
     """Whether a checkpoint brings a tokenizer with tokens for BOT and EOT."""
-    file = folder / "tokenizer.json"
-    return file.is_file() and BOT_TOKEN in file.read_text(encoding="utf-8", errors="replace")
+    return any(
+        (folder / name).is_file() and BOT_TOKEN in (folder / name).read_text(errors="replace")
+        for name in ("tokenizer.json", "tokenizer_config.json", "added_tokens.json")
+    )
 
 
 def read_notes(folder: Path) -> dict:
