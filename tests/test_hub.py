@@ -241,7 +241,7 @@ def test_a_refused_connection_is_said_at_once(tmp_path: Path, monkeypatch: pytes
     point_at(address, tmp_path / "cache", monkeypatch)
     start = time.monotonic()
     message = refusal("codi-llama-1b")
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 10  # the hub's own client would try for 23 s
     told = (address, str(tmp_path / "cache"), LLAMA_1B[0], "--base", "folder")
     assert [word for word in told if word not in message] == []
 
@@ -253,4 +253,4 @@ def test_a_hub_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytes
         point_at(address, tmp_path / "cache", monkeypatch)
         start = time.monotonic()
         assert address in refusal("codi-llama-1b")
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 10

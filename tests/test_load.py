@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -190,6 +191,7 @@ def test_latents_that_never_reach_the_answer_are_noticed(tiny: Tiny):
 # --- memory --------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from Linux's /proc")
 def test_a_load_takes_little_more_than_its_result(tmp_path: Path):
     """One float32 copy of this bfloat16 model would make it 1.8 times the checkpoint."""
     write(tmp_path, GPT2Config(n_embd=1024, n_layer=6, n_head=16, vocab_size=20_000))
