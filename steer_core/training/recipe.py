@@ -18,7 +18,7 @@ class Recipe:
 
     `steps` optimizer steps of `batch` problems each; `teacher_only` is the share of the steps
     before the student joins; weights are those of CODI's three losses. `seed` decides data and
-    weights.
+    weights; with `init`, the folder of a finished model, the weights are that model's.
     """
 
     arch: str
@@ -32,6 +32,7 @@ class Recipe:
     student_weight: float = 1.0
     distill_weight: float = 2.0
     seed: int = 0
+    init: str | None = None
 
     def __post_init__(self) -> None:
         if self.arch not in ARCHITECTURES:

@@ -15,7 +15,9 @@ from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedToken
 from steer_core.codi.body import Linear, Norm
 from steer_core.codi.config import family_of
 from steer_core.codi.layout import Builder, named_tensors
+from steer_core.codi.load import load_model
 from steer_core.codi.projection import Projection, named_projection
+from steer_core.errors import UserError
 from steer_core.training.losses import Student
 from steer_core.training.recipe import LATENTS
 from steer_core.training.tokenizer import BOT, EOT, special_id
@@ -38,6 +40,26 @@ def fresh_student(base: PretrainedConfig, tokenizer: PreTrainedTokenizerFast, se
     for _, parameter in parameters(student):
         parameter.requires_grad_(True)
     return student
+
+
+def take_weights(student: Student, folder: str) -> None:
+    """Start from the weights of a finished model of the same shape.
+
+    Raises:
+        UserError: when the folder holds no such model.
+    """
+    model = load_model(folder, device="cpu", dtype="float32", check=False)
+    mine = dict(parameters(student))
+    theirs = dict(parameters(Student(model.body, model.projection, student.bot, student.eot)))
+    wrong = [n for n in mine if n not in theirs or mine[n].shape != theirs[n].shape]
+    if wrong or len(mine) != len(theirs):
+        raise UserError(
+            f"the model in {folder} has another shape than this architecture; "
+            "start from a model that 'train' wrote"
+        )
+    with torch.no_grad():
+        for name, parameter in mine.items():
+            parameter.copy_(theirs[name])
 
 
 def fresh_projection(hidden: int) -> Projection:

@@ -21,7 +21,13 @@ from steer_core.errors import UserError
 from steer_core.training.batch import batches, draw, encode
 from steer_core.training.losses import Outcome, Question, Student, codi_losses, reason
 from steer_core.training.recipe import Recipe, base_config
-from steer_core.training.state import fresh_student, parameters, save_model, walk
+from steer_core.training.state import (
+    fresh_student,
+    parameters,
+    save_model,
+    take_weights,
+    walk,
+)
 from steer_core.training.tokenizer import EOS, special_id, train_tokenizer
 
 CHECKPOINT, LOG, RECIPE = "checkpoint.pt", "training_log.jsonl", "recipe.json"
@@ -52,7 +58,10 @@ class Trainer:
         self.forbidden = shipped_keys()
         self.tokenizer = learned_tokenizer(self.forbidden)
         self.base = base_config(recipe.arch, len(self.tokenizer), special_id(self.tokenizer, EOS))
-        self.student = on_device(fresh_student(self.base, self.tokenizer, recipe.seed), device)
+        student = fresh_student(self.base, self.tokenizer, recipe.seed)
+        if recipe.init is not None:
+            take_weights(student, recipe.init)
+        self.student = on_device(student, device)
         self.optimizer = optimizer_of(self.student, recipe)
         self.step, self.seconds = 0, 0.0
         self.validation = encode(draw(VALIDATION_SEED, VALIDATION, self.forbidden), self.tokenizer)
