@@ -230,7 +230,7 @@ def test_a_dragged_slider_starts_one_sweep():
         time.sleep(0.02)
     for thread in threads:
         thread.join(5)
-    assert [call["layers"] for call in calls] == [[3]]
+    assert [call["layer"] for call in calls] == [3]
 
 
 def test_sweeps_of_two_visitors_live_side_by_side(explorer, setting):
