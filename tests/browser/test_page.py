@@ -81,6 +81,8 @@ def test_keys_move_alpha_too(tab):
 
 def test_a_click_on_the_chart_moves_the_slider(tab):
     page = tab.open()
+    page.wait_for_selector("#sweep [data-done]")  # the chart comes after the answers
+    page.wait_for_function("document.querySelector('#sweep .plot')?._fullLayout?.xaxis")
     place = page.evaluate("""() => {
         const plot = document.querySelector('#sweep .plot'), box = plot.getBoundingClientRect();
         const {xaxis, yaxis} = plot._fullLayout;
