@@ -1,0 +1,1 @@
+"""Reports of finished runs: one self-contained HTML file, or Markdown."""
