@@ -120,11 +120,7 @@ def measure_curves(
     """
     grid = np.asarray(alphas, float)
     before, after = np.asarray(baseline, bool), np.asarray(steered, bool)
-    if after.ndim != 3 or after.shape[1] != grid.size:
-        raise UserError(
-            f"answers of shape {after.shape} are not [curves, {grid.size} α, pairs]; for one curve "
-            "add an axis of length 1 in front"
-        )
+    check_answers(after, grid)
     flips = paired_flips(before, after)
     test = max_permutation(before, after, resamples=resamples, seed=seed)
     change = after.mean(-1) - before.mean()
@@ -142,10 +138,22 @@ def measure_curves(
             p=test.p[row],
             tests=test.independent,
             controls=tuple(kind.at(row) for kind in ranks),
-            relative=None if relative is None else np.asarray(relative, float)[row],
-            logits_changed=None
-            if logits_changed is None
-            else np.asarray(logits_changed, bool)[row],
+            relative=row_of(relative, row, float),
+            logits_changed=row_of(logits_changed, row, bool),
         )
         for row in range(len(after))
     )
+
+
+def check_answers(steered: NDArray[np.bool_], alphas: Floats) -> None:
+    """Raise a `UserError` unless the answers are [L, A, n] for these A α."""
+    if steered.ndim != 3 or steered.shape[1] != alphas.size:
+        raise UserError(
+            f"answers of shape {steered.shape} are not [curves, {alphas.size} α, pairs]; for one "
+            "curve add an axis of length 1 in front"
+        )
+
+
+def row_of(values: ArrayLike | None, row: int, kind: type) -> NDArray | None:
+    """One curve's numbers [A] of [L, A], None where they were not measured."""
+    return None if values is None else np.asarray(values, kind)[row]

@@ -1,0 +1,281 @@
+"""The table of one run as arrays: curves × α × pairs, and only what is complete of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from steer_core.errors import UserError
+
+FLIPS = ("wrong to right", "right to wrong", "to twin", "other number", "no number")
+"""Kinds of changed answers, exclusive; a flip is another answer than at α = 0."""
+STATES = ("right", "the twin's answer", "another number", "no number")
+"""What an answer is, exclusive, in this order of precedence."""
+OUTCOMES = ("margin", "logprob_gold", "logprob_twin", "kl", "kl_number", "dose")
+MEASURED = (*OUTCOMES, "shift")
+CONTROLS = ("random", "shuffled")
+PLACE = ["site", "layer", "positions"]
+COLUMNS = [*PLACE, *"direction kind alpha pair_id question_index twin answer correct flip".split()]
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CurveName:
+    """What a curve is of: `layer` is -1 where the site has none, `positions` such as "1-6"."""
+
+    site: str
+    layer: int
+    positions: str
+    direction: str
+
+    @property
+    def place(self) -> tuple[str, int, str]:
+        """Where it acts: site, layer, positions."""
+        return self.site, self.layer, self.positions
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of a run is there: `rows` of `expected` decoded, `used` of them in the numbers.
+
+    Numbers need every curve at the same α on the same pairs, so of an unfinished run the largest
+    such part is used; `left_out` names the parts that are not in it.
+    """
+
+    rows: int
+    used: int
+    expected: int
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is missing."""
+        return self.rows >= self.expected
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """Answers, axes [..., n].
+
+    `correct` bool; `state` and `flip` int8, indices into `STATES` and `FLIPS` (flip -1: the same
+    answer); `measured` float64 by name of `MEASURED`, NaN where it was not measured.
+    """
+
+    correct: Bools
+    state: NDArray[np.int8]
+    flip: NDArray[np.int8]
+    measured: dict[str, Floats]
+
+    def take(self, *index) -> Cells:
+        """The cells at a numpy index."""
+        measured = {name: values[index] for name, values in self.measured.items()}
+        return Cells(self.correct[index], self.state[index], self.flip[index], measured)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """A run as arrays: C real curves, A α (0 among them), n pairs.
+
+    `names` [C]; `alphas` float64 [A], sorted; `pair_ids` [n]; `baseline` cells [n]; `real` cells
+    [C, A, n]; `controls` by kind: cells [X, C, A, n], control x of a curve acting where the curve
+    does. At α = 0 every curve holds the baseline.
+    """
+
+    names: tuple[CurveName, ...]
+    alphas: Floats
+    pair_ids: NDArray
+    baseline: Cells
+    real: Cells
+    controls: dict[str, Cells]
+    coverage: Coverage
+
+
+def build_grid(table: pd.DataFrame, expected: int | None = None) -> Grid:
+    """Arrays from the table of one run.
+
+    Args:
+        table: One row per decoded (pair, curve, α), columns as `Store.table` gives them.
+        expected: Rows of the finished run; the rows there are when not given.
+
+    Raises:
+        UserError: when columns, unedited rows or a real direction are missing, or no part of an
+            unfinished run is complete.
+    """
+    check_columns(table)
+    table = table.assign(layer=table["layer"].astype("Int64").fillna(-1).astype(int))
+    kinds, alphas = table["kind"].to_numpy(object), table["alpha"].to_numpy(float)
+    unedited = kinds == "baseline"
+    base = rows_where(table, unedited).drop_duplicates(subset="question_index")
+    base = base.sort_values("question_index")
+    known = np.isin(table["question_index"].to_numpy(), base["question_index"].to_numpy())
+    edited = rows_where(table, ~unedited & (alphas != 0) & known)
+    if base.empty or "real" not in set(edited["kind"]):
+        raise UserError(
+            "the run holds no edited row of a real direction with its unedited one; resume the "
+            "sweep until at least one pair is done"
+        )
+    return assemble(base, edited, len(table), expected or len(table))
+
+
+def rows_where(table: pd.DataFrame, mask: Bools) -> pd.DataFrame:
+    """Rows of a table; said as a type that the checker can follow."""
+    return pd.DataFrame(table[mask])
+
+
+def check_columns(table: pd.DataFrame) -> None:
+    """Raise a `UserError` when the table lacks a column."""
+    if missing := [name for name in COLUMNS if name not in table]:
+        raise UserError(f"the table of the run lacks {', '.join(missing)}; sweep again")
+
+
+def assemble(base: pd.DataFrame, edited: pd.DataFrame, rows: int, expected: int) -> Grid:
+    """The grid of unedited and edited rows."""
+    curve, found = pd.factorize(
+        pd.MultiIndex.from_frame(pd.DataFrame(edited[[*PLACE, "direction", "kind"]])), sort=True
+    )
+    keys = [(CurveName(*key[:4]), str(key[4])) for key in found.tolist()]
+    alphas, alpha = np.unique(edited["alpha"].to_numpy(float), return_inverse=True)
+    pair = np.searchsorted(base["question_index"].to_numpy(), edited["question_index"].to_numpy())
+    shape = len(keys), len(alphas), len(base)
+    index = np.ravel_multi_index((curve, alpha, pair), shape)
+    present = np.zeros(shape, bool)
+    present.ravel()[index] = True
+    part = complete_part(present, np.array([kind == "real" for _, kind in keys]))
+    full = fill(edited, index, shape).take(*np.ix_(*part))
+    keys = [keys[i] for i in part[0]]
+    start = cells_of(base).take(part[2])
+    used = full.correct.size + start.correct.size
+    return arrange(
+        [each for each, _ in keys],
+        [kind for _, kind in keys],
+        alphas[part[1]],
+        base["pair_id"].to_numpy()[part[2]],
+        start,
+        full,
+        Coverage(rows, used, max(expected, rows), left_out(shape, part)),
+    )
+
+
+def complete_part(present: Bools, real: Bools) -> tuple[NDArray, NDArray, NDArray]:
+    """Curves, α and pairs of the largest complete part of [F, A, n] that holds a real curve.
+
+    A part leaves out pairs, or α, or curves, whichever keeps the most rows.
+
+    Raises:
+        UserError: when there is none.
+    """
+    whole = [np.ones(size, bool) for size in present.shape]
+    parts = []
+    for axis in range(3):
+        others = tuple(i for i in range(3) if i != axis)
+        keep = [*whole[:axis], present.all(others), *whole[axis + 1 :]]
+        if (keep[0] & real).any():
+            parts.append(keep)
+    best = max(parts, key=lambda keep: np.prod([each.sum() for each in keep], dtype=int))
+    if not all(each.any() for each in best):
+        raise UserError(
+            "no pair has been decoded at every α of every curve yet, so nothing can be compared; "
+            "resume the sweep"
+        )
+    curves, alphas, pairs = (np.flatnonzero(each) for each in best)
+    return curves, alphas, pairs
+
+
+def left_out(shape: Sequence[int], part: Sequence[NDArray]) -> tuple[str, ...]:
+    """What an incomplete run's numbers leave out, in words."""
+    words = ("curves and controls", "α", "pairs")
+    missing = [size - len(kept) for size, kept in zip(shape, part, strict=True)]
+    return tuple(
+        f"{count} of {size} {word}"
+        for count, size, word in zip(missing, shape, words, strict=True)
+        if count
+    )
+
+
+def fill(table: pd.DataFrame, index: NDArray, shape: tuple[int, ...]) -> Cells:
+    """Rows laid out on the grid at their flat index; what is missing is wrong or NaN."""
+
+    def spread(values: NDArray, empty: float) -> NDArray:
+        flat = np.full(int(np.prod(shape)), empty, values.dtype)
+        flat[index] = values
+        return flat.reshape(shape)
+
+    rows = cells_of(table)
+    measured = {name: spread(values, np.nan) for name, values in rows.measured.items()}
+    return Cells(
+        spread(rows.correct, False), spread(rows.state, 0), spread(rows.flip, -1), measured
+    )
+
+
+def cells_of(table: pd.DataFrame) -> Cells:
+    """Rows of the table as cells [rows]."""
+    correct = table["correct"].to_numpy(bool)
+    answer, twin = (table[name].to_numpy(float, na_value=np.nan) for name in ("answer", "twin"))
+    state = np.select([correct, np.isnan(answer), answer == twin], [0, 3, 1], 2).astype(np.int8)
+    flip = pd.Index(FLIPS).get_indexer(table["flip"].to_numpy(object)).astype(np.int8)
+    measured = {
+        name: table[name].to_numpy(float, na_value=np.nan) for name in MEASURED if name in table
+    }
+    return Cells(correct, state, flip, {k: v for k, v in measured.items() if len(v)})
+
+
+def arrange(
+    names: list[CurveName],
+    kinds: list[str],
+    alphas: Floats,
+    pair_ids: NDArray,
+    baseline: Cells,
+    full: Cells,
+    coverage: Coverage,
+) -> Grid:
+    """Real curves, each with the controls that act where it does; α = 0 put among the α."""
+    full = with_zero(full, baseline, at := int(np.searchsorted(alphas, 0)))
+    where = {(name.place, name.direction): i for i, name in enumerate(names)}
+    real = [i for i, kind in enumerate(kinds) if kind == "real"]
+    places = [names[i].place for i in real]
+    controls = {}
+    for kind in CONTROLS:
+        labels = {name.direction for name, each in zip(names, kinds, strict=True) if each == kind}
+        common = [
+            label for label in natural(labels) if all((place, label) in where for place in places)
+        ]
+        if common:
+            rows = np.array([[where[place, label] for place in places] for label in common])
+            controls[kind] = full.take(rows)
+    return Grid(
+        names=tuple(names[i] for i in real),
+        alphas=np.insert(alphas, at, 0.0),
+        pair_ids=pair_ids,
+        baseline=baseline,
+        real=full.take(np.array(real)),
+        controls=controls,
+        coverage=coverage,
+    )
+
+
+def with_zero(full: Cells, baseline: Cells, at: int) -> Cells:
+    """Cells [F, A, n] with the baseline put in as α number `at`: [F, A + 1, n]."""
+
+    def put(values: NDArray, unedited: NDArray) -> NDArray:
+        return np.insert(values, at, unedited, axis=1)
+
+    still = np.zeros(baseline.correct.size)  # unedited: nothing moved, whatever was stored
+    own = {name: baseline.measured.get(name, still) for name in full.measured}
+    own |= dict.fromkeys({"kl", "kl_number", "dose", "shift"} & set(own), still)
+    return Cells(
+        put(full.correct, baseline.correct),
+        put(full.state, baseline.state),
+        put(full.flip, np.full(still.size, -1, np.int8)),
+        {name: put(values, own[name]) for name, values in full.measured.items()},
+    )
+
+
+def natural(labels: set[str]) -> list[str]:
+    """Labels such as "random-3" in the order of their numbers."""
+    return sorted(labels, key=lambda label: (len(label), label))
