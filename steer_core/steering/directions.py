@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,14 @@ from torch import Tensor
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Problem
 from steer_core.errors import UserError
-from steer_core.steering.decode import decode, stacked_states
+from steer_core.steering.decode import (
+    MAX_NEW_TOKENS,
+    Decoded,
+    Options,
+    Row,
+    decode_rows,
+    stacked_states,
+)
 from steer_core.steering.edits import check_site
 from steer_core.version import versions
 
@@ -92,24 +99,37 @@ class FitSet:
     provenance: Provenance
 
 
-def fit_set(model: CodiModel, problems: Sequence[Problem], name: str) -> FitSet:
-    """Decode the problems of a fit set, each scored against its own answer.
+def fit_set(
+    model: CodiModel,
+    problems: Sequence[Problem],
+    name: str,
+    *,
+    right: np.ndarray | None = None,
+    seed: int = 0,
+    stop: Callable[[], bool] = lambda: False,
+) -> FitSet:
+    """Decode the problems of a fit set.
 
     Args:
         model: The model.
         problems: n problems.
         name: What they are called, for the provenance.
+        right: bool [n], which of them count as right; without it each is scored against its own
+            answer.
+        seed: Of the split that the problems come from, for the provenance.
+        stop: Asked before every decoding step; True raises `steer_core.codi.engine.Cancelled`.
 
     Raises:
         UserError: when all answers are right or all are wrong.
     """
-    decoded = decode(model, [p.question for p in problems], hidden=True)
-    right = np.array([d.answer == p.answer for d, p in zip(decoded, problems, strict=True)])
-    if right.all() or not right.any():
-        raise UserError(
-            f"{right.sum()} of {len(problems)} answers are right; a mean difference needs both "
-            "right and wrong ones: choose other problems"
-        )
+    if right is not None:
+        check_labels(right)
+    # Known labels need no answers, only the states in front of them.
+    limit = MAX_NEW_TOKENS if right is None else 1
+    decoded = decode_states(model, [p.question for p in problems], limit, stop)
+    if right is None:
+        right = np.array([d.answer == p.answer for d, p in zip(decoded, problems, strict=True)])
+        check_labels(right)
     provenance = Provenance(
         model=model.name,
         model_sha256=model.sha256,
@@ -117,10 +137,31 @@ def fit_set(model: CodiModel, problems: Sequence[Problem], name: str) -> FitSet:
         problems_sha256=problems_hash(problems),
         correct=int(right.sum()),
         wrong=int((~right).sum()),
-        seed=0,
+        seed=seed,
         versions=versions(),
     )
     return FitSet(stacked_states(decoded), right, provenance)
+
+
+def check_labels(right: np.ndarray) -> None:
+    """Raise a `UserError` unless there are both right and wrong answers."""
+    if right.all() or not right.any():
+        raise UserError(
+            f"{right.sum()} of {len(right)} answers are right; a mean difference needs both "
+            "right and wrong ones: choose other problems"
+        )
+
+
+def decode_states(
+    model: CodiModel, questions: Sequence[str], limit: int, stop: Callable[[], bool]
+) -> list[Decoded]:
+    """Every question decoded with its states, at most `limit` tokens; equal ones once."""
+    index = {question: i for i, question in enumerate(dict.fromkeys(questions))}
+    rows = [Row(index[question]) for question in questions]
+    found: dict[int, Decoded] = {}
+    for batch in decode_rows(model, list(index), rows, Options(limit, hidden=True), stop):
+        found |= batch
+    return [found[i] for i in range(len(rows))]
 
 
 def mean_difference(model: CodiModel, fit: FitSet, site: str, layer: int | None) -> Direction:

@@ -1,0 +1,67 @@
+"""The counts on the way from all rows of a pair file to the splits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from steer_core.pipeline.prepared import LABELS, SPLITS, FunnelStep, PreparedPair
+
+FILTERS: dict[str, Callable[[bool, bool], bool]] = {
+    "none": lambda clean, corrupted: True,
+    "clean": lambda clean, corrupted: clean,
+    "corrupted": lambda clean, corrupted: corrupted,
+    "either": lambda clean, corrupted: clean or corrupted,
+    "both": lambda clean, corrupted: clean and corrupted,
+}
+"""Which pairs pass, by whether the clean and the corrupted twin need their latents."""
+
+UNCHANGED = "the corruption leaves the answer unchanged"
+
+
+def count(rows: Iterable[PreparedPair], label: str) -> int:
+    """Rows with a label."""
+    return sum(row.label == label for row in rows)
+
+
+def funnel(
+    rows: Sequence[PreparedPair],
+    usable: Sequence[PreparedPair],
+    passing: Sequence[PreparedPair],
+    filter_name: str,
+    balanced: bool,
+) -> tuple[FunnelStep, ...]:
+    """The counts from all rows to the splits."""
+    n, kept = len(rows), sum(row.why != UNCHANGED for row in rows)
+    changed = sum(row.pair.clean.answer != row.pair.corrupted.answer for row in rows)
+    steps = [
+        FunnelStep("rows", n, n),
+        FunnelStep("answer changed by the corruption", changed, n),
+        FunnelStep("not seen before", len(usable), kept),
+    ]
+    steps += measured(usable)
+    steps.append(FunnelStep(f"pass filter '{filter_name}'", len(passing), len(usable)))
+    steps += [FunnelStep(f"of these {lbl}", count(passing, lbl), len(passing)) for lbl in LABELS]
+    used = [row for row in rows if row.split]
+    name = "balanced and split" if balanced else "split"
+    steps.append(FunnelStep(name, len(used), len(passing)))
+    steps += [
+        FunnelStep(split, sum(row.split == split for row in used), len(used)) for split in SPLITS
+    ]
+    return tuple(steps)
+
+
+def measured(rows: Sequence[PreparedPair]) -> list[FunnelStep]:
+    """What was measured on the rows that can be used: baseline, and latent necessity."""
+    sides = {"clean": [r.clean for r in rows], "corrupted": [r.corrupted for r in rows]}
+    steps = [
+        FunnelStep(f"{side} twin right at baseline", sum(t.correct for t in twins), len(rows))
+        for side, twins in sides.items()
+    ]
+    if all(twin.ablated_correct is not None for twins in sides.values() for twin in twins):
+        needs = [(bool(r.clean.needs_latents), bool(r.corrupted.needs_latents)) for r in rows]
+        steps += [
+            FunnelStep(f"needs latents: {name}", sum(passes(*need) for need in needs), len(rows))
+            for name, passes in FILTERS.items()
+            if name != "none"
+        ]
+    return steps
