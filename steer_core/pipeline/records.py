@@ -1,0 +1,214 @@
+"""What identifies a stored result, and what is known of a run: plain data, no tensors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from steer_core.data.answers import Number, format_number
+
+BASELINE, REAL, RANDOM, SHUFFLED = "baseline", "real", "random", "shuffled"
+KINDS = (BASELINE, REAL, RANDOM, SHUFFLED)
+"""Kinds of rows: unedited, along a direction that is tested, along its two kinds of controls."""
+
+
+def canonical(value: object) -> str:
+    """JSON of which equal values have equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSpec:
+    """What one run decodes; everything that decides a result is in it, but model and pairs.
+
+    `layers` of site residual, (None,) at the other sites; `alphas` in raw units; `masks`: sets of
+    positions 0..K, each swept on its own; `directions`: `mean_difference` (from the fit set that
+    the run is given, else the model's cached one), `random-SEED`, a safetensors file or a folder of
+    them; `random` and `shuffled`: number of controls of each kind for every direction, `seed` is
+    that of the first control of each kind and of the order of the pairs.
+    """
+
+    site: str
+    layers: tuple[int | None, ...]
+    alphas: tuple[float, ...]
+    masks: tuple[tuple[int, ...], ...]
+    directions: tuple[str, ...] = ("mean_difference",)
+    random: int = 0
+    shuffled: int = 0
+    seed: int = 0
+    max_new_tokens: int = 256
+
+    def __post_init__(self) -> None:
+        # Equal grids are equal specs: each value once, masks as sets, -0.0 as the baseline's 0.0.
+        each = {
+            "layers": self.layers,
+            "alphas": [float(alpha) + 0.0 for alpha in self.alphas],
+            "masks": [tuple(sorted(set(mask))) for mask in self.masks],
+            "directions": self.directions,
+        }
+        for name, values in each.items():
+            object.__setattr__(self, name, tuple(dict.fromkeys(values)))
+
+    @classmethod
+    def from_json(cls, text: str) -> SweepSpec:
+        """The spec whose `asdict` was written as JSON."""
+        found = json.loads(text)
+        found["masks"] = [tuple(mask) for mask in found["masks"]]
+        return cls(**found)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What decodes: everything about model and decoding that can change a result.
+
+    `model_sha256` of the weights file, which does not hold `lora_alpha` (None: the published one);
+    `latents` K, `dtype`, `device` (its type), `keep_eos`, `max_new_tokens`. Versions of libraries
+    are provenance: a newer one does not make every stored row worthless.
+    """
+
+    model_sha256: str
+    latents: int
+    dtype: str
+    device: str
+    keep_eos: bool
+    max_new_tokens: int
+    lora_alpha: float | None = None
+
+    @property
+    def key(self) -> str:
+        """Its identity in a store."""
+        return canonical(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class EditKey:
+    """One edit by content; `direction` is the sha256 of its float32 bytes [K+1, D]."""
+
+    operation: str
+    site: str
+    layer: int | None
+    positions: tuple[int, ...]
+    alpha: float
+    direction: str
+
+    @property
+    def key(self) -> str:
+        """Its identity in a store."""
+        return canonical(
+            [self.operation, self.site, self.layer, self.positions, self.alpha, self.direction]
+        )
+
+
+NO_EDIT = EditKey("", "", None, (), 0.0, "")
+"""The unedited row of a question: α = 0 of every curve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question with the answers it is scored against: its gold answer and its twin's."""
+
+    text: str
+    gold: Number
+    twin: Number
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Its identity in a store; numbers as answers write them."""
+        return self.text, format_number(self.gold), format_number(self.twin)
+
+
+@dataclass(frozen=True, slots=True)
+class CurveKey:
+    """One curve of a run: a direction (its label and kind, see `KINDS`), a place and a mask."""
+
+    site: str
+    layer: int | None
+    positions: tuple[int, ...]
+    direction: str
+    kind: str
+    sha256: str
+
+    def edit(self, alpha: float) -> EditKey:
+        """The edit at one α."""
+        if alpha == 0:
+            return NO_EDIT
+        return EditKey("add", self.site, self.layer, self.positions, alpha, self.sha256)
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """A run before it begins: N `questions` with their `pair_ids`, C `curves` x the spec's α.
+
+    `provenance`: model, model_sha256, revision, device, dtype, latents, keep_eos, lora_alpha, pairs
+    (their name), pairs_sha256, split, n_pairs, seed, versions, command, fit.
+    """
+
+    name: str
+    setting: Setting
+    spec: SweepSpec
+    curves: tuple[CurveKey, ...]
+    questions: tuple[Question, ...]
+    pair_ids: tuple[int | str, ...]
+    provenance: Mapping[str, Any]
+
+    @cached_property
+    def cells(self) -> tuple[tuple[int, EditKey], ...]:
+        """(index of the curve, edit) of everything decoded for a question, baseline (-1) first."""
+        steered = [alpha for alpha in self.spec.alphas if alpha != 0]
+        cells = [(i, curve.edit(a)) for i, curve in enumerate(self.curves) for a in steered]
+        return ((-1, NO_EDIT), *cells)
+
+    @property
+    def key(self) -> str:
+        """Runs of equal key are one run: same decoding, grid, directions and pairs."""
+        parts = [
+            self.setting.key,
+            asdict(self.spec),
+            [asdict(curve) for curve in self.curves],
+            [question.key for question in self.questions],
+            self.pair_ids,
+        ]
+        return hashlib.sha256(canonical(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One stored run.
+
+    `started` and `finished` (None while rows are missing) in ISO 8601, UTC; `provenance` as in
+    `RunPlan`; `done` of `total` rows are stored, counted over distinct questions and edits;
+    `seconds` were spent decoding, over all sittings.
+    """
+
+    id: int
+    name: str
+    started: str
+    finished: str | None
+    spec: SweepSpec
+    curves: tuple[CurveKey, ...]
+    provenance: dict[str, Any]
+    done: int
+    total: int
+    seconds: float
+
+
+def positions_text(positions: Sequence[int]) -> str:
+    """Positions as the commands take them: (1, 2, 3, 5) is "1-3,5"."""
+    spans: list[list[int]] = []
+    for k in sorted(positions):
+        if spans and k == spans[-1][-1] + 1:
+            spans[-1].append(k)
+        else:
+            spans.append([k])
+    return ",".join(f"{span[0]}-{span[-1]}" if len(span) > 1 else str(span[0]) for span in spans)
+
+
+def read_curves(text: str) -> tuple[CurveKey, ...]:
+    """The curves of a stored run, from their JSON."""
+    return tuple(
+        CurveKey(**{**found, "positions": tuple(found["positions"])}) for found in json.loads(text)
+    )

@@ -1,0 +1,299 @@
+"""Every decoded row, kept by content in one SQLite file: what is stored is never decoded again.
+
+A row is keyed by setting (model and decoding), edit and question, so runs that overlap share rows.
+Rows are written in whole batches: a reader never sees half of one, a killed process loses the one
+that it was decoding.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from steer_core.data.answers import Number
+from steer_core.errors import UserError
+from steer_core.pipeline.database import Database
+from steer_core.pipeline.outcomes import Outcome, pack
+from steer_core.pipeline.records import (
+    NO_EDIT,
+    RunPlan,
+    RunRecord,
+    SweepSpec,
+    canonical,
+    read_curves,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILE = "results.sqlite"
+"""Name of the store in the folder of an experiment."""
+
+# Rows of a run: its setting x its questions x its edits, as far as they are stored.
+ROWS_OF_RUN = """
+FROM results WHERE setting = (SELECT setting FROM runs WHERE id = :run)
+AND question IN (SELECT question FROM run_pairs WHERE run = :run)
+AND edit IN (SELECT edit FROM run_cells WHERE run = :run)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RunIds:
+    """Where a run's parts are in the store: ids of run, setting, pairs' questions, cells' edits."""
+
+    run: int
+    setting: int
+    questions: tuple[int, ...]
+    edits: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """One row to write, by the ids of its question and edit."""
+
+    question: int
+    edit: int
+    outcome: Outcome
+
+
+class Store:
+    """The results of any number of runs; a context manager.
+
+    Args:
+        path: The file.
+        create: Make it where there is none; False for readers.
+
+    Raises:
+        UserError: for a file that is missing, is no store, or has another schema.
+    """
+
+    def __init__(self, path: str | Path | None, create: bool = True):
+        self.path = None if path is None else Path(path)
+        self._database = Database(self.path, create)
+
+    @classmethod
+    def memory(cls) -> Store:
+        """A store that is gone when it is closed."""
+        return cls(None)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    def begin(self, plan: RunPlan) -> RunIds:
+        """Enter a run, or find it again."""
+        with self._database.transaction() as db:
+            setting = entered(db, "settings", ("key",), [(plan.setting.key,)])[0]
+            keys = [question.key for question in plan.questions]
+            questions = entered(db, "questions", ("text", "gold", "twin"), keys)
+            edits = entered(db, "edits", ("key",), [(edit.key,) for _, edit in plan.cells])
+            run = enter_run(db, plan, setting)
+            if run is None:
+                (run,) = db.execute("SELECT id FROM runs WHERE key = ?", (plan.key,)).fetchone()
+            else:
+                enter_parts(db, run, plan, questions, edits)
+        return RunIds(run, setting, tuple(questions), tuple(edits))
+
+    def write(
+        self,
+        ids: RunIds,
+        rows: Sequence[StoredRow],
+        sizes: Mapping[int, np.ndarray] | None = None,
+        seconds: float = 0.0,
+    ) -> None:
+        """Store a batch, all of it or nothing; rows that are stored stay as they are.
+
+        Args:
+            ids: Of the run.
+            rows: The batch.
+            sizes: Norms of the unedited states by question, float32 of any one shape.
+            seconds: Spent on it, added to those of the run.
+        """
+        with self._database.transaction() as db:
+            outputs = output_ids(db, [row.outcome for row in rows])
+            values = [
+                (
+                    *(ids.setting, row.question, row.edit, output),
+                    *(row.outcome.correct, row.outcome.flip, pack(row.outcome.scores)),
+                )
+                for row, output in zip(rows, outputs, strict=True)
+            ]
+            db.executemany(
+                "INSERT INTO results VALUES (?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", values
+            )
+            norms = [(ids.setting, q, x.astype("<f4").tobytes()) for q, x in (sizes or {}).items()]
+            db.executemany("INSERT INTO norms VALUES (?,?,?) ON CONFLICT DO NOTHING", norms)
+            db.execute("UPDATE runs SET seconds = seconds + ? WHERE id = ?", (seconds, ids.run))
+
+    def finish(self, run: int) -> None:
+        """Note that a run is complete."""
+        with self._database.transaction() as db:
+            when = "UPDATE runs SET finished = ? WHERE id = ? AND finished IS NULL"
+            db.execute(when, (now(), run))
+
+    # --- what is there ---------------------------------------------------------------------------
+
+    def edits_of(self, setting: int, question: int) -> set[int]:
+        """Ids of the edits whose rows of a question are stored."""
+        with self._database.transaction(write=False) as db:
+            found = db.execute(
+                "SELECT edit FROM results WHERE setting = ? AND question = ?", (setting, question)
+            )
+            return {edit for (edit,) in found}
+
+    def baselines(
+        self, setting: int, questions: Iterable[int]
+    ) -> dict[int, tuple[Number | None, np.ndarray]]:
+        """Of each question with a stored unedited row: its answer, and the norms of its states."""
+        with self._database.transaction(write=False) as db:
+            found = db.execute(
+                """SELECT r.question, o.answer, n.sizes FROM results r
+                JOIN outputs o ON o.id = r.output JOIN norms n USING (setting, question)
+                WHERE r.setting = ? AND r.question IN (SELECT value FROM json_each(?))
+                AND r.edit = (SELECT id FROM edits WHERE key = ?)""",
+                (setting, json.dumps(list(questions)), NO_EDIT.key),
+            ).fetchall()
+        return {question: (answer, np.frombuffer(blob, "<f4")) for question, answer, blob in found}
+
+    def runs(self) -> list[RunRecord]:
+        """Every run, the oldest first."""
+        with self._database.transaction(write=False) as db:
+            ids = [run for (run,) in db.execute("SELECT id FROM runs ORDER BY id")]
+            return [record(db, run) for run in ids]
+
+    def run(self, run: int) -> RunRecord:
+        """One run.
+
+        Raises:
+            UserError: for an id that is not there.
+        """
+        with self._database.transaction(write=False) as db:
+            return record(db, run)
+
+    def find(self, plan: RunPlan) -> RunRecord | None:
+        """The stored run of a plan, if it was begun."""
+        with self._database.transaction(write=False) as db:
+            found = db.execute("SELECT id FROM runs WHERE key = ?", (plan.key,)).fetchone()
+            return found and record(db, found[0])
+
+    def table(self, run: int) -> pd.DataFrame:
+        """One row per stored (pair, curve, α) of a run; see `tables.full_table`."""
+        from steer_core.pipeline.tables import full_table
+
+        with self._database.transaction(write=False) as db:
+            return full_table(db, record(db, run))
+
+    def summary(self, run: int) -> pd.DataFrame:
+        """Accuracy by layer, mask, direction and α of a run; see `tables.summary_table`."""
+        from steer_core.pipeline.tables import summary_table
+
+        with self._database.transaction(write=False) as db:
+            return summary_table(db, record(db, run))
+
+
+def entered(
+    db: sqlite3.Connection, table: str, columns: Sequence[str], keys: Sequence[tuple]
+) -> list[int]:
+    """Ids of keys, new ones entered."""
+    names, marks = ",".join(columns), ",".join("?" * len(columns))
+    distinct = list(dict.fromkeys(keys))
+    # Not "OR IGNORE", which would also ignore a value that is missing.
+    insert = f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+    db.executemany(insert, distinct)
+    query = f"SELECT id FROM {table} WHERE ({names}) = ({marks})"
+    ids = {key: db.execute(query, key).fetchone()[0] for key in distinct}
+    return [ids[key] for key in keys]
+
+
+def enter_run(db: sqlite3.Connection, plan: RunPlan, setting: int) -> int | None:
+    """Id of a new run; None when it is there."""
+    found = db.execute(
+        """INSERT INTO runs (key, name, setting, spec, curves, provenance, started)
+        VALUES (?,?,?,?,?,?,?) ON CONFLICT DO NOTHING RETURNING id""",
+        (
+            *(plan.key, plan.name, setting, canonical(asdict(plan.spec))),
+            *(canonical([asdict(curve) for curve in plan.curves]), canonical(plan.provenance)),
+            now(),
+        ),
+    ).fetchone()
+    return found and found[0]
+
+
+def enter_parts(
+    db: sqlite3.Connection,
+    run: int,
+    plan: RunPlan,
+    questions: Sequence[int],
+    edits: Sequence[int],
+) -> None:
+    """The pairs and cells of a new run."""
+    pairs = zip(questions, map(json.dumps, plan.pair_ids), strict=True)
+    db.executemany(
+        "INSERT INTO run_pairs VALUES (?,?,?,?)", [(run, i, *pair) for i, pair in enumerate(pairs)]
+    )
+    cells = zip(edits, (curve for curve, _ in plan.cells), strict=True)
+    db.executemany(
+        "INSERT INTO run_cells VALUES (?,?,?,?)", [(run, i, *cell) for i, cell in enumerate(cells)]
+    )
+
+
+def output_ids(db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> list[int]:
+    """Ids of what rows say; a text that many rows share is stored once."""
+    keys = [(canonical(outcome.token_ids), outcome.text) for outcome in outcomes]
+    answers = {key: outcome.answer for key, outcome in zip(keys, outcomes, strict=True)}
+    db.executemany(
+        """INSERT INTO outputs (token_ids, text, answer) VALUES (?,?,?)
+        ON CONFLICT DO NOTHING""",
+        [(*key, None if answer is None else float(answer)) for key, answer in answers.items()],
+    )
+    return entered(db, "outputs", ("token_ids", "text"), keys)
+
+
+def record(db: sqlite3.Connection, run: int) -> RunRecord:
+    """A run as it stands."""
+    found = db.execute(
+        "SELECT name, started, finished, spec, curves, provenance, seconds FROM runs WHERE id = ?",
+        (run,),
+    ).fetchone()
+    if found is None:
+        count = db.execute("SELECT COUNT(*) FROM runs").fetchone()[0]
+        raise UserError(f"run {run} is not among the {count} runs of this store; choose another")
+    name, started, finished, spec, curves, provenance, seconds = found
+    (done,) = db.execute(f"SELECT COUNT(*) {ROWS_OF_RUN}", {"run": run}).fetchone()
+    (total,) = db.execute(
+        """SELECT (SELECT COUNT(DISTINCT question) FROM run_pairs WHERE run = :run)
+        * (SELECT COUNT(DISTINCT edit) FROM run_cells WHERE run = :run)""",
+        {"run": run},
+    ).fetchone()
+    return RunRecord(
+        id=run,
+        name=name,
+        started=started,
+        finished=finished,
+        spec=SweepSpec.from_json(spec),
+        curves=read_curves(curves),
+        provenance=json.loads(provenance),
+        done=done,
+        total=total,
+        seconds=seconds,
+    )
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

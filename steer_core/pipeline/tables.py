@@ -1,0 +1,194 @@
+"""A stored run as tidy tables, without a loop over its rows."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from steer_core.experiment.statistics import wilson
+from steer_core.pipeline.outcomes import FLIPS, SCORES, unpack
+from steer_core.pipeline.records import BASELINE, KINDS, CurveKey, RunRecord, positions_text
+from steer_core.pipeline.store import ROWS_OF_RUN
+
+COLUMNS = (
+    *("site", "layer", "positions", "direction", "kind", "alpha", "pair_id", "question_index"),
+    *("gold", "twin", "text", "token_ids", "answer", "correct", "flip", *SCORES),
+)
+"""Columns of `full_table`."""
+SUMMARY = ["layer", "alpha", "direction", "n", "correct", "accuracy", "low", "high", "flips"]
+"""Columns of `summary_table`; `positions` too where several masks were swept."""
+NOWHERE = CurveKey("", None, (), BASELINE, BASELINE, "")
+"""The place of unedited rows."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunRows:
+    """The n stored rows of a run, by cell and then by pair.
+
+    `cell` and `pair` int [n]: positions in the run's cells and pairs; `output` int [n]: id of what
+    was decoded; `correct` bool [n], `flip` int [n], `scores` float32 [n, 7].
+    """
+
+    cell: np.ndarray
+    pair: np.ndarray
+    output: np.ndarray
+    correct: np.ndarray
+    flip: np.ndarray
+    scores: np.ndarray
+
+
+def full_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
+    """One row for each stored (pair, curve, α); α = 0 is there once a pair, as kind "baseline".
+
+    Columns `COLUMNS`: the curve (`site`, `layer` NA without one, `positions` such as "1-6",
+    `direction`, `kind`) and `alpha`; the pair (`pair_id`, `question_index` in the order of the run,
+    `gold`, `twin`); what was decoded (`text`, `token_ids` as a JSON list, `answer` NaN without a
+    number, `correct`, `flip`); `margin`, log-probabilities, `kl`, `kl_number` and `shift` in nats
+    or logits, and `dose`, NaN where a row was not scored.
+    """
+    rows = run_rows(db, run.id)
+    scores = {name: rows.scores[:, i].astype(np.float64) for i, name in enumerate(SCORES)}
+    columns = {
+        **curve_columns(db, run, rows.cell),
+        **pair_columns(db, run.id, rows.pair),
+        **output_columns(db, rows.output),
+        "correct": rows.correct,
+        "flip": pd.Categorical.from_codes(rows.flip, list(FLIPS)),
+        **scores,
+    }
+    return pd.DataFrame(columns, columns=list(COLUMNS))
+
+
+def summary_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
+    """One row for each layer, mask, direction and α of the grid, α = 0 included where it is in it.
+
+    Columns `SUMMARY`: `n` decoded pairs, `correct` ones, `accuracy` with its Wilson 95 % interval
+    `low`, `high` (shares; NaN where nothing is decoded), `flips`: answers other than at α = 0.
+    """
+    rows = run_rows(db, run.id)
+    edits = cells_of(db, run.id)
+    cells = {(c, a): i for i, (c, a) in enumerate(cell_places(run, len(edits)))}
+    n, correct, flips = (
+        np.bincount(rows.cell, weights, minlength=len(edits)).astype(int)
+        for weights in (None, rows.correct, rows.flip != 0)
+    )
+    low, high = wilson(correct, np.maximum(n, 1))
+    found = []
+    for c, curve in enumerate(run.curves):
+        for alpha in run.spec.alphas:
+            i = cells[c, alpha] if alpha else 0
+            known = n[i] > 0
+            share = [correct[i] / n[i], low[i], high[i]] if known else [math.nan] * 3
+            counts = [int(n[i]), int(correct[i]), *map(float, share), int(flips[i])]
+            place = [curve.layer, alpha, curve.direction]
+            found.append([*place, *counts, positions_text(curve.positions)])
+    table = pd.DataFrame(found, columns=[*SUMMARY, "positions"])
+    return table if len(run.spec.masks) > 1 else table.drop(columns="positions")
+
+
+def cell_places(run: RunRecord, count: int) -> list[tuple[int, float]]:
+    """(index of the curve, α) of each cell of a run, the baseline (-1, 0.0) first."""
+    steered = [alpha for alpha in run.spec.alphas if alpha]
+    found = [(-1, 0.0), *((c, a) for c in range(len(run.curves)) for a in steered)]
+    assert len(found) == count
+    return found
+
+
+def cells_of(db: sqlite3.Connection, run: int) -> np.ndarray:
+    """Ids of the edits of a run's cells, int [cells]."""
+    found = db.execute("SELECT edit FROM run_cells WHERE run = ? ORDER BY position", (run,))
+    return np.array([edit for (edit,) in found])
+
+
+def run_rows(db: sqlite3.Connection, run: int) -> RunRows:
+    """The stored rows of a run."""
+    names = "question, edit, output, correct, flip, scores"
+    found = db.execute(f"SELECT {names} {ROWS_OF_RUN}", {"run": run}).fetchall()
+    *numbers, blobs = zip(*found, strict=True) if found else ((),) * 6
+    question, edit, output, correct, flip = (np.array(each, dtype=np.int64) for each in numbers)
+    # A question that a file holds twice, or an edit of two names, is stored once and shown twice.
+    pairs = [
+        q
+        for (q,) in db.execute(
+            "SELECT question FROM run_pairs WHERE run = ? ORDER BY position", (run,)
+        )
+    ]
+    row = pd.DataFrame({"question": question, "edit": edit, "row": np.arange(len(question))})
+    where = row.merge(numbered(pairs, "question", "pair")).merge(
+        numbered(cells_of(db, run), "edit", "cell")
+    )
+    where = where.sort_values(["cell", "pair"])
+    pick = where["row"].to_numpy()
+    return RunRows(
+        cell=where["cell"].to_numpy(),
+        pair=where["pair"].to_numpy(),
+        output=output[pick],
+        correct=correct[pick].astype(bool),
+        flip=flip[pick],
+        scores=unpack(blobs)[pick],
+    )
+
+
+def numbered(ids, name: str, position: str) -> pd.DataFrame:
+    """Ids with their places in a list."""
+    return pd.DataFrame({name: np.array(ids, dtype=np.int64), position: np.arange(len(ids))})
+
+
+def curve_columns(db: sqlite3.Connection, run: RunRecord, cell: np.ndarray) -> dict:
+    """Where each row was edited, along what and how far."""
+    places = cell_places(run, len(cells_of(db, run.id)))
+    index, alpha = np.array([c for c, _ in places]), np.array([a for _, a in places])
+    curves = [NOWHERE, *run.curves]
+    which = index[cell] + 1
+    layers = pd.array([curve.layer for curve in curves], dtype="Int64")
+    return {
+        "site": repeated([curve.site for curve in curves], which),
+        "layer": layers.take(which),
+        "positions": repeated([positions_text(curve.positions) for curve in curves], which),
+        "direction": repeated([curve.direction for curve in curves], which),
+        "kind": repeated([curve.kind for curve in curves], which, KINDS),
+        "alpha": alpha[cell],
+    }
+
+
+def pair_columns(db: sqlite3.Connection, run: int, pair: np.ndarray) -> dict:
+    """Which pair each row belongs to."""
+    found = db.execute(
+        """SELECT pair_id, gold, twin FROM run_pairs JOIN questions ON questions.id = question
+        WHERE run = ? ORDER BY position""",
+        (run,),
+    ).fetchall()
+    ids, gold, twin = zip(*found, strict=True)
+    return {
+        "pair_id": pd.Series([json.loads(each) for each in ids]).take(pair).array,
+        "question_index": pair,
+        "gold": np.array([float(each) for each in gold])[pair],
+        "twin": np.array([float(each) for each in twin])[pair],
+    }
+
+
+def output_columns(db: sqlite3.Connection, output: np.ndarray) -> dict:
+    """What each row says."""
+    distinct, which = np.unique(output, return_inverse=True)
+    found = db.execute(
+        """SELECT text, token_ids, answer FROM outputs
+        WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id""",
+        (json.dumps(distinct.tolist()),),
+    ).fetchall()
+    text, token_ids, answer = zip(*found, strict=True) if found else ((), (), ())
+    return {
+        "text": repeated(text, which),
+        "token_ids": repeated(token_ids, which),
+        "answer": np.array(answer, dtype=np.float64)[which],
+    }
+
+
+def repeated(values, which: np.ndarray, categories=None) -> pd.Categorical:
+    """Texts by index as categories."""
+    known = pd.Categorical(list(values), categories=categories or list(dict.fromkeys(values)))
+    return pd.Categorical.from_codes(known.codes[which], dtype=known.dtype)
