@@ -14,13 +14,14 @@ from steer_core.cli import (
     export,
     models,
     pairs,
+    prepare,
     sweep,
     train,
 )
 from steer_core.errors import UserError
 from steer_core.version import __version__
 
-COMMANDS = (models, check, decode, pairs, directions, sweep, evaluate, train, export)
+COMMANDS = (models, check, decode, pairs, prepare, directions, sweep, evaluate, train, export)
 BAD_INPUT = 2
 logger = logging.getLogger("steer_core")
 

@@ -1,0 +1,1 @@
+"""The files that the seed experiment stored: readers, and what is wrong with them."""
