@@ -16,7 +16,7 @@ from steer_core.codi import memory
 from steer_core.codi.cache import RowCache
 from steer_core.codi.engine import Cancelled
 from steer_core.codi.model import CodiModel
-from steer_core.steering import decode as decoding
+from steer_core.steering import batches
 from steer_core.steering.decode import Decoded, Options, Row, acting, decode_rows
 
 LIMIT = 3
@@ -64,9 +64,9 @@ class Spy:
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, fits: int | None = None, error=None):
-        self.real, self.fits, self.error = decoding.run_batch, fits, error
+        self.real, self.fits, self.error = batches.run_batch, fits, error
         self.sizes: list[int] = []
-        monkeypatch.setattr(decoding, "run_batch", self)
+        monkeypatch.setattr(batches, "run_batch", self)
 
     def __call__(self, model, prompts, rows, *args, **kwargs):
         self.sizes.append(len(prompts) * rows)
@@ -320,6 +320,7 @@ def test_stop_ends_the_decoding_at_the_next_step(
     rows, (stop, times) = rows_of(model, (2, 2)), stop_after(asked)
     before = collect(model, rows, Options(6, hidden=True))
     fed.clear()
+    model.session.forget()
     with pytest.raises(Cancelled):
         list(decode_rows(model, QUESTIONS, rows, Options(6), stop))
     assert times == list(range(1, asked + 1))

@@ -7,6 +7,8 @@ preallocated cache of its own. Nothing is copied when a question is expanded ove
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -40,6 +42,18 @@ class PrefillCache:
         return out.transpose(1, 2)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TreeCache:
+    """A `RowCache` whose new positions see each other as a tree says, sees bool [G, T, T]."""
+
+    cache: RowCache
+    sees: Tensor
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """See `steer_core.codi.body.Attention`."""
+        return self.cache.attend_some(layer, q, k, v, self.sees)
+
+
 class RowCache:
     """R rows of each of G questions over a shared prefix; rows are numbered g * R + r.
 
@@ -62,9 +76,16 @@ class RowCache:
         self.bias = self.bias.masked_fill(~real, lowest)[:, None, None, :]
         shape = (*keys.shape[:2], rows, capacity, keys.shape[3])
         self.own = [(keys.new_empty(shape), keys.new_empty(shape)) for _ in prefix]
+        self.hidden: Tensor | None = None
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `steer_core.codi.body.Attention`; call `advance` once all blocks have run."""
+        return self.attend_some(layer, q, k, v, None)
+
+    def attend_some(
+        self, layer: int, q: Tensor, k: Tensor, v: Tensor, sees: Tensor | None
+    ) -> Tensor:
+        """As `attend`; new position i of a question sees new position j where sees [G, T, T]."""
         n, t, heads, d = q.shape
         own_k, own_v = self.append(layer, k, v)
         prefix_k, prefix_v = self.prefix[layer]
@@ -74,7 +95,7 @@ class RowCache:
         q = q.reshape(g, kv, -1, d)
         over_prefix = q @ prefix_k.transpose(2, 3) + self.bias
         over_own = q.view(g, kv, self.rows, -1, d) @ own_k.transpose(3, 4)
-        over_own = self.causal(over_own, t)
+        over_own = self.shown(over_own, sees)
         scores = torch.cat((over_prefix, over_own.flatten(2, 3)), -1)
         weights = scores.float().softmax(-1).to(q.dtype)
         out = (weights[..., :p] @ prefix_v).view(g, kv, self.rows, -1, d)
@@ -99,15 +120,26 @@ class RowCache:
         """The last `count` positions have gone through every block."""
         self.length += count
 
-    def causal(self, scores: Tensor, new: int) -> Tensor:
-        """Hide later new positions from earlier ones; scores [G, H_kv, R, new * rep, S]."""
-        if new == 1:
-            return scores
-        each, s = scores.shape[-2:]
-        steps = torch.arange(s, device=scores.device)
-        seen = steps[None, :] <= steps[s - new :, None]
+    def shown(self, scores: Tensor, sees: Tensor | None) -> Tensor:
+        """Scores of own positions [G, H_kv, R, m, S], lowest where a row must not look."""
         lowest = torch.finfo(scores.dtype).min
-        return scores.masked_fill(~seen.repeat_interleave(each // new, 0), lowest)
+        if self.hidden is not None:
+            old = scores[..., : self.hidden.shape[-1]]
+            old.masked_fill_(self.hidden[:, None, :, None], lowest)
+        if sees is not None:
+            new = sees.shape[-1]
+            blind = ~sees.repeat_interleave(scores.shape[3] // new, 1)
+            scores[..., -new:].masked_fill_(blind[:, None, None], lowest)
+        return scores
+
+    def hide(self, unseen: Tensor) -> None:
+        """Never look again at those of the last T positions where unseen [N, T]."""
+        hidden = torch.zeros(len(unseen), self.length, dtype=torch.bool, device=unseen.device)
+        hidden[:, self.length - unseen.shape[1] :] = unseen
+        hidden = hidden.unflatten(0, (-1, self.rows))
+        if self.hidden is not None:
+            hidden[..., : self.hidden.shape[-1]] |= self.hidden
+        self.hidden = hidden
 
     def fork(self, rows: int, capacity: int) -> RowCache:
         """R = 1 rows become the prefix of `rows` rows each."""
@@ -118,6 +150,7 @@ class RowCache:
             )
             for (pk, pv), (ok, ov) in zip(self.prefix, self.own, strict=True)
         ]
+        assert self.hidden is None, "fork before the answer"
         real = F.pad(self.real, (0, self.length), value=True)
         return RowCache(blocks, real, rows, capacity)
 
@@ -129,6 +162,7 @@ class RowCache:
         kept.length, kept.bias = self.length, self.bias[questions]
         # Two index tensors around a slice: the result is [G', R', H_kv, S, d].
         where = questions[:, None], slice(None), rows
+        kept.hidden = None if self.hidden is None else self.hidden[questions[:, None], rows]
         kept.own = [
             (k[where].transpose(1, 2).contiguous(), v[where].transpose(1, 2).contiguous())
             for k, v in self.own

@@ -2,7 +2,7 @@
 
 A batch is a grid of G questions x R rows over one shared prefix (`steer_core.codi.cache`).
 Positions in front of the first edit are the same for all rows of a question, so they run once per
-question.
+question; its tokens are read once and remembered (`steer_core.codi.prefix`).
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from steer_core.codi.cache import PrefillCache, RowCache
+from steer_core.codi.answer import Answer, BatchScores, Cancelled
+from steer_core.codi.cache import RowCache
+from steer_core.codi.drafts import Candidates
 from steer_core.codi.model import CodiModel
+from steer_core.codi.prefix import prefixes, side_by_side
 
 ANSWER_ROOM = 16
 """Answer positions a row's cache starts with room for."""
-
-
-class Cancelled(Exception):
-    """The caller asked for the decoding to stop; nothing of the batch is returned."""
 
 
 class Intervention(Protocol):
@@ -52,12 +51,14 @@ class BatchResult:
 
     `token_ids`: generated ids of each row, without EOS. `states`: float32 [N, K+1, L+2, D] on the
     CPU (index 0 input embedding, 1..L block outputs, L+1 after the final norm), or None.
-    `first_logits`: [N, V] at the first answer step, float32, or None.
+    `first_logits`: [N, V] at the first answer step, float32, or None. `scores`: of the candidates,
+    None where none are scored.
     """
 
     token_ids: tuple[tuple[int, ...], ...]
     states: Tensor | None
     first_logits: Tensor | None
+    scores: BatchScores | None
 
 
 class Recorder:
@@ -94,7 +95,9 @@ class Reasoning:
         stop: Callable[[], bool],
     ):
         self.model, self.intervention, self.stop = model, intervention, stop
-        self.lengths, self.cache = prefill(model, prompts)
+        known, real = side_by_side(prefixes(model, prompts))
+        self.lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
+        self.cache = RowCache(known, real, 1, model.config.latents + 1)
         self.final_rows = rows
         self.recorder = Recorder(record)
 
@@ -150,22 +153,6 @@ class Reasoning:
         return x.repeat_interleave(self.final_rows, 0)
 
 
-def prefill(model: CodiModel, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, RowCache]:
-    """Run the prompts (without BOT), left-padded, once each; lengths [G] and a cache of R = 1."""
-    width = max(map(len, prompts))
-    ids = torch.full((len(prompts), width), model.config.pad)
-    real = torch.zeros((len(prompts), width), dtype=torch.bool)
-    for i, prompt in enumerate(prompts):
-        ids[i, width - len(prompt) :] = torch.tensor(prompt)
-        real[i, width - len(prompt) :] = True
-    ids, real = ids.to(model.device), real.to(model.device)
-    cache = PrefillCache(real)
-    positions = (real.cumsum(1) - 1).clamp_min(0)
-    model.body.run(model.body.embed(ids), positions, cache)
-    room = model.config.latents + 2 + ANSWER_ROOM
-    return real.sum(1), RowCache(cache.blocks, real, 1, room)
-
-
 @torch.inference_mode()
 def run_batch(
     model: CodiModel,
@@ -176,6 +163,8 @@ def run_batch(
     max_new_tokens: int = 256,
     record: bool = False,
     first_logits: bool = False,
+    candidates: Sequence[Candidates] | None = None,
+    reference: Tensor | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> BatchResult:
     """Decode a grid of G prompts (ids without BOT) x R rows.
@@ -188,6 +177,8 @@ def run_batch(
         max_new_tokens: Limit of generated tokens.
         record: Keep hidden states.
         first_logits: Keep the logits of the first answer step.
+        candidates: Likely answers of each of the G prompts; they are drafts, and change no id.
+        reference: Of the plain rows of these prompts, see `BatchScores`; what to compare with.
         stop: Asked before every step; True raises `Cancelled`.
 
     Returns:
@@ -196,77 +187,6 @@ def run_batch(
     reasoning = Reasoning(model, prompts, rows, intervention or NoIntervention(), record, stop)
     cache = reasoning.run()
     answer = Answer(model, cache, reasoning.lengths, max_new_tokens, stop)
-    ids, logits = answer.run(first_logits)
-    return BatchResult(ids, reasoning.recorder.result(), logits)
-
-
-class Answer:
-    """Greedy answers of all rows; finished rows leave the grid."""
-
-    def __init__(self, model, cache: RowCache, lengths: Tensor, limit: int, stop):
-        self.model, self.cache, self.stop = model, cache, stop
-        count = len(lengths) * cache.rows
-        self.lengths = lengths.repeat_interleave(cache.rows)
-        self.row = torch.arange(count, device=lengths.device)  # which row a slot of the grid holds
-        self.alive = torch.ones(count, dtype=torch.bool, device=lengths.device)
-        self.ids: list[list[int]] = [[] for _ in range(count)]
-        self.position = model.config.latents + 1
-        self.limit = limit
-
-    def run(self, keep_logits: bool) -> tuple[tuple[tuple[int, ...], ...], Tensor | None]:
-        """Feed EOT (and EOS where it is kept), then pick greedily until EOS or the limit."""
-        config = self.model.config
-        start = [config.eot] + [config.eos] * config.keep_eos
-        ids = torch.tensor(start, device=self.lengths.device).expand(len(self.lengths), -1)
-        first = None
-        for count in range(self.limit):
-            if self.stop():
-                raise Cancelled
-            logits = self.feed(ids)
-            if count == 0 and keep_logits:
-                first = logits.float().cpu()
-            # The last vocabulary row (EOT) is excluded, as in the official evaluation.
-            picked = logits[:, :-1].argmax(-1)
-            if not self.collect(picked):
-                break
-            ids = self.shrink(picked)[:, None]
-        return tuple(map(tuple, self.ids)), first
-
-    def feed(self, ids: Tensor) -> Tensor:
-        """Run ids [n, T]; logits [n, V] of the last one."""
-        count = ids.shape[1]
-        steps = torch.arange(self.position, self.position + count, device=ids.device)
-        # Rows that are out of positions are dead, but stay in the grid until it shrinks.
-        where = (self.lengths[:, None] + steps).clamp_max(self.model.config.max_positions - 1)
-        out = self.model.body.run(self.model.body.embed(ids), where, self.cache)
-        self.cache.advance(count)
-        self.position += count
-        return self.model.body.logits(self.model.body.norm(out[:, -1]))
-
-    def collect(self, picked: Tensor) -> bool:
-        """Note the picked tokens of living rows; whether any row goes on.
-
-        A row ends at EOS, or where the model has no position for its next token.
-        """
-        self.alive &= picked != self.model.config.eos
-        for row, token, alive in zip(
-            self.row.tolist(), picked.tolist(), self.alive.tolist(), strict=True
-        ):
-            if alive:
-                self.ids[row].append(token)
-        self.alive &= self.lengths + self.position < self.model.config.max_positions
-        return bool(self.alive.any())
-
-    def shrink(self, picked: Tensor) -> Tensor:
-        """Rebuild the grid without finished rows once they are the majority of it."""
-        alive = self.alive.view(-1, self.cache.rows)
-        if int(alive.sum()) * 2 > alive.numel():
-            return picked
-        questions = alive.any(1).nonzero()[:, 0]
-        widest = int(alive.sum(1).max())
-        # Living rows first; a question with fewer than the widest keeps dead ones as filling.
-        order = alive[questions].int().argsort(dim=1, descending=True, stable=True)[:, :widest]
-        flat = (questions[:, None] * self.cache.rows + order).flatten()
-        self.cache = self.cache.keep(questions, order)
-        self.row, self.alive, self.lengths = self.row[flat], self.alive[flat], self.lengths[flat]
-        return picked[flat]
+    answer.draft(candidates or [Candidates()] * len(prompts), first_logits, reference)
+    ids = answer.finish()
+    return BatchResult(ids, reasoning.recorder.result(), answer.first_logits, answer.scores)

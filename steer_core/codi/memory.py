@@ -34,10 +34,12 @@ def bytes_per_row(model: CodiModel, prompt: int, hidden: bool, first_logits: boo
     return prefill + cache + attention + logits + states
 
 
-def rows_that_fit(model: CodiModel, prompt: int, hidden: bool, first_logits: bool) -> int:
-    """Rows of one batch, at least 1."""
+def rows_that_fit(
+    model: CodiModel, prompt: int, hidden: bool, first_logits: bool, batches: int = 1
+) -> int:
+    """Rows of one of several batches that run at once, at least 1."""
     each = bytes_per_row(model, prompt, hidden, first_logits)
-    rows = max(1, int(free_bytes(model.device) * SHARE) // each)
+    rows = max(1, int(free_bytes(model.device) * SHARE) // each // batches)
     return min(rows, CPU_ROWS) if model.device.type == "cpu" else rows
 
 

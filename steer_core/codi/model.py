@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from steer_core.codi.body import Body
 from steer_core.codi.config import CodiConfig
 from steer_core.codi.projection import Projection
+from steer_core.codi.session import Session
 from steer_core.errors import UserError
 
 
@@ -17,6 +18,8 @@ from steer_core.errors import UserError
 class CodiModel:
     """One CODI model, ready to decode. It holds no per-request state and may be shared by threads.
 
+    `session` remembers what every request would compute alike (questions that were read, plain
+    answers); `dataclasses.replace` starts a new one.
     `name` as given to `load_model`; `source` is bundled, hub or local; `sha256` of its weights file
     (of all shards, in order) identifies it in directions and results; `revision` is the hub's.
     """
@@ -29,6 +32,7 @@ class CodiModel:
     projection: Projection
     tokenizer: PreTrainedTokenizerBase
     revision: str | None = None
+    session: Session = field(default_factory=Session, init=False, repr=False)
 
     @property
     def device(self) -> torch.device:

@@ -6,51 +6,38 @@ batch is as large as memory allows: an out-of-memory error halves it and goes on
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from steer_core.codi.engine import BatchResult, run_batch
-from steer_core.codi.memory import is_out_of_memory, rows_that_fit
 from steer_core.codi.model import CodiModel
-from steer_core.data.answers import extract_answer
 from steer_core.errors import UserError
+from steer_core.steering.batches import Batches
 from steer_core.steering.edits import Edit, can_act, check_edit
-from steer_core.steering.plan import EditPlan, Edits
+from steer_core.steering.plan import Edits
+from steer_core.steering.rows import (
+    DEFAULTS,
+    MAX_NEW_TOKENS,
+    Decoded,
+    Options,
+    Row,
+    Scores,
+    without_last_block,
+)
 
-MAX_NEW_TOKENS = 256
+__all__ = [
+    "MAX_NEW_TOKENS",
+    "Decoded",
+    "Options",
+    "Row",
+    "Scores",
+    "acting",
+    "decode",
+    "decode_rows",
+    "without_last_block",
+]
+
 EditsOrNone = Edit | Sequence[Edit] | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Decoded:
-    """One decoded row.
-
-    `token_ids`: generated ids without EOS. `answer`: last number of `text`, None without one.
-    `prompt_tokens`: tokens of the prefill, BOT counted. `states`: float32 [K+1, L+2, D] (index 0
-    input embedding, 1..L block outputs, L+1 after the final norm) or None. `first_logits`: float32
-    [V] of the first answer step or None.
-    """
-
-    question: str
-    token_ids: tuple[int, ...]
-    text: str
-    answer: int | float | None
-    prompt_tokens: int
-    states: np.ndarray | None = None
-    first_logits: np.ndarray | None = None
-
-    @property
-    def hidden(self) -> np.ndarray | None:
-        """float32 [K+1, L+1, D] as transformers' `hidden_states`: L is after the final norm."""
-        return None if self.states is None else without_last_block(self.states)
-
-
-def without_last_block(states: np.ndarray) -> np.ndarray:
-    """States [..., L+2, D] in transformers' convention [..., L+1, D], which skips resid_L."""
-    return np.concatenate((states[..., :-2, :], states[..., -1:, :]), axis=-2)
 
 
 def stacked_states(decoded: Sequence[Decoded]) -> np.ndarray:
@@ -65,38 +52,6 @@ def stacked_logits(decoded: Sequence[Decoded]) -> np.ndarray:
     kept = [row.first_logits for row in decoded if row.first_logits is not None]
     assert len(kept) == len(decoded), "decode these rows with first_logits=True"
     return np.stack(kept)
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How rows are decoded: limit of generated tokens, what is kept of each row, rows at a time."""
-
-    max_new_tokens: int = MAX_NEW_TOKENS
-    hidden: bool = False
-    first_logits: bool = False
-    max_rows: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.max_new_tokens < 1:
-            raise UserError(f"{self.max_new_tokens} new tokens are too few; ask for at least 1")
-        if self.max_rows is not None and self.max_rows < 1:
-            raise UserError(f"{self.max_rows} rows at a time are too few; allow at least 1")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Row:
-    """A question, by its index, and what its reasoning is changed by."""
-
-    question: int
-    edits: Edits = ()
-
-    @property
-    def key(self) -> tuple:
-        """Rows of equal key have equal results."""
-        return self.question, tuple(
-            (id(e.direction), e.alpha, e.site, e.layer, tuple(sorted(e.positions)), e.operation)
-            for e in self.edits
-        )
 
 
 def decode(
@@ -156,8 +111,9 @@ def decode_rows(
     model: CodiModel,
     questions: Sequence[str],
     rows: Sequence[Row],
-    options: Options = Options(),
+    options: Options = DEFAULTS,
     stop: Callable[[], bool] = lambda: False,
+    candidates: Sequence[Sequence[float]] | None = None,
 ) -> Iterator[list[tuple[int, Decoded]]]:
     """Decode rows batch by batch, in an order that suits the batches.
 
@@ -167,112 +123,12 @@ def decode_rows(
         rows: What to decode; edits are taken as checked (`acting`).
         options: Limits and what to keep.
         stop: Asked before every decoding step; True raises `Cancelled`.
+        candidates: Numbers to score as answers, the same count for each question (gold, twin). The
+            plain rows of all questions are then decoded first, to compare with.
 
     Yields:
         For each batch the (index of the row, result) pairs of its rows.
     """
-    prompts = [model.encode(question) for question in questions]
-    same: dict[tuple, list[int]] = {}
-    for where, row in enumerate(rows):
-        same.setdefault(row.key, []).append(where)
-    leaders = [wheres[0] for wheres in same.values()]
-    batches = deque(plan_batches(model, prompts, rows, leaders, options))
-    while batches:
-        batch = batches.popleft()
-        try:
-            decoded = run_grid(model, questions, prompts, rows, batch, options, stop)
-        except (RuntimeError, MemoryError) as error:
-            if batch.size == 1 or not is_out_of_memory(error):
-                raise
-            batches.extendleft(reversed(batch.halves()))
-            continue
-        yield [(w, result) for lead, result in decoded for w in same[rows[lead].key]]
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """One batch: for each question of it the indices of its rows."""
-
-    questions: tuple[int, ...]
-    rows: tuple[tuple[int, ...], ...]
-
-    @property
-    def size(self) -> int:
-        """Rows in the batch."""
-        return sum(map(len, self.rows))
-
-    def halves(self) -> list[Grid]:
-        """Two batches of half the questions, or of half the rows of the only question."""
-        if len(self.questions) > 1:
-            half = len(self.questions) // 2
-            cuts = (slice(None, half), slice(half, None))
-            return [Grid(self.questions[cut], self.rows[cut]) for cut in cuts]
-        half = len(self.rows[0]) // 2
-        return [
-            Grid(self.questions, (part,)) for part in (self.rows[0][:half], self.rows[0][half:])
-        ]
-
-
-def plan_batches(model, prompts, rows: Sequence[Row], leaders, options: Options) -> list[Grid]:
-    """Group rows by question, cut to size; questions of like row count and length sit together."""
-    by_question: dict[int, list[int]] = {}
-    for lead in leaders:
-        by_question.setdefault(rows[lead].question, []).append(lead)
-    longest = max(map(len, prompts), default=0)
-    limit = options.max_rows or rows_that_fit(model, longest, options.hidden, options.first_logits)
-    parts = [
-        (question, tuple(leads[i : i + limit]))
-        for question, leads in by_question.items()
-        for i in range(0, len(leads), limit)
-    ]
-    parts.sort(key=lambda part: (len(part[1]), len(prompts[part[0]])))
-    grids: list[Grid] = []
-    chosen: list[tuple[int, tuple[int, ...]]] = []
-    for part in parts:
-        if chosen and (len(chosen) + 1) * len(part[1]) > limit:
-            grids.append(grid_of(chosen))
-            chosen = []
-        chosen.append(part)
-    return [*grids, grid_of(chosen)] if chosen else grids
-
-
-def grid_of(parts: Sequence[tuple[int, tuple[int, ...]]]) -> Grid:
-    """A batch of (question, rows) parts."""
-    questions, rows = zip(*parts, strict=True)
-    return Grid(questions, rows)
-
-
-def run_grid(model, questions, prompts, rows, grid: Grid, options: Options, stop):
-    """Decode one batch; questions with fewer rows than the widest are filled with plain ones."""
-    width = max(map(len, grid.rows))
-    slots = [lead for leads in grid.rows for lead in (*leads, *[None] * (width - len(leads)))]
-    plan = EditPlan([() if lead is None else rows[lead].edits for lead in slots], model.device)
-    batch = run_batch(
-        model,
-        [prompts[q] for q in grid.questions],
-        width,
-        plan,
-        max_new_tokens=options.max_new_tokens,
-        record=options.hidden,
-        first_logits=options.first_logits,
-        stop=stop,
-    )
-    return [
-        (lead, decoded_row(model, questions, prompts, rows[lead], batch, n))
-        for n, lead in enumerate(slots)
-        if lead is not None
-    ]
-
-
-def decoded_row(model, questions, prompts, row: Row, batch: BatchResult, n: int) -> Decoded:
-    """Row n of a batch as a result."""
-    text = model.text(list(batch.token_ids[n]))
-    return Decoded(
-        question=questions[row.question],
-        token_ids=batch.token_ids[n],
-        text=text,
-        answer=extract_answer(text),
-        prompt_tokens=len(prompts[row.question]) + 1,
-        states=None if batch.states is None else batch.states[n].numpy(),
-        first_logits=None if batch.first_logits is None else batch.first_logits[n].numpy(),
-    )
+    for found in Batches(model, questions, rows, options, candidates).run(stop):
+        if found:
+            yield found

@@ -1,0 +1,82 @@
+"""From rows to batches: which rows are decoded together, and in what order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+Part = tuple[int, tuple[int, ...]]
+"""A question, and indices of rows of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """One batch: for each question of it the indices of its rows."""
+
+    questions: tuple[int, ...]
+    rows: tuple[tuple[int, ...], ...]
+
+    @property
+    def size(self) -> int:
+        """Rows in the batch."""
+        return sum(map(len, self.rows))
+
+    def halves(self) -> list[Grid]:
+        """Two batches of half the questions, or of half the rows of the only question."""
+        if len(self.questions) > 1:
+            half = len(self.questions) // 2
+            cuts = (slice(None, half), slice(half, None))
+            return [Grid(self.questions[cut], self.rows[cut]) for cut in cuts]
+        half = len(self.rows[0]) // 2
+        return [
+            Grid(self.questions, (part,)) for part in (self.rows[0][:half], self.rows[0][half:])
+        ]
+
+
+def grids_of(
+    rows: Iterable[tuple[int, int]], lengths: Sequence[int], limit: int, in_order: bool
+) -> list[Grid]:
+    """Cut rows into batches.
+
+    Args:
+        rows: (index of the row, its question) of every row.
+        lengths: Tokens of every question.
+        limit: Most rows of a batch, filling included.
+        in_order: Keep the order of the rows as far as batches allow; else questions of like row
+            count and length sit together, which wastes least.
+    """
+    parts = list(parts_of(rows, limit))
+    if not in_order:
+        parts.sort(key=lambda part: (len(part[1]), lengths[part[0]]))
+    return list(packed(parts, limit))
+
+
+def parts_of(rows: Iterable[tuple[int, int]], limit: int) -> Iterator[Part]:
+    """Rows grouped by question, in the order of their first row; long groups are cut."""
+    by_question: dict[int, list[int]] = {}
+    for row, question in rows:
+        by_question.setdefault(question, []).append(row)
+    for question, several in by_question.items():
+        for i in range(0, len(several), limit):
+            yield question, tuple(several[i : i + limit])
+
+
+def packed(parts: Sequence[Part], limit: int) -> Iterator[Grid]:
+    """Batches of consecutive parts; questions with fewer rows than the widest are filled up."""
+    chosen: list[Part] = []
+    widest = 0
+    for part in parts:
+        wider = max(widest, len(part[1]))
+        if chosen and (len(chosen) + 1) * wider > limit:
+            yield grid_of(chosen)
+            chosen, wider = [], len(part[1])
+        chosen.append(part)
+        widest = wider
+    if chosen:
+        yield grid_of(chosen)
+
+
+def grid_of(parts: Sequence[Part]) -> Grid:
+    """A batch of parts."""
+    questions, rows = zip(*parts, strict=True)
+    return Grid(questions, rows)
