@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from statsmodels.stats.proportion import proportion_confint
 from tiny_models import PLACES, direction, noise, pairs, tiny_model
 
@@ -22,7 +23,6 @@ from steer_core.steering.directions import (
     Direction,
     fit_set,
     random_like,
-    save_direction,
     shuffled_like,
 )
 
@@ -274,7 +274,7 @@ def test_iter_sweep_is_the_grid_of_one_layer(model: CodiModel, asked: list[Pair]
 @pytest.fixture
 def file(model: CodiModel, tmp_path) -> str:
     path = tmp_path / "mine.safetensors"
-    save_direction(Direction(noise(model), "mine", "residual", 2), path)
+    save_file({"direction": noise(model)}, path)  # of no site and layer: for every one of them
     return str(path)
 
 

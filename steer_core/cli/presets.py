@@ -26,9 +26,12 @@ def add_preset(parser: argparse.ArgumentParser) -> None:
 def settle(args: argparse.Namespace) -> None:
     """Fill in latents, site and positions: from the preset if there is one, else the defaults.
 
+    A preset that takes directions of any layer also allows the file to be of another place.
+
     Raises:
         UserError: for an unknown preset, or an option that contradicts it.
     """
+    from steer_core.steering.library import moved
     from steer_core.steering.presets import preset_of
 
     if args.preset is None:
@@ -43,6 +46,8 @@ def settle(args: argparse.Namespace) -> None:
             )
     args.latents, args.site = preset.latents, preset.site
     args.positions = ",".join(map(str, preset.positions))
+    if preset.any_layer:
+        args.direction = moved(args.direction)
     _log.info("%s: %s", preset.name, preset.about)
 
 

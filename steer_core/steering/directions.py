@@ -30,6 +30,9 @@ from steer_core.steering.edits import check_site
 from steer_core.version import versions
 
 MEAN_DIFFERENCE = "mean_difference"
+MOVED = "moved:"
+"""In front of a file: the direction is used elsewhere than where it was computed, on purpose."""
+
 TINY = 1e-12
 
 
@@ -239,7 +242,9 @@ def save_direction(direction: Direction, path: Path) -> None:
     save_file(tensors, path, metadata={"steer_core": json.dumps(about, sort_keys=True)})
 
 
-def load_direction(path: Path, model: CodiModel, site: str, layer: int | None) -> Direction:
+def load_direction(
+    path: Path, model: CodiModel, site: str, layer: int | None, *, moved: bool = False
+) -> Direction:
     """Read a direction for a model and a site.
 
     Args:
@@ -249,9 +254,11 @@ def load_direction(path: Path, model: CodiModel, site: str, layer: int | None) -
         model: The model it is for.
         site: Where it will be used; a file that says where it was computed keeps that.
         layer: Layer of site residual.
+        moved: It may have been computed at another site or layer than the one it is used at.
 
     Raises:
-        UserError: when the file cannot be read, or is of another model or shape.
+        UserError: when the file cannot be read, is of another model or shape, or, unless `moved`,
+            of another site or layer.
     """
     check_site(model.config, site, layer)
     try:
@@ -275,7 +282,28 @@ def load_direction(path: Path, model: CodiModel, site: str, layer: int | None) -
         provenance=provenance,
     )
     check_direction(direction, model)
+    if not moved:
+        check_place(direction, model, site, layer, path)
     return direction
+
+
+def check_place(
+    direction: Direction, model: CodiModel, site: str, layer: int | None, path: Path
+) -> None:
+    """Raise a `UserError` for a direction that was computed at another site or layer."""
+    if (direction.site, direction.layer) != (site, layer):
+        computed, used = (
+            place_name(*at) for at in ((direction.site, direction.layer), (site, layer))
+        )
+        raise UserError(
+            f"{path} was computed at {computed}, not at {used}; compute one there with "
+            f"'directions --model {model.name}', or write '{MOVED}{path}' to use it all the same"
+        )
+
+
+def place_name(site: str, layer: int | None) -> str:
+    """A site and its layer in words."""
+    return site if layer is None else f"{site} {layer}"
 
 
 def first_line(error: Exception) -> str:

@@ -11,6 +11,7 @@ from steer_core.data.problems import Problem
 from steer_core.errors import UserError
 from steer_core.steering.directions import (
     MEAN_DIFFERENCE,
+    MOVED,
     Direction,
     load_direction,
     random_like,
@@ -64,10 +65,38 @@ def cached_direction(
 
 
 def find_direction(model: CodiModel, site: str, layer: int | None, name: str) -> Direction:
-    """A direction by name or by path of its file."""
-    if Path(name).suffix == ".safetensors" or Path(name).is_file():
-        return load_direction(Path(name), model, site, layer)
+    """A direction by name or by path.
+
+    Args:
+        model: The model it is for.
+        site: Where it will be used.
+        layer: Layer of site residual.
+        name: A name of `cached_direction`, a file, a folder with one file for each site and layer,
+            or `moved:` and a file: a direction that is used elsewhere than where it was computed.
+            Without `moved:` a file of another site or layer is refused.
+
+    Raises:
+        UserError: when there is no such direction, or it does not fit.
+    """
+    if is_file_name(name):
+        path = Path(name.removeprefix(MOVED))
+        return load_direction(path, model, site, layer, moved=name.startswith(MOVED))
+    known = name == MEAN_DIFFERENCE or RANDOM.fullmatch(name)
+    if Path(name).is_dir() and not known:
+        check_site(model.config, site, layer)
+        return load_direction(direction_path(Path(name), site, layer), model, site, layer)
     return cached_direction(model, site, layer, name)
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a direction's name is that of a file."""
+    path = Path(name.removeprefix(MOVED))
+    return name.startswith(MOVED) or path.suffix == ".safetensors" or path.is_file()
+
+
+def moved(name: str) -> str:
+    """The name under which a file may be used at any site and layer; other names stay."""
+    return MOVED + name if is_file_name(name) and not name.startswith(MOVED) else name
 
 
 def bundled_fit_problems() -> list[Problem]:

@@ -9,13 +9,17 @@ from steer_core.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A number of latents K to load the model with, and the site and positions of the edit."""
+    """A number of latents K to load the model with, and the site and positions of the edit.
+
+    `any_layer`: a direction's file may have been computed at another site or layer.
+    """
 
     name: str
     latents: int
     site: str
     positions: tuple[int, ...]
     about: str
+    any_layer: bool = False
 
 
 SEED_REPLAY = Preset(
@@ -27,6 +31,7 @@ SEED_REPLAY = Preset(
         "five latents, edited in front of the projection at positions 0..5, whatever layer the "
         "direction was taken from"
     ),
+    any_layer=True,
 )
 """The steering experiment that found no effect of a direction on LLaMA-3.2-1B CODI.
 
