@@ -18,7 +18,7 @@ from stored_runs import SETTING, batch, fill, made_up, plan
 
 from steer_core import UserError
 from steer_core.pipeline.outcomes import FLIPS, SCORES
-from steer_core.pipeline.records import positions_text
+from steer_core.pipeline.records import NO_EDIT, positions_text
 from steer_core.pipeline.store import Store
 from steer_core.pipeline.tables import COLUMNS, SUMMARY
 
@@ -241,19 +241,20 @@ def test_texts_are_stored_once(path: Path):
     assert count == len(table[["text", "token_ids"]].drop_duplicates()) < len(table) / 2
 
 
-def test_the_norms_of_states_come_back_with_the_baseline(path: Path):
+def test_what_is_stored_of_a_question_can_be_asked(path: Path):
     made = plan()
-    sizes = np.arange(8, dtype=np.float32) / 3
     with Store(path) as store:
         ids = store.begin(made)
         assert store.baselines(ids.setting, ids.questions) == {}
         rows = [row for row in batch(made, ids, 1) if row.edit == ids.edits[0]]
-        store.write(ids, rows, {ids.questions[1]: sizes})
-        ((question, (answer, found)),) = store.baselines(ids.setting, ids.questions).items()
-        assert question == ids.questions[1]
-        assert answer == made_up(1, made.cells[0][1]).answer
-        assert np.array_equal(found, sizes)
-        assert store.edits_of(ids.setting, question) == {ids.edits[0]}
+        store.write(ids, rows)
+        asked = ids.questions[1]
+        assert store.edits_of(ids.setting, asked) == {ids.edits[0]}
+        assert store.baselines(ids.setting, [asked, 99]) == {asked: rows[0].outcome.answer}
+        fill(store, made)
+        wanted = {q: made_up(i, NO_EDIT).answer for i, q in enumerate(ids.questions)}
+        assert store.baselines(ids.setting, ids.questions) == wanted
+        assert store.baselines(ids.setting + 1, ids.questions) == {}
 
 
 def test_in_memory_it_is_the_same(path: Path):
@@ -375,9 +376,9 @@ def test_a_store_that_cannot_be_written_says_so(path: Path):
     with Store(path) as store:
         ids = store.begin(plan())
         with sqlite3.connect(path) as other:
-            other.execute("DROP TABLE norms")
+            other.execute("DROP TABLE results")
         with pytest.raises(UserError, match=r"cannot be used \(no such table"):
-            store.write(ids, [], {1: np.zeros(1)})
+            store.write(ids, batch(plan(), ids, 0))
 
 
 @pytest.mark.parametrize(

@@ -36,10 +36,6 @@ CREATE TABLE results (
     output INTEGER NOT NULL, correct INTEGER NOT NULL, flip INTEGER NOT NULL, scores BLOB NOT NULL,
     PRIMARY KEY (setting, question, edit)
 ) WITHOUT ROWID;
-CREATE TABLE norms (
-    setting INTEGER NOT NULL, question INTEGER NOT NULL, sizes BLOB NOT NULL,
-    PRIMARY KEY (setting, question)
-) WITHOUT ROWID;
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, name TEXT NOT NULL, setting INTEGER NOT NULL,
     spec TEXT NOT NULL, curves TEXT NOT NULL, provenance TEXT NOT NULL,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from steer_core.codi.config import CodiConfig
@@ -20,28 +22,35 @@ def state_sizes(model: CodiModel, states: np.ndarray) -> np.ndarray:
     return np.linalg.norm(np.stack(each), axis=-1).astype(np.float32)
 
 
-def dose_of(config: CodiConfig, curve: Curve, sizes: np.ndarray) -> float:
-    """Mean dose of a curve at α = 1 over the positions of its mask where it can act.
+class Doses:
+    """The doses of C curves at α = 1: mean over the positions of the mask that can act.
 
     Args:
         config: Of the model.
-        curve: The curve.
-        sizes: Of the question's unedited states, `state_sizes`.
-
-    Returns:
-        Mean of norm of the direction over norm of the state; 0 where no position can act.
+        curves: The curves.
     """
-    row = sizes[place_index(config, curve.site, curve.layer)]
-    alive = alive_positions(config, curve, row)
-    if not alive:
-        return 0.0
-    return float(np.mean(curve.direction.norms[alive].astype(np.float64) / row[alive]))
+
+    def __init__(self, config: CodiConfig, curves: Sequence[Curve]):
+        self.places = np.array([place_index(config, c.site, c.layer) for c in curves])
+        self.norms = np.stack([c.direction.norms for c in curves]).astype(np.float64)
+        self.alive = np.stack([alive_positions(config, c) for c in curves])
+
+    def of(self, sizes: np.ndarray) -> np.ndarray:
+        """Doses on a question, from its unedited `state_sizes`.
+
+        Returns:
+            float64 [C]: mean of norm of the direction over norm of the state; 0 where nothing acts.
+        """
+        size = sizes[self.places].astype(np.float64)
+        acts = self.alive & (size > 0)
+        share = np.divide(self.norms, size, out=np.zeros_like(size), where=acts)
+        return share.sum(1) / np.maximum(acts.sum(1), 1)
 
 
-def alive_positions(config: CodiConfig, curve: Curve, sizes: np.ndarray) -> list[int]:
-    """Positions of a mask whose edit can change an answer and has a state to act on."""
+def alive_positions(config: CodiConfig, curve: Curve) -> np.ndarray:
+    """Which of 0..K a curve edits with a chance to change an answer, bool [K+1]."""
     dead = dead_positions(config, curve.site, curve.layer, curve.positions)
-    return [k for k in curve.positions if k not in dead and sizes[k] > 0]
+    return np.array([k in curve.positions and k not in dead for k in config.positions])
 
 
 def place_index(config: CodiConfig, site: str, layer: int | None) -> int:

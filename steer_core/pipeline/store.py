@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from steer_core.data.answers import Number
 from steer_core.errors import UserError
@@ -109,19 +107,12 @@ class Store:
                 enter_parts(db, run, plan, questions, edits)
         return RunIds(run, setting, tuple(questions), tuple(edits))
 
-    def write(
-        self,
-        ids: RunIds,
-        rows: Sequence[StoredRow],
-        sizes: Mapping[int, np.ndarray] | None = None,
-        seconds: float = 0.0,
-    ) -> None:
+    def write(self, ids: RunIds, rows: Sequence[StoredRow], seconds: float = 0.0) -> None:
         """Store a batch, all of it or nothing; rows that are stored stay as they are.
 
         Args:
             ids: Of the run.
             rows: The batch.
-            sizes: Norms of the unedited states by question, float32 of any one shape.
             seconds: Spent on it, added to those of the run.
         """
         with self._database.transaction() as db:
@@ -136,8 +127,6 @@ class Store:
             db.executemany(
                 "INSERT INTO results VALUES (?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", values
             )
-            norms = [(ids.setting, q, x.astype("<f4").tobytes()) for q, x in (sizes or {}).items()]
-            db.executemany("INSERT INTO norms VALUES (?,?,?) ON CONFLICT DO NOTHING", norms)
             db.execute("UPDATE runs SET seconds = seconds + ? WHERE id = ?", (seconds, ids.run))
 
     def finish(self, run: int) -> None:
@@ -156,19 +145,16 @@ class Store:
             )
             return {edit for (edit,) in found}
 
-    def baselines(
-        self, setting: int, questions: Iterable[int]
-    ) -> dict[int, tuple[Number | None, np.ndarray]]:
-        """Of each question with a stored unedited row: its answer, and the norms of its states."""
+    def baselines(self, setting: int, questions: Iterable[int]) -> dict[int, Number | None]:
+        """The unedited answer of each question that has one stored; None without a number."""
         with self._database.transaction(write=False) as db:
             found = db.execute(
-                """SELECT r.question, o.answer, n.sizes FROM results r
-                JOIN outputs o ON o.id = r.output JOIN norms n USING (setting, question)
-                WHERE r.setting = ? AND r.question IN (SELECT value FROM json_each(?))
-                AND r.edit = (SELECT id FROM edits WHERE key = ?)""",
+                """SELECT question, answer FROM results JOIN outputs ON outputs.id = output
+                WHERE setting = ? AND question IN (SELECT value FROM json_each(?))
+                AND edit = (SELECT id FROM edits WHERE key = ?)""",
                 (setting, json.dumps(list(questions)), NO_EDIT.key),
-            ).fetchall()
-        return {question: (answer, np.frombuffer(blob, "<f4")) for question, answer, blob in found}
+            )
+            return dict(found.fetchall())
 
     def runs(self) -> list[RunRecord]:
         """Every run, the oldest first."""

@@ -1,0 +1,161 @@
+"""Run a sweep into a store: what it is, where it comes from, and what of it is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from steer_core.codi.model import CodiModel
+from steer_core.data.problems import Pair
+from steer_core.errors import UserError
+from steer_core.pipeline.records import (
+    REAL,
+    SHUFFLED,
+    Question,
+    RunPlan,
+    RunRecord,
+    Setting,
+    SweepSpec,
+)
+from steer_core.pipeline.runner import Progress, Runner
+from steer_core.pipeline.spec import SpecCurve, check_spec, expand
+from steer_core.pipeline.store import Store
+from steer_core.steering.directions import FitSet, place_name, problems_hash
+from steer_core.version import versions
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a run notes beside its numbers.
+
+    `pairs` as the user named them, `split` of a prepared folder that they are (None: a pair file),
+    `command` line, `name` of the run, and `lora_alpha` the model was loaded with (None: the
+    published one), which its weights file does not hold.
+    """
+
+    pairs: str = ""
+    split: str | None = None
+    command: str = ""
+    name: str = ""
+    lora_alpha: float | None = None
+
+
+def run_sweep(
+    model: CodiModel,
+    pairs: Sequence[Pair],
+    spec: SweepSpec,
+    store: Store,
+    *,
+    origin: Origin = Origin(),
+    fit: FitSet | None = None,
+    progress: Progress = lambda done, total, seconds: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> RunRecord:
+    """Decode the clean twins of pairs, unedited and at every α of every curve, into a store.
+
+    What is stored is not decoded. A run that was ended is found again by its content (model, spec,
+    directions, pairs) and goes on; its table is then bit for bit that of a run that was not ended.
+
+    Args:
+        model: The model.
+        pairs: n pairs.
+        spec: What is swept.
+        store: Where rows go.
+        origin: What is noted with the run.
+        fit: What directions and shuffled controls are computed from, see `expand`.
+        progress: Called after every batch.
+        stop: Asked before every decoding step; True raises `steer_core.codi.engine.Cancelled`.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UserError: for no pairs, a spec, direction or question that does not fit the model, or a
+            store that cannot be written.
+    """
+    if not pairs:
+        raise UserError("there are no pairs to sweep over; give at least one")
+    check_spec(model, spec)
+    for pair in pairs:
+        model.encode(pair.clean.question)
+    curves = expand(model, spec, fit, stop)
+    plan = plan_of(model, pairs, spec, curves, origin, fit)
+    runner = Runner(model, plan, [each.curve for each in curves], store, progress, stop)
+    runner.run()
+    return store.run(runner.ids.run)
+
+
+def plan_of(
+    model: CodiModel,
+    pairs: Sequence[Pair],
+    spec: SweepSpec,
+    curves: Sequence[SpecCurve],
+    origin: Origin,
+    fit: FitSet | None = None,
+) -> RunPlan:
+    """A run as the store knows it."""
+    return RunPlan(
+        name=origin.name or f"{model.name} on {origin.pairs or 'pairs'}",
+        setting=setting_of(model, spec, origin.lora_alpha),
+        spec=spec,
+        curves=tuple(curve.key for curve in curves),
+        questions=tuple(
+            Question(pair.clean.question, pair.clean.answer, pair.corrupted.answer)
+            for pair in pairs
+        ),
+        pair_ids=tuple(pair.pair_id for pair in pairs),
+        provenance=provenance_of(model, pairs, spec, curves, origin, fit),
+    )
+
+
+def setting_of(model: CodiModel, spec: SweepSpec, lora_alpha: float | None) -> Setting:
+    """Everything about the decoding that can change a result."""
+    return Setting(
+        model_sha256=model.sha256,
+        latents=model.config.latents,
+        dtype=str(model.dtype).removeprefix("torch."),
+        device=model.device.type,
+        keep_eos=model.config.keep_eos,
+        max_new_tokens=spec.max_new_tokens,
+        lora_alpha=lora_alpha,
+    )
+
+
+def provenance_of(
+    model: CodiModel,
+    pairs: Sequence[Pair],
+    spec: SweepSpec,
+    curves: Sequence[SpecCurve],
+    origin: Origin,
+    fit: FitSet | None,
+) -> dict[str, object]:
+    """Which model, pairs, directions, seed, versions and command a run comes from."""
+    setting = dataclasses.asdict(setting_of(model, spec, origin.lora_alpha))
+    shuffled = [each.curve.direction for each in curves if each.key.kind == SHUFFLED]
+    source = fit.provenance if fit else shuffled[0].provenance if shuffled else None
+    return {
+        "model": model.name,
+        "revision": model.revision,
+        **{name: value for name, value in setting.items() if name != "max_new_tokens"},
+        "pairs": origin.pairs,
+        "pairs_sha256": problems_hash(p for pair in pairs for p in (pair.clean, pair.corrupted)),
+        "split": origin.split,
+        "n_pairs": len(pairs),
+        "seed": spec.seed,
+        "versions": versions(),
+        "command": origin.command,
+        "fit": source and dataclasses.asdict(source),
+        "directions": direction_sources(curves),
+    }
+
+
+def direction_sources(curves: Sequence[SpecCurve]) -> dict[str, object]:
+    """The provenance of every direction that is tested, by label and place."""
+    return {
+        f"{each.key.direction}, {place_name(each.key.site, each.key.layer)}": dataclasses.asdict(
+            each.curve.direction.provenance
+        )
+        for each in curves
+        if each.key.kind == REAL and each.curve.direction.provenance is not None
+    }
