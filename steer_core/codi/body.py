@@ -26,6 +26,10 @@ class Attention(Protocol):
         """Take q [N, T, H, d], k and v [N, T, H_kv, d] of block `layer`; return [N, T, H, d]."""
         ...
 
+    def store(self, layer: int, k: Tensor, v: Tensor) -> object:
+        """Only take keys and values."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Linear:
@@ -144,6 +148,16 @@ class Body:
             x = block(index, x, rotary, cache)
             x = tap(index + 1, x) if tap else x
         return x
+
+    def read(self, x: Tensor, positions: Tensor, cache: Attention) -> None:
+        """As `run`, for what comes later only: nothing behind the last keys and values."""
+        if self.positions is not None:
+            x = x + F.embedding(positions, self.positions)
+        rotary = self.rotary(positions, x.dtype)
+        for index, block in enumerate(self.blocks[:-1]):
+            x = block(index, x, rotary, cache)
+        _, k, v = self.blocks[-1].project(x, rotary)
+        cache.store(len(self.blocks) - 1, k, v)
 
     def rotary(self, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
         """Cosines and sines [N, T, 1, d] of the rotary angles, computed in float32."""

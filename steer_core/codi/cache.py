@@ -35,11 +35,16 @@ class PrefillCache:
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `steer_core.codi.body.Attention`."""
-        q, k, v = (x.transpose(1, 2) for x in (q, k, v))
-        self.blocks.append((k, v))
+        k, v = self.store(layer, k, v)
+        q = q.transpose(1, 2)
         grouped = q.shape[1] != k.shape[1]
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=self.allowed, enable_gqa=grouped)
         return out.transpose(1, 2)
+
+    def store(self, layer: int, k: Tensor, v: Tensor) -> KeysValues:
+        """Keep keys and values [G, P, H_kv, d] of the next block, heads first."""
+        self.blocks.append((k.transpose(1, 2), v.transpose(1, 2)))
+        return self.blocks[-1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +53,10 @@ class TreeCache:
 
     cache: RowCache
     sees: Tensor
+
+    def store(self, layer: int, k: Tensor, v: Tensor) -> KeysValues:
+        """See `steer_core.codi.body.Attention`."""
+        return self.cache.store(layer, k, v)
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `steer_core.codi.body.Attention`."""
@@ -87,7 +96,7 @@ class RowCache:
     ) -> Tensor:
         """As `attend`; new position i of a question sees new position j where sees [G, T, T]."""
         n, t, heads, d = q.shape
-        own_k, own_v = self.append(layer, k, v)
+        own_k, own_v = self.store(layer, k, v)
         prefix_k, prefix_v = self.prefix[layer]
         g, kv, p, _ = prefix_k.shape
         # Queries of a row: its new positions times the heads that share keys, m = t * H / H_kv.
@@ -103,7 +112,7 @@ class RowCache:
         out = out.view(g, kv, self.rows, t, heads // kv, d).permute(0, 2, 3, 1, 4, 5)
         return out.reshape(n, t, heads, d)
 
-    def append(self, layer: int, k: Tensor, v: Tensor) -> KeysValues:
+    def store(self, layer: int, k: Tensor, v: Tensor) -> KeysValues:
         """Store new keys and values [N, t, H_kv, d] behind the rows' own; all of the own so far."""
         end = self.length + k.shape[1]
         if end > self.own[layer][0].shape[3]:

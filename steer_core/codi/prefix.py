@@ -57,7 +57,7 @@ def prefill(model: CodiModel, prompts: Sequence[Prompt]) -> list[Tensor]:
     ids, real = ids.to(model.device), real.to(model.device)
     cache = PrefillCache(real)
     positions = (real.cumsum(1) - 1).clamp_min(0)
-    model.body.run(model.body.embed(ids), positions, cache)
+    model.body.read(model.body.embed(ids), positions, cache)
     together = torch.stack([torch.stack(block) for block in cache.blocks])
     return [together[:, :, i, :, width - len(p) :].clone() for i, p in enumerate(prompts)]
 

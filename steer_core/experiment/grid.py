@@ -125,8 +125,9 @@ def fill_grid(
 ) -> Iterator[Tally]:
     """Decode every problem at every alpha of every curve, and unedited.
 
-    Problems come in random order and each with all its alphas, so every partial result is a random
-    sample of the whole.
+    The order makes a chart useful early: every second alpha over a random half of the problems,
+    then the other alphas over that half, then the rest. Problems come in random order, so every
+    partial result is a random sample of the whole.
 
     Args:
         model: The model.
@@ -135,7 +136,7 @@ def fill_grid(
         alphas: A alphas in raw units.
         seed: Of the order.
         max_new_tokens: Limit of generated tokens.
-        rows_at_a_time: Rows between two results.
+        rows_at_a_time: Rows between two results, and the most of one batch.
         on_row: Called with (curve, alpha index, problem, result); curve and alpha are -1 for the
             unedited row.
         stop: Asked before every decoding step; True raises `Cancelled`.
@@ -149,18 +150,25 @@ def fill_grid(
     cells = [(c, a) for c in range(len(curves)) for a in range(len(alphas))]
     edits = {(c, a): acting(model, curves[c].edit(alphas[a])) for c, a in cells}
     tally = Tally(curves, np.array(alphas, dtype=np.float64), len(problems))
-    order = np.random.default_rng(seed).permutation(len(problems))
-    size = max(1, rows_at_a_time // (len(cells) + 1))
-    options = Options(max_new_tokens)
-    for part in (order[i : i + size] for i in range(0, len(order), size)):
-        where = [(-1, -1, p) for p in part] + [(c, a, p) for p in part for c, a in cells]
-        local = {p: i for i, p in enumerate(part)}
-        rows = [Row(local[p], edits.get((c, a), ())) for c, a, p in where]
-        questions = [problems[p].question for p in part]
-        for batch in decode_rows(model, questions, rows, options, stop):
-            for index, decoded in batch:
-                c, a, p = where[index]
-                tally.note(c, a, p, decoded.answer, decoded.answer == problems[p].answer)
-                if on_row:
-                    on_row(c, a, p, decoded)
-            yield tally
+    where = list(cells_in_order(cells, len(problems), seed))
+    rows = [Row(p, edits.get((c, a), ())) for c, a, p in where]
+    options = Options(max_new_tokens, max_rows=rows_at_a_time, in_order=True)
+    for batch in decode_rows(model, [p.question for p in problems], rows, options, stop):
+        for index, decoded in batch:
+            c, a, p = where[index]
+            tally.note(c, a, p, decoded.answer, decoded.answer == problems[p].answer)
+            if on_row:
+                on_row(c, a, p, decoded)
+        yield tally
+
+
+def cells_in_order(
+    cells: Sequence[tuple[int, int]], problems: int, seed: int
+) -> Iterator[tuple[int, int, int]]:
+    """(curve, alpha, problem) of every row, (-1, -1, problem) for the unedited ones."""
+    order = np.random.default_rng(seed).permutation(problems).tolist()
+    half, rest = order[: (problems + 1) // 2], order[(problems + 1) // 2 :]
+    coarse = [(-1, -1), *(cell for cell in cells if cell[1] % 2 == 0)]
+    fine = [cell for cell in cells if cell[1] % 2]
+    for some, part in ((coarse, half), (fine, half), (coarse + fine, rest)):
+        yield from ((c, a, p) for p in part for c, a in some)
