@@ -82,7 +82,7 @@ class Cells:
 class Grid:
     """A run as arrays: C real curves, A α (0 among them), n pairs.
 
-    `names` [C]; `alphas` float64 [A], sorted; `pair_ids` [n]; `baseline` cells [n]; `real` cells
+    `names` [C]; `alphas` float64 [A], sorted; `pair_ids` str [n]; `baseline` cells [n]; `real` cells
     [C, A, n]; `controls` by kind: cells [X, C, A, n], control x of a curve acting where the curve
     does. At α = 0 every curve holds the baseline.
     """
@@ -155,7 +155,7 @@ def assemble(base: pd.DataFrame, edited: pd.DataFrame, rows: int, expected: int)
         [each for each, _ in keys],
         [kind for _, kind in keys],
         alphas[part[1]],
-        base["pair_id"].to_numpy()[part[2]],
+        base["pair_id"].astype(str).to_numpy()[part[2]],
         start,
         full,
         Coverage(rows, used, max(expected, rows), left_out(shape, part)),

@@ -1,0 +1,230 @@
+"""The sections of one run that say why to trust it: outcomes, norms, power, provenance."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from steer_core.experiment.verdict import GOAL
+from steer_core.report import figures, words
+from steer_core.report.blocks import Block, Code, Facts, Figure, Heading, Paragraph, Table
+from steer_core.report.sections import labels
+from steer_core.report.source import DirectionFile, Source
+
+CHANGES = ("margin", "logprob_gold", "logprob_twin")
+SIZES = ("kl", "kl_number", "dose")
+FIRST = (
+    *("model", "model_sha256", "revision", "pairs", "pairs_sha256", "split", "n_pairs", "fit"),
+    *("seed", "device", "dtype", "latents"),
+)
+"""Provenance in this order; what else there is follows."""
+METHOD = (
+    "Intervals of accuracies are Wilson's, those of changes are paired (Agresti and Min), those "
+    "of continuous outcomes come from a bootstrap over pairs (BCa).",
+    "Accuracies are compared on the same pairs: exact McNemar tests, and one permutation test over "
+    "all curves and α that swaps each pair's answers for all columns at once.",
+    "A direction counts as more than a random one when it goes further beyond the controls than "
+    "each control goes beyond the others, anywhere on the grid: p = (1 + controls at least as "
+    "extreme) / (1 + controls), exact.",
+    "Controls have the norm of the direction at every position, so equal α are equal doses. "
+    "Label-shuffled ones are computed as the direction is, from randomly relabelled answers.",
+)
+
+
+def heatmap(source: Source) -> list[Block]:
+    """Change in accuracy, curves × α."""
+    caption = (
+        "Change in accuracy against α = 0 in points; blue up, orange down, white none. "
+        "* adjusted p ≤ 0.05."
+    )
+    return [
+        Heading("Change in accuracy over layers and α"),
+        Figure(figures.heatmap_figure(source.analysis), caption),
+    ]
+
+
+def outcomes(source: Source) -> list[Block]:
+    """Continuous outcomes against α."""
+    found = source.analysis
+    if found.outcomes.empty:
+        return []
+    caption = (
+        "Margin: logit of the gold answer's first number token minus the best other one. "
+        "Log-probabilities are of the whole answer. KL from the unedited distribution. Purple "
+        "shade: 95 % interval of the change; other shades: controls."
+    )
+    text = (
+        "Answers flip only when another token overtakes; these numbers move before that. A curve "
+        "whose KL stays at 0 has an edit that never arrived; one whose KL moves and whose "
+        "accuracy does not is a real null."
+    )
+    return [
+        Heading("Continuous outcomes"),
+        Paragraph(text),
+        *(Figure(figure, caption) for figure in figures.outcome_figures(found)),
+        *(outcome_table(source, i, label) for i, label in enumerate(labels(source))),
+    ]
+
+
+def outcome_table(source: Source, curve: int, label: str) -> Table:
+    """The outcomes of one curve: change with interval, or the mean of what is 0 at the baseline."""
+    rows = figures.of_curve(source.analysis.outcomes, source.analysis, curve)
+    parts = {name: part.set_index("alpha") for name, part in rows.groupby("outcome", sort=False)}
+    moved = [name for name in CHANGES if name in parts]
+    sizes = [name for name in SIZES if name in parts]
+    body = []
+    for alpha in source.analysis.alphas:
+        cells = [words.alpha(alpha)]
+        for name in moved:
+            at = parts[name].loc[alpha]
+            limits = (words.decimal(at[side], 3, sign=True) for side in ("low", "high"))
+            cells.append(f"{words.decimal(at['change'], 3, sign=True)} [{' to '.join(limits)}]")
+        cells += [words.decimal(parts[name].loc[alpha, "mean"], 3) for name in sizes]
+        body.append(tuple(cells))
+    names = [f"change of {words.OUTCOMES[name]}" for name in moved]
+    columns = ("α", *names, *(words.OUTCOMES[name] for name in sizes))
+    return Table(columns, tuple(body), f"{label}: every number", left=0, folded=True)
+
+
+def directions(source: Source) -> list[Block]:
+    """Norms of the directions by place and position, with their stability where it is known."""
+    files = source.directions
+    if not files:
+        return []
+    positions = max(len(file.norms) for file in files)
+    stable = any(file.cosines for file in files)
+    columns = ("", *(f"position {k}" for k in range(positions)), "from")
+    columns += ("split-half cosine",) * stable
+    rows = tuple(direction_row(file, positions, stable) for file in files)
+    text = (
+        "Norm of the direction at each position (0 is the last token of the question, 1 to K the "
+        "latent steps); the edit is α times as long. Split-half cosine, where stored: how alike "
+        "the directions of two halves of the fit pairs are (0 noise, 1 the same)."
+    )
+    return [Heading("Directions"), Paragraph(text), Table(columns, rows)]
+
+
+def direction_row(file: DirectionFile, positions: int, stable: bool) -> tuple[str, ...]:
+    """One direction."""
+    origin = file.about.get("provenance") or {}
+    place = file.site if file.layer is None else f"layer {file.layer}"
+    norms = [words.decimal(norm) for norm in file.norms]
+    norms += [""] * (positions - len(norms))
+    counts = f"{origin['correct']} right, {origin['wrong']} wrong" if "correct" in origin else "—"
+    return (place, *norms, counts, *((stability(file.cosines),) if stable else ()))
+
+
+def stability(cosines: tuple[float, ...]) -> str:
+    """Split-half cosines over the positions: one, or the range of them."""
+    if not cosines:
+        return "—"
+    ends = dict.fromkeys(words.decimal(each) for each in (min(cosines), max(cosines)))
+    return " to ".join(ends)
+
+
+def power(source: Source) -> list[Block]:
+    """What the run could have seen."""
+    found = source.analysis
+    rows = tuple(
+        (
+            label,
+            str(found.n),
+            words.share(each.curve.noise),
+            words.decimal(each.curve.tests, 1),
+            smallest_words(each.verdict.smallest),
+            "more than 200,000, or no room" if each.needed is None else words.count(each.needed),
+        )
+        for label, each in zip(labels(source), found.results, strict=True)
+    )
+    columns = ("", "pairs", "two-way flips", "independent tests", "smallest change seen")
+    columns += ("pairs for 5 points",)
+    return [
+        Heading("What this run could have seen"),
+        Paragraph(power_words(source)),
+        Table(columns, rows, "80 % power, exact McNemar test at 5 %, corrected over the run."),
+    ]
+
+
+def smallest_words(value: float) -> str:
+    """The smallest detectable change."""
+    return "none" if math.isnan(value) else words.change(value).removeprefix("+")
+
+
+def power_words(source: Source) -> str:
+    """The paragraph on power, for the curve that sees least."""
+    results = source.analysis.results
+    worst = max(results, key=lambda each: np.nan_to_num(each.verdict.smallest, nan=np.inf))
+    smallest, needed = worst.verdict.smallest, [each.needed for each in results]
+    could = (
+        "no change at all could have been shown"
+        if math.isnan(smallest)
+        else f"a change of {smallest_words(smallest)} or more would have been shown"
+    )
+    most = None if None in needed else max(filter(None, needed))
+    more = "" if most is None else f" To see {100 * GOAL:g} points takes {words.count(most)} pairs."
+    return (
+        f"With these {source.analysis.n} pairs, {could} with a chance of 80 %, after correction "
+        f"for every α and curve of the run.{more}"
+    )
+
+
+def provenance(source: Source) -> list[Block]:
+    """Where every number comes from, and the commands that make them again."""
+    record, facts = source.record, dict(source.record.provenance)
+    versions, command = facts.pop("versions", {}), facts.pop("command", "")
+    order = [*(name for name in FIRST if name in facts), *sorted(set(facts) - set(FIRST))]
+    rows = [(name.replace("_", " "), plain(facts[name])) for name in order]
+    rows += [
+        ("run", f"{record.id} '{record.name}', begun {record.started}"),
+        ("finished", record.finished or "no"),
+        ("decoding took", words.duration(record.seconds)),
+        ("versions", ", ".join(f"{name} {value}" for name, value in dict(versions).items())),
+        ("sweep", json.dumps(spec_of(source), ensure_ascii=False)),
+    ]
+    if source.others:
+        ids = ", ".join(map(str, source.others))
+        rows.append(("other runs here", f"{ids} (report --run ID)"))
+    return [
+        Heading("Provenance"),
+        Facts(tuple((name, text) for name, text in rows if text)),
+        Heading("Make it again", 3),
+        Code(tuple(commands(source, str(command)))),
+        Heading("How the numbers are made", 3),
+        *map(Paragraph, METHOD),
+    ]
+
+
+def plain(value: object) -> str:
+    """A provenance entry as text; empty for none."""
+    if value is None:
+        return ""
+    if isinstance(value, dict) and "problems" in value:
+        return origin_words(value)
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {plain(each)}" for name, each in value.items())
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def origin_words(origin: dict) -> str:
+    """What a direction was computed from."""
+    return (
+        f"{origin['correct']} right and {origin['wrong']} wrong answers of {origin['problems']} "
+        f"({str(origin['problems_sha256'])[:12]})"
+    )
+
+
+def spec_of(source: Source) -> dict[str, object]:
+    """The sweep's settings, without methods."""
+    spec = source.record.spec
+    return {name: getattr(spec, name) for name in spec.__slots__}
+
+
+def commands(source: Source, sweep: str) -> list[str]:
+    """The commands of the experiment, in order."""
+    prepare = [source.prepared.command] if source.prepared and source.prepared.command else []
+    folder = Path(source.folder).as_posix()
+    report = f"python -m steer_core report {folder} --run {source.record.id} --out report.html"
+    return [*prepare, *([sweep] if sweep else []), report]

@@ -1,0 +1,183 @@
+"""What a report is made from: one run of a folder, its analysis, and what lies beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from steer_core.errors import UserError
+from steer_core.pipeline.analysis import Analysis, analyse
+from steer_core.pipeline.prepared import ABOUT_FILE, Prepared, load_prepared
+from steer_core.pipeline.records import RunRecord
+from steer_core.pipeline.store import FILE, Store
+from steer_core.steering.library import DIRECTIONS_DIR
+
+DIRECTIONS = "directions"
+"""Folder of an experiment that holds its direction files."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DirectionFile:
+    """A stored direction: `norms` float [K+1], one a position; `about` is its metadata."""
+
+    site: str
+    layer: int | None
+    norms: np.ndarray
+    hidden: int
+    about: dict
+
+    @property
+    def cosines(self) -> tuple[float, ...]:
+        """Split-half cosines at the positions that have one, as stored with the direction."""
+        stored = self.about.get("stability") or ()
+        return tuple(float(each["cosine"]) for each in stored if each)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """One run with everything a report says of it.
+
+    `others` are the ids of the other runs in the folder; `prepared` and `directions` are what lies
+    beside the run, if anything does.
+    """
+
+    folder: Path
+    record: RunRecord
+    others: tuple[int, ...]
+    analysis: Analysis
+    prepared: Prepared | None = None
+    directions: tuple[DirectionFile, ...] = ()
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return str(self.fact("model") or self.record.name)
+
+    @property
+    def split(self) -> str | None:
+        """The split that was swept; None for pairs that were not split."""
+        return self.fact("split")
+
+    def fact(self, name: str):
+        """An entry of the run's provenance, None where there is none."""
+        return self.record.provenance.get(name)
+
+
+def load_source(folder: Path, run: int | None = None, seed: int = 0) -> Source:
+    """Read a folder and analyse one of its runs.
+
+    Args:
+        folder: Folder of an experiment, as `sweep --out` wrote it.
+        run: Id of the run; the newest one that has rows when not given.
+        seed: Of the analysis.
+
+    Raises:
+        UserError: for a folder without results, an unknown run, or one without a complete pair.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise UserError(
+            f"{folder} holds no results ({FILE} is missing); run 'sweep --out {folder}' first"
+        )
+    with Store(path, create=False) as store:
+        records = store.runs()
+        if not records:
+            raise UserError(f"{path} holds no run; run 'sweep --out {folder}' first")
+        record = pick(records, run, folder)
+        table = store.table(record.id)
+    prepared = load_prepared(folder) if (folder / ABOUT_FILE).is_file() else None
+    return Source(
+        folder=folder,
+        record=record,
+        others=tuple(each.id for each in records if each.id != record.id),
+        analysis=analyse(table, expected=expected_rows(record), seed=seed),
+        prepared=prepared,
+        directions=directions_of(folder, record),
+    )
+
+
+def pick(records: list[RunRecord], run: int | None, folder: Path) -> RunRecord:
+    """The run of this id, or the newest that has rows."""
+    if run is None:
+        return next((each for each in reversed(records) if each.done), records[-1])
+    found = [each for each in records if each.id == run]
+    if not found:
+        ids = ", ".join(str(each.id) for each in records)
+        raise UserError(f"run {run} is not in {folder}; choose one of {ids}")
+    return found[0]
+
+
+def expected_rows(record: RunRecord) -> int | None:
+    """Rows of the run's table once it is finished; None when its pairs were not counted."""
+    pairs = record.provenance.get("n_pairs")
+    edited = sum(alpha != 0 for alpha in record.spec.alphas)
+    return None if pairs is None else int(pairs) * (1 + len(record.curves) * edited)
+
+
+def directions_of(folder: Path, record: RunRecord) -> tuple[DirectionFile, ...]:
+    """The direction files that a run used: in its folder, else those that come in the box.
+
+    A file that was computed from other weights or other problems than the run notes is passed over.
+    """
+    name = Path(str(record.provenance.get("model", ""))).name
+    found = read_directions(folder / DIRECTIONS)
+    mine = tuple(each for each in found if belongs(each, record))
+    if mine or not name:
+        return mine
+    return tuple(each for each in read_directions(DIRECTIONS_DIR / name) if belongs(each, record))
+
+
+def belongs(file: DirectionFile, record: RunRecord) -> bool:
+    """Whether a direction file has the provenance that a run notes of its directions."""
+    origin = file.about.get("provenance") or {}
+    noted = (record.provenance.get("directions") or {}).values()
+    used = {(each["model_sha256"], each["problems_sha256"]) for each in noted}
+    return (origin.get("model_sha256"), origin.get("problems_sha256")) in used
+
+
+def read_directions(folder: Path) -> tuple[DirectionFile, ...]:
+    """Every direction file of a folder, by site and layer; other files are passed over."""
+    found = [read_direction(path) for path in sorted(folder.rglob("*.safetensors"))]
+    known = [each for each in found if each is not None]
+    return tuple(sorted(known, key=lambda each: (each.site != "residual", each.layer or 0)))
+
+
+def read_direction(path: Path) -> DirectionFile | None:
+    """One direction file; None for a file that is none."""
+    try:
+        with safe_open(path, "np") as file:
+            vectors = np.atleast_2d(file.get_tensor("direction").astype(np.float64))
+            about = json.loads((file.metadata() or {}).get("steer_core", "{}"))
+    except (OSError, SafetensorError, ValueError, TypeError):
+        return None
+    norms = np.linalg.norm(vectors, axis=-1)
+    site, layer = about.get("site") or path.stem, about.get("layer")
+    return DirectionFile(site, layer, norms, vectors.shape[-1], about)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Size of a model; None where it is not known."""
+
+    parameters: int | None = None
+    hidden: int | None = None
+    layers: int | None = None
+
+
+def shape_of(source: Source) -> Shape:
+    """Size of the model of a run: as the run noted it, else by the model's name."""
+    # Imported late: it takes seconds, and only a comparison of models asks for it.
+    from steer_core.codi.load import list_models
+
+    known = {each.name: each for each in list_models()}.get(source.model)
+    hidden = {each.hidden for each in source.directions}
+    fallback = Shape(hidden=hidden.pop() if len(hidden) == 1 else None)
+    noted = {field.name: source.fact(field.name) for field in dataclasses.fields(Shape)}
+    for name, value in noted.items():
+        noted[name] = value or getattr(known, name, None) or getattr(fallback, name)
+    return Shape(**noted)
