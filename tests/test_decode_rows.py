@@ -324,7 +324,7 @@ def test_stop_ends_the_decoding_at_the_next_step(
     with pytest.raises(Cancelled):
         list(decode_rows(model, QUESTIONS, rows, Options(6), stop))
     assert times == list(range(1, asked + 1))
-    assert len(fed) == asked  # the prefill, and a step for every time the answer was no
+    assert len(fed) == asked - 1  # a step for every time the answer was no
     assert_same(collect(model, rows, Options(6, hidden=True)), before)
 
 

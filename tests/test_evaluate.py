@@ -216,6 +216,7 @@ def test_files_of_a_test_set(names: list[str], chosen: list[str]):
 def test_scoring(model: CodiModel):
     asked = problems(model, LIMIT)
     seen = []
+    model.session.forget()
     result, decoded = evaluate(
         model,
         asked,

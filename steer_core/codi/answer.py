@@ -215,7 +215,8 @@ class Judge:
         rows = torch.arange(len(some), device=some.device)
         above = drafts.parent[some].clamp_min(0)
         # Log-probability of every node's token behind its parent, and of EOS behind every node.
-        each = logs[rows[:, None], above, drafts.ids[some]]
+        tokens = drafts.ids[some].clamp_max(logs.shape[-1] - 1)  # EOT starts, and is in no path
+        each = logs[rows[:, None], above, tokens]
         ends = logs[:, :, self.eos]
         path, leaf = drafts.path[some], drafts.leaf[some]
         logprobs = (each[:, None] * path).sum(-1) + ends.gather(1, leaf)
