@@ -18,11 +18,11 @@ from steer_core.report import words
 INK, SOFT, GRID = "#1f2430", "#5b6270", "#e4e6eb"
 STEERED, BASELINE = "#6b3fd4", "#6b7280"
 WILSON = "rgba(107, 63, 212, 0.16)"
-CONTROL_COLOURS = {"random": "rgba(110, 118, 134, 0.30)", "shuffled": "rgba(224, 138, 30, 0.28)"}
+RANDOM, SHUFFLED = "rgba(110, 118, 134, 0.28)", "#d07a00"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 DIVERGING = [[0, "#b2420a"], [0.25, "#eaa67c"], [0.5, "#f7f7f7"], [0.75, "#86b5dd"], [1, "#0b5ea8"]]
 ACROSS = 2  # panels side by side
-MOST_COLUMNS = 4
+MOST_COLUMNS = 4  # of outcomes; fewer rows of a heatmap than this leave no room for a scale
 OUTCOME_TITLES = {
     "margin": "margin<br>(logits)",
     "logprob_gold": "log p(gold)<br>(nats)",
@@ -72,8 +72,7 @@ def accuracy_traces(analysis: Analysis, curve: int) -> list[go.Scatter]:
     for kind in analysis.controls:
         band = pd.DataFrame(bands[bands["kind"] == kind])
         name = f"{analysis.controls[kind]} {CONTROL_WORDS[kind]} directions, 95 % of them"
-        traces.append(go.Scatter(x=x, y=band["low"], **EDGE))
-        traces.append(go.Scatter(x=x, y=band["high"], **area(name, CONTROL_COLOURS[kind], first)))
+        traces += control_band(kind, x, band["low"], band["high"], name, first)
     base = [analysis.baseline] * 2
     ends = [x.min(), x.max()]
     line = {"color": BASELINE, "width": 1.5, "dash": "dash"}
@@ -123,6 +122,7 @@ def heatmap_figure(analysis: Analysis) -> go.Figure:
             text=texts if shape[1] <= 25 else None,
             texttemplate="%{text}" if shape[1] <= 25 else None,
             textfont={"size": 11},
+            showscale=shape[0] >= MOST_COLUMNS,
             colorbar={"title": {"text": "points"}, "thickness": 12, "outlinewidth": 0},
             hovertemplate="%{y}, α = %{x}: %{z:+.1f} points<extra></extra>",
             xgap=1,
@@ -167,9 +167,8 @@ def outcome_traces(rows: pd.DataFrame, controls: Sequence[str], first: bool) -> 
     traces = []
     for kind in controls:
         name = f"{CONTROL_WORDS[kind]} directions (95 %)"
-        traces.append(go.Scatter(x=x, y=rows[f"{kind}_low"], **EDGE))
-        band = area(name, CONTROL_COLOURS[kind], first)
-        traces.append(go.Scatter(x=x, y=rows[f"{kind}_high"], **band))
+        low, high = rows[f"{kind}_low"], rows[f"{kind}_high"]
+        traces += control_band(kind, x, low, high, name, first)
     start = mean - rows["change"]
     traces.append(go.Scatter(x=x, y=start + rows["low"], **EDGE))
     band = area("95 % of the change", WILSON, first)
@@ -225,6 +224,20 @@ def area(name: str, colour: str, legend: bool) -> dict:
         "legendgroup": name,
         "showlegend": legend,
     }
+
+
+def control_band(kind: str, x, low, high, name: str, legend: bool) -> list[go.Scatter]:
+    """The band of one kind of controls: random ones shaded, label-shuffled ones between dots.
+
+    The two often lie on each other, and two shades would make a third.
+    """
+    if kind == "random":
+        lower, upper = EDGE, area(name, RANDOM, legend)
+    else:
+        dots = {"width": 1.6, "color": SHUFFLED, "dash": "dot"}
+        lower = EDGE | {"line": dots}
+        upper = lower | {"name": name, "legendgroup": name, "showlegend": legend}
+    return [go.Scatter(x=x, y=low, **lower), go.Scatter(x=x, y=high, **upper)]
 
 
 def curve_labels(analysis: Analysis) -> list[str]:

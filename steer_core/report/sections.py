@@ -189,8 +189,9 @@ def accuracy(source: Source) -> list[Block]:
     """Accuracy against α: the figure, every number by curve, and the extremes."""
     drawn = figures.accuracy_figure(source.analysis)
     caption = (
-        "Accuracy against α. Purple: the direction with its 95 % interval; shaded: 95 % of the "
-        "control directions of each kind; dashed: α = 0. A direction that matters leaves the shade."
+        "Accuracy against α. Purple: the direction with its 95 % interval; grey and between dots: "
+        "95 % of the random and label-shuffled directions; dashed: α = 0. A direction that matters "
+        "leaves both bands."
     )
     return [
         Heading("Accuracy against α"),

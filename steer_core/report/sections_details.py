@@ -54,7 +54,7 @@ def outcomes(source: Source) -> list[Block]:
     caption = (
         "Margin: logit of the gold answer's first number token minus the best other one. "
         "Log-probabilities are of the whole answer. KL from the unedited distribution. Purple "
-        "shade: 95 % interval of the change; other shades: controls."
+        "shade: 95 % interval of the change; grey and between dots: controls."
     )
     text = (
         "Answers flip only when another token overtakes; these numbers move before that. A curve "
