@@ -174,7 +174,7 @@ def lines(prepared: "Prepared", out: Path) -> Iterable[str]:
     yield f"{prepared.model} on {prepared.pairs_name}"
     yield from funnel_lines(prepared.funnel)
     for split, counts in prepared.counts.items():
-        yield f"{split:8} {counts['correct']} right + {counts['wrong']} wrong"
+        yield f"split {split}: {counts['correct']} right + {counts['wrong']} wrong"
     yield from (f"set aside: {n} ({why})" for why, n in prepared.set_aside.items())
     yield f"written to {out}"
 
