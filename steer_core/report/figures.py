@@ -71,7 +71,7 @@ def accuracy_traces(analysis: Analysis, curve: int) -> list[go.Scatter]:
     traces.append(go.Scatter(x=x, y=points["high"], **area("95 % (Wilson)", WILSON, first)))
     for kind in analysis.controls:
         band = pd.DataFrame(bands[bands["kind"] == kind])
-        name = f"{analysis.controls[kind]} {CONTROL_WORDS[kind]} directions, 95 % of them"
+        name = f"{analysis.controls[kind]} {CONTROL_WORDS[kind]} directions (95 %)"
         traces += control_band(kind, x, band["low"], band["high"], name, first)
     base = [analysis.baseline] * 2
     ends = [x.min(), x.max()]
