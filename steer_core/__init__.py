@@ -16,7 +16,7 @@ from steer_core.version import __version__
 if TYPE_CHECKING:
     from steer_core.codi.load import load_model
     from steer_core.data.pairs import load_pairs
-    from steer_core.experiment.sweep import sweep
+    from steer_core.pipeline.sweep import sweep
     from steer_core.steering.decode import decode
     from steer_core.steering.edits import Edit
 
@@ -25,7 +25,7 @@ _LAZY = {
     "decode": "steer_core.steering.decode",
     "load_model": "steer_core.codi.load",
     "load_pairs": "steer_core.data.pairs",
-    "sweep": "steer_core.experiment.sweep",
+    "sweep": "steer_core.pipeline.sweep",
 }
 __all__ = ["Edit", "UserError", "__version__", "decode", "load_model", "load_pairs", "sweep"]
 

@@ -7,21 +7,38 @@ import sys
 from collections.abc import Sequence
 
 from steer_core.cli import (
+    bench,
     check,
     decode,
     directions,
     evaluate,
     export,
+    export_results,
     models,
     pairs,
     prepare,
+    report,
     sweep,
     train,
 )
 from steer_core.errors import UserError
 from steer_core.version import __version__
 
-COMMANDS = (models, check, decode, pairs, prepare, directions, sweep, evaluate, train, export)
+COMMANDS = (
+    models,
+    check,
+    decode,
+    pairs,
+    prepare,
+    directions,
+    sweep,
+    report,
+    export_results,
+    evaluate,
+    train,
+    export,
+    bench,
+)
 BAD_INPUT = 2
 logger = logging.getLogger("steer_core")
 

@@ -2,12 +2,29 @@
 
 import argparse
 import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from steer_core.cli import options, presets
+from steer_core.cli.prepare import command_of
 from steer_core.errors import UserError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from steer_core.codi.model import CodiModel
+    from steer_core.data.problems import Pair
+    from steer_core.pipeline.prepared import Prepared
+    from steer_core.pipeline.records import RunRecord, SweepSpec
+    from steer_core.pipeline.store import Store
+
 CONTROLS = ("random", "shuffled")
+REPORT = "report"
+"""The split that is swept: no direction was computed, no setting chosen on it."""
+_log = logging.getLogger(__name__)
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -16,7 +33,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     options.add_model(parser)
     options.add_edit(parser)
     presets.add_preset(parser)
-    parser.add_argument("--pairs", default="test", help="bundled name or pair file (default test)")
+    add_pairs(parser)
     parser.add_argument("--layers", help="such as 1,2,3 (default the middle one)")
     parser.add_argument(
         "--alphas", default="-3:3:0.5", help="list or start:stop:step, as --alphas=-3:3:0.5"
@@ -26,46 +43,143 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--max-new-tokens", type=int, default=256, help="limit (default 256)")
     options.add_seed(parser, "of the order and of the first control of each kind")
-    parser.add_argument("--out", type=Path, help="folder for sweep.csv")
+    parser.add_argument(
+        "--out", type=Path, help="folder for results.sqlite, which keeps every decoded row"
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with an unfinished run in --out (also done without; stored rows stay)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.set_defaults(handler=run)
 
 
+def add_pairs(parser: argparse.ArgumentParser) -> None:
+    """What is swept over."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--pairs", help="bundled name or pair file (default test)")
+    group.add_argument(
+        "--split",
+        type=Path,
+        help=f"folder that 'prepare' wrote: its {REPORT} split is swept over, directions and "
+        "shuffled controls come from its fit split",
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Sweep and print one row per layer, direction and alpha."""
-    from steer_core.data.pairs import load_pairs
-    from steer_core.experiment.sweep import sweep
-
     presets.settle(args)
-    alphas = options.alphas_of(args.alphas)
+    if args.resume and args.out is None:
+        raise UserError("--resume needs the folder of the run; give it as --out")
+    prepared, pairs = chosen_pairs(args)
+    # Texts that mean nothing are found before seconds go into loading the model.
+    alphas, controls = options.alphas_of(args.alphas), controls_of(args.controls)
     layers = options.integers_of(args.layers) if args.layers else None
-    controls = controls_of(args.controls)
-    pairs = load_pairs(args.pairs)
     model = options.load(args)
-    positions = options.positions_of(args.positions, model.config.latents)
-    presets.report_dead(model.config, args.site, layers or [model.config.middle_layer], positions)
-    found = sweep(
+    spec = spec_of(args, model, layers, alphas, controls)
+    where = sorted({position for mask in spec.masks for position in mask})
+    presets.report_dead(model.config, spec.site, spec.layers, where)
+    with opened(args.out) as store:
+        record = swept(args, model, spec, store, pairs, prepared)
+        show(store.summary(record.id), args.json)
+    return 0
+
+
+def chosen_pairs(args: argparse.Namespace) -> "tuple[Prepared | None, list[Pair]]":
+    """The pairs of --split or --pairs, and the prepared folder if there is one."""
+    from steer_core.data.pairs import load_pairs
+    from steer_core.pipeline.prepared import load_prepared
+
+    if args.split is None:
+        args.pairs = args.pairs or "test"
+        return None, load_pairs(args.pairs)
+    prepared = load_prepared(args.split)
+    return prepared, prepared.split(REPORT)
+
+
+def spec_of(
+    args: argparse.Namespace,
+    model: "CodiModel",
+    layers: list[int] | None,
+    alphas: list[float],
+    controls: dict[str, int],
+) -> "SweepSpec":
+    """The options as a spec, checked against the model."""
+    from steer_core.pipeline.spec import SweepSpec, check_spec, layers_of
+
+    latents = model.config.latents
+    masks = [None] if args.positions is None else args.positions.split(";")
+    spec = SweepSpec(
+        site=args.site,
+        layers=layers_of(model, args.site, layers),
+        alphas=tuple(alphas),
+        masks=tuple(options.positions_of(mask, latents) for mask in masks),
+        directions=names_of(args.direction),
+        **controls,
+        seed=args.seed,
+        max_new_tokens=args.max_new_tokens,
+    )
+    check_spec(model, spec)
+    return spec
+
+
+def names_of(text: str) -> tuple[str, ...]:
+    """Directions joined by commas; a path may hold commas itself."""
+    return (text,) if Path(text).exists() else tuple(name.strip() for name in text.split(","))
+
+
+@contextmanager
+def opened(out: Path | None) -> "Iterator[Store]":
+    """The store of a folder, or one in memory without it."""
+    from steer_core.pipeline.store import FILE, Store
+
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    with Store.memory() if out is None else Store(out / FILE) as store:
+        yield store
+
+
+def swept(
+    args: argparse.Namespace,
+    model: "CodiModel",
+    spec: "SweepSpec",
+    store: "Store",
+    pairs: "list[Pair]",
+    prepared: "Prepared | None",
+) -> "RunRecord":
+    """Decode what the store lacks."""
+    from steer_core.pipeline.prepare import fit_from
+    from steer_core.pipeline.run import Origin, run_sweep
+
+    origin = Origin(
+        pairs=args.pairs if prepared is None else prepared.pairs_name,
+        split=None if prepared is None else REPORT,
+        command=command_of(args),
+        lora_alpha=args.lora_alpha,
+    )
+    known = {record.id for record in store.runs()}
+    record = run_sweep(
         model,
         pairs,
-        layers=layers,
-        alphas=alphas,
-        site=args.site,
-        positions=positions,
-        direction=args.direction,
-        **controls,
-        max_new_tokens=args.max_new_tokens,
-        seed=args.seed,
-        progress=lambda state: options.show_progress(state.decoded, state.rows),
+        spec,
+        store,
+        origin=origin,
+        fit=None if prepared is None else fit_from(model, prepared),
+        progress=lambda done, total, seconds: options.show_progress(done, total),
     )
-    if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        found.to_csv(args.out / "sweep.csv", index=False)
-    if args.json:
+    if args.resume and record.id not in known:
+        _log.warning("%s held no run of these settings; run %d is new", args.out, record.id)
+    return record
+
+
+def show(found: "pd.DataFrame", as_json: bool) -> None:
+    """Print the summary of a run."""
+    if as_json:
         for row in found.to_dict("records"):
             print(json.dumps(row))
     else:
         print(found.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
-    return 0
 
 
 def controls_of(text: str | None) -> dict[str, int]:

@@ -70,7 +70,7 @@ class Runner:
 
     def run(self) -> None:
         """Decode everything that is missing."""
-        if 0 < self.done < self.total:
+        if self.done:
             _log.info("%d of %d rows are stored; going on from there", self.done, self.total)
         self.report(self.done, self.total, 0.0)
         names = list(self.questions)
