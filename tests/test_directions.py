@@ -13,6 +13,7 @@ from tiny_checkpoints import HIDDEN
 from tiny_models import PLACES, direction, noise, problems, tiny_model
 
 from steer_core import UserError, decode, load_model
+from steer_core.codi.engine import Cancelled
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Problem
 from steer_core.steering import library
@@ -126,6 +127,22 @@ def test_the_hash_depends_on_questions_answers_and_order(asked: list[Problem]):
     other = dataclasses.replace(asked[0], answer=123456)
     hashes = {problems_hash(each) for each in (asked, asked[::-1], asked[1:], [other, *asked[1:]])}
     assert len(hashes) == 4
+
+
+def test_known_labels_are_not_scored_again(model: CodiModel, asked: list[Problem]):
+    """Nor is anything decoded behind the states."""
+    right = np.arange(len(asked)) < 5
+    unknown = [dataclasses.replace(problem, answer=123456) for problem in asked]
+    given = fit_set(model, unknown, "mine", right=right, seed=4)
+    scored = fit_set(model, asked, "mine")
+    assert given.right.tolist() == right.tolist() != scored.right.tolist()
+    np.testing.assert_allclose(given.states, scored.states, rtol=0, atol=1e-4)
+    assert (given.provenance.correct, given.provenance.wrong) == (5, len(asked) - 5)
+    assert (given.provenance.seed, scored.provenance.seed) == (4, 0)
+    with pytest.raises(UserError, match="0 of 12 answers are right"):
+        fit_set(model, asked, "mine", right=np.zeros(len(asked), bool))
+    with pytest.raises(Cancelled):
+        fit_set(model, asked, "mine", stop=lambda: True)
 
 
 @pytest.mark.parametrize("right", [True, False])
@@ -329,6 +346,49 @@ def test_a_path_is_a_direction_too(shelf: CodiModel, tmp_path: Path):
     for name in ("x.safetensors", "x.pt"):
         path = written(tmp_path / name, noise(shelf))
         assert torch.equal(find_direction(shelf, "thought", None, str(path)).vectors, noise(shelf))
+
+
+def test_a_file_of_another_place_is_refused_unless_it_is_said(
+    model: CodiModel, found: dict, tmp_path: Path
+):
+    """Every place against every other; files of no place fit all."""
+    for (site, layer), mine in found.items():
+        path = direction_path(tmp_path, site, layer)
+        save_direction(mine, path)
+        for used in PLACES:
+            moved = find_direction(model, *used, f"moved:{path}")
+            assert torch.equal(moved.vectors, mine.vectors)
+            assert (moved.site, moved.layer) == (site, layer)
+            if used == (site, layer):
+                assert torch.equal(find_direction(model, *used, str(path)).vectors, mine.vectors)
+                continue
+            with pytest.raises(UserError, match=r"was computed at .*, not at .*; .*moved:") as said:
+                find_direction(model, *used, str(path))
+            assert "\n" not in str(said.value)
+    path = direction_path(tmp_path, "residual", 3)
+    with pytest.raises(UserError, match="computed at residual 3, not at thought; compute one"):
+        find_direction(model, "thought", None, str(path))
+
+
+def test_a_folder_holds_a_direction_for_each_place(model: CodiModel, found: dict, tmp_path: Path):
+    for (site, layer), mine in found.items():
+        save_direction(mine, direction_path(tmp_path, site, layer))
+        one = find_direction(model, site, layer, str(tmp_path))
+        assert torch.equal(one.vectors, mine.vectors)
+    direction_path(tmp_path, "residual", 2).unlink()
+    with pytest.raises(UserError, match=r"residual-2\.safetensors is no direction file"):
+        find_direction(model, "residual", 2, str(tmp_path))
+    with pytest.raises(UserError, match="layer 9 is out of range"):
+        find_direction(model, "residual", 9, str(tmp_path))
+
+
+def test_a_folder_does_not_hide_a_name(
+    shelf: CodiModel, found: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "mean_difference").mkdir()
+    monkeypatch.chdir(tmp_path)
+    mine = find_direction(shelf, "thought", None, "mean_difference")
+    assert torch.equal(mine.vectors, found["thought", None].vectors)
 
 
 @pytest.mark.parametrize(

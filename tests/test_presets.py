@@ -90,6 +90,31 @@ def test_sweep_replays_the_seed(
     assert any("position 5 is dead" in line for line in caplog.messages)
 
 
+@pytest.mark.parametrize("command", ["decode", "sweep"])
+def test_the_preset_takes_a_direction_of_any_layer(
+    command: str, tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    """As the experiment did; the same site without the preset refuses the file."""
+    six = load_model(tiny.path, device="cpu", **tiny.options)
+    origin = Provenance(six.name, six.sha256, "mine", "0" * 64, 1, 1, 0, {})
+    path = tmp_path / "layer-2.safetensors"
+    save_direction(Direction(torch.randn(7, HIDDEN), "noise", "residual", 2, origin), path)
+    side = {"question": QUESTIONS[0], "answer": 7}
+    pairs = tmp_path / "pairs.json"
+    pairs.write_text(json.dumps([{"pair_id": 1, "clean": side, "corrupted": side}]))
+    asked = {
+        "decode": ["--question", QUESTIONS[0], "--alpha", "2"],
+        "sweep": ["--pairs", str(pairs), "--alphas", "2"],
+    }
+    run = [command, *named(tiny), *SHORT, *asked[command]]
+    assert main([*run, "--preset", "seed-replay", "--direction", str(path)]) == 0
+    capsys.readouterr()
+    elsewhere = [*run, "--site", "thought", "--latents", "5", "--direction"]
+    assert main([*elsewhere, str(path)]) == 2
+    assert "computed at residual 2, not at thought" in capsys.readouterr().err
+    assert main([*elsewhere, f"moved:{path}"]) == 0
+
+
 @pytest.mark.parametrize(
     "option",
     [
