@@ -16,7 +16,7 @@ from steer_core.codi.engine import Cancelled
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Pair
 from steer_core.experiment import sweep as sweeping
-from steer_core.experiment.grid import Curve, CurveState, fill_grid
+from steer_core.experiment.grid import Curve, CurveState, cells_in_order, fill_grid
 from steer_core.experiment.sweep import iter_sweep
 
 ALPHAS = (-3.0, 0.0, 2.0)
@@ -185,16 +185,15 @@ def test_partial_results_only_grow(model: CodiModel, asked: list[Pair]):
         assert (before.correct <= after.correct).all()
 
 
-def test_every_second_alpha_of_a_half_comes_first(model: CodiModel, asked: list[Pair]):
-    problems = [pair.clean for pair in asked]
-    stream = fill_grid(
-        model, problems, curves_of(model)[:1], ALPHAS, max_new_tokens=LIMIT, rows_at_a_time=6
-    )
-    done = [tally.state(0).done.tolist() for tally in stream]
-    half = len(asked) // 2
-    assert [half, 0, half] in done
-    assert [half, half, half] in done
-    assert done[-1] == [len(asked)] * 3
+def test_every_second_alpha_of_a_half_is_asked_for_first():
+    cells = [(0, 0), (0, 1), (0, 2)]
+    order = list(cells_in_order(cells, 6, seed=0))
+    half = {problem for _, _, problem in order[:9]}
+    assert len(half) == 3
+    assert {(c, a) for c, a, _ in order[:9]} == {(-1, -1), (0, 0), (0, 2)}
+    assert {(a, problem) for _, a, problem in order[9:12]} == {(1, problem) for problem in half}
+    assert not half & {problem for _, _, problem in order[12:]}
+    assert len(set(order)) == len(order) == 6 * 4
 
 
 def test_what_is_not_decoded_is_not_counted(model: CodiModel, asked: list[Pair]):
