@@ -6,7 +6,7 @@ In every repetition the "real" direction is one of the label-shuffled ones, judg
 others and the random ones as a report judges a sweep. With the folder of a swept experiment these
 are its decoded rows, each time on another random half of the pairs; without one, answers are
 simulated in which every direction harms the model by a chance amount. Three times: with right and
-wrong exchanged on a random half of the pairs, which leaves no change on average, so that every p can
+wrong exchanged on a random half of the pairs, which leaves no change on average, so that each p can
 be checked; as it is, where all directions may harm alike; and with a loss planted at α < 0.
 Prints a table, then one JSON line.
 """
