@@ -17,41 +17,12 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import (
-    AutoModelForCausalLM,
-    GPT2Config,
-    LlamaConfig,
-    PretrainedConfig,
-    PreTrainedTokenizerFast,
-)
+from transformers import AutoModelForCausalLM, PretrainedConfig
 
+from steer_core.bench.shapes import SHAPES, word_tokenizer
 from steer_core.data.pairs import load_pairs
 
 RANK = 128
-SHAPES = {
-    "gpt2": GPT2Config(),
-    "llama-1b": LlamaConfig(
-        vocab_size=128_256,
-        hidden_size=2048,
-        intermediate_size=8192,
-        num_hidden_layers=16,
-        num_attention_heads=32,
-        num_key_value_heads=8,
-        head_dim=64,
-        max_position_embeddings=131_072,
-        rms_norm_eps=1e-5,
-        tie_word_embeddings=True,
-        rope_parameters={
-            "rope_type": "llama3",
-            "rope_theta": 500_000.0,
-            "factor": 32.0,
-            "low_freq_factor": 1.0,
-            "high_freq_factor": 4.0,
-            "original_max_position_embeddings": 8192,
-        },
-    ),
-}
 ADAPTED = ("c_attn", "c_proj", "c_fc", *(f"{x}_proj" for x in "q k v o gate up down".split()))
 
 
@@ -90,19 +61,6 @@ def write(folder: Path, config: PretrainedConfig) -> None:
     config.save_pretrained(folder / "base")
     word_tokenizer().save_pretrained(folder / "base")
     torch.save(dict(tensors(config)), folder / "checkpoint" / "pytorch_model.bin")
-
-
-def word_tokenizer() -> PreTrainedTokenizerFast:
-    """One token a word of the test questions: prompts of about the usual length."""
-    cut = pre_tokenizers.Whitespace()
-    questions = [pair.clean.question for pair in load_pairs("test")]
-    words = sorted({word for text in questions for word, _ in cut.pre_tokenize_str(text)})
-    vocabulary = {word: i for i, word in enumerate(["<|unk|>", "<|end|>", *words])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<|unk|>"))
-    tokenizer.pre_tokenizer = cut
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|end|>", unk_token="<|unk|>"
-    )
 
 
 def tensors(config: PretrainedConfig) -> Iterator[tuple[str, torch.Tensor]]:

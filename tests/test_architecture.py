@@ -26,6 +26,7 @@ RANKS = {
     "experiment": 4,
     "inspect": 4,
     "pipeline": 5,
+    "bench": 6,
     "report": 6,
     "cli": 7,
     "ui": 7,

@@ -263,8 +263,9 @@ def test_the_text_of_torchs_own_cpu_error_is_known():
 
 def test_fewer_rows_fit_when_less_memory_is_free(model: CodiModel, monkeypatch: pytest.MonkeyPatch):
     each = memory.bytes_per_row(model, 50, hidden=True, first_logits=True)
+    fixed = memory.fixed_bytes(model, 50)
     for rows in (0.5, 1, 7):
-        free = int(each * rows / memory.SHARE) + 1
+        free = int((each * rows + fixed) / memory.SHARE) + 2
         monkeypatch.setattr(memory, "free_bytes", lambda _device, free=free: free)
         assert memory.rows_that_fit(model, 50, True, True) == max(1, int(rows))
     monkeypatch.setattr(memory, "free_bytes", lambda _device: 2**60)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from steer_core.codi.answer import LOGITS_AT_A_TIME
+from steer_core.codi.config import FAMILIES
+from steer_core.codi.engine import ANSWER_ROOM
+from steer_core.codi.layout import named_tensors
 from steer_core.codi.model import CodiModel
+from steer_core.codi.prefix import TOKENS_AT_A_TIME
+from steer_core.codi.projection import named_projection
+from steer_core.codi.session import BUDGET
 
 CPU_ROWS = 1024
 """On a CPU larger batches gain nothing, and results should arrive often."""
+TREE = 10
+"""Nodes of a drafted answer, about."""
 SHARE = 0.6
 """Share of the free memory that one batch may take."""
 MEMINFO, AVAILABLE = Path("/proc/meminfo"), "MemAvailable:"
@@ -22,16 +32,27 @@ def bytes_per_row(model: CodiModel, prompt: int, hidden: bool, first_logits: boo
     """Peak bytes of one row whose question has `prompt` tokens, if no other row shares it."""
     config = model.config
     item = model.body.tokens.element_size()
-    # A mask and scores of every pair of tokens, and a block's packed activations.
-    prefill = prompt * (prompt * (1 + 4 * config.heads) + 12 * config.hidden * item)
-    kept = prompt + 2 * (config.latents + 20)
+    own = config.latents + 2 + ANSWER_ROOM
+    # A prefix is laid side by side and joined with its first positions; own positions may double.
+    kept = 2 * (prompt + own)
     cache = 2 * config.layers * config.kv_heads * config.head_dim * kept * item
-    attention = 3 * config.heads * (prompt + config.latents + 20) * 4
-    logits = 2 * config.vocabulary * 4 * (1 + first_logits)
-    states = 12 * config.hidden * item
+    # The nodes of a drafted answer go through a block at once.
+    wide = TREE * 12 * config.hidden * item
+    attention = TREE * 3 * config.heads * (prompt + own) * 4
+    states = 0
     if hidden:
-        states += 2 * (config.latents + 1) * (config.layers + 1) * config.hidden * 4
-    return prefill + cache + attention + logits + states
+        states = 2 * (config.latents + 1) * (config.layers + 2) * config.hidden * 4
+    logits = 2 * config.vocabulary * 4 * first_logits
+    return cache + wide + attention + states + logits
+
+
+def fixed_bytes(model: CodiModel, prompt: int) -> int:
+    """Peak bytes of a batch whatever its rows: reading questions, and logits."""
+    config, kind = model.config, model.device.type
+    item = model.body.tokens.element_size()
+    tokens = max(prompt, TOKENS_AT_A_TIME.get(kind, 4096))
+    reading = tokens * (prompt * (1 + 4 * config.heads) + 12 * config.hidden * item)
+    return reading + 12 * max(config.vocabulary * TREE, LOGITS_AT_A_TIME.get(kind, 2**20))
 
 
 def rows_that_fit(
@@ -39,8 +60,41 @@ def rows_that_fit(
 ) -> int:
     """Rows of one of several batches that run at once, at least 1."""
     each = bytes_per_row(model, prompt, hidden, first_logits)
-    rows = max(1, int(free_bytes(model.device) * SHARE) // each // batches)
+    free = int(free_bytes(model.device) * SHARE) // batches - fixed_bytes(model, prompt)
+    rows = max(1, free // each)
     return min(rows, CPU_ROWS) if model.device.type == "cpu" else rows
+
+
+def predicted_peak(
+    model: CodiModel, prompts: Sequence[int], rows: int, cap: int, batches: int = 1
+) -> int:
+    """Most bytes that decoding a grid takes, weights counted.
+
+    Args:
+        model: The model.
+        prompts: Tokens of every question.
+        rows: Rows of the whole grid.
+        cap: Rows of one batch.
+        batches: Batches that run beside each other.
+    """
+    longest = max(prompts, default=0)
+    each = bytes_per_row(model, longest, False, False)
+    remembered = min(BUDGET, sum(prompts) * prefix_bytes(model))
+    some = batches * (min(rows, cap) * each + fixed_bytes(model, longest))
+    return weight_bytes(model) + remembered + some
+
+
+def prefix_bytes(model: CodiModel) -> int:
+    """Bytes of one token's keys and values in all blocks."""
+    config = model.config
+    return 2 * config.layers * config.kv_heads * config.head_dim * model.body.tokens.element_size()
+
+
+def weight_bytes(model: CodiModel) -> int:
+    """Bytes of the model's tensors, each counted once."""
+    tensors = [tensor for _, tensor in named_tensors(model.body, FAMILIES[model.config.family])]
+    tensors += [tensor for _, tensor in named_projection(model.projection)]
+    return sum({tensor.data_ptr(): tensor.nbytes for tensor in tensors}.values())
 
 
 def free_bytes(device: torch.device) -> int:

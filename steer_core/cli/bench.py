@@ -1,0 +1,123 @@
+"""The command `bench`."""
+
+import argparse
+import dataclasses
+import json
+import logging
+
+from steer_core.cli import options
+from steer_core.errors import UserError
+
+BUNDLED = "bundled"
+DEFAULTS = {
+    # shape: problems, layers, sampled rows, official batches
+    (BUNDLED, "cpu"): (240, 1, 60, 2),
+    ("gpt2", "cpu"): (86, 1, 12, 1),
+    ("gpt2", "cuda"): (86, 1, 30, 4),
+    ("llama-1b", "cpu"): (4, 1, 2, 1),
+    ("llama-1b", "cuda"): (107, 3, 20, 4),
+}
+_log = logging.getLogger(__name__)
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `bench`."""
+    parser = subparsers.add_parser(
+        "bench", help="the engine against the one-row loop and the official batched way"
+    )
+    parser.add_argument(
+        "--shape", default=BUNDLED, choices=[BUNDLED, "gpt2", "llama-1b"], help="default bundled"
+    )
+    parser.add_argument("--model", default="tiny-llama", help="which bundled model")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
+    parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
+    parser.add_argument("--alphas", default="-3:3:0.5", help="of the grid (default -3:3:0.5)")
+    parser.add_argument("--pairs", type=int, help="how many test pairs")
+    parser.add_argument("--layers", type=int, help="how many layers")
+    parser.add_argument("--sample", type=int, help="rows of the one-row loop in every repeat")
+    parser.add_argument("--repeats", type=int, default=3, help="default 3; medians are shown")
+    parser.add_argument("--max-rows", type=int, help="hard cap of rows in one batch")
+    parser.add_argument("--cores", type=int, help="CPU cores to use (default all)")
+    parser.add_argument("--scaling", action="store_true", help="also how time grows with sizes")
+    parser.add_argument("--json", action="store_true", help="print the JSON line only")
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print a table and one JSON line last."""
+    from steer_core.bench.measure import as_json, measure
+    from steer_core.bench.scaling import growths
+    from steer_core.codi import cores
+    from steer_core.codi.load import pick_device
+
+    device = pick_device("cpu" if args.shape == BUNDLED and args.device == "auto" else args.device)
+    sizes = DEFAULTS.get((args.shape, device.type))
+    if sizes is None:
+        raise UserError(f"shape {args.shape} is measured on the cpu only; pass --device cpu")
+    if args.cores is not None:
+        cores.ACCOUNT = cores.Account(at_least_one(args.cores, "cores"))
+    subject = subject_of(args, device, sizes)
+    measured = measure(
+        subject,
+        options.alphas_of(args.alphas),
+        sample=args.sample or sizes[2],
+        batches=sizes[3],
+        repeats=at_least_one(args.repeats, "repeats"),
+        cap=args.max_rows,
+        say=_log.info,
+    )
+    found = as_json(measured)
+    if args.scaling:
+        found["growth"] = [dataclasses.asdict(each) for each in growths(subject, args.repeats)]
+    if not args.json:
+        show(found)
+    print(json.dumps(found))
+    return 0
+
+
+def subject_of(args: argparse.Namespace, device, sizes: tuple[int, ...]):
+    """What is measured."""
+    from steer_core.bench.shapes import bundled, random_subject
+    from steer_core.codi.load import pick_dtype
+
+    problems = at_least_one(args.pairs or sizes[0], "pairs")
+    if args.shape == BUNDLED:
+        return bundled(args.model, problems)
+    layers = at_least_one(args.layers or sizes[1], "layers")
+    return random_subject(args.shape, device, pick_dtype(args.dtype, device), problems, layers)
+
+
+def at_least_one(value: int, what: str) -> int:
+    """A count, or a `UserError`."""
+    if value < 1:
+        raise UserError(f"{value} {what} are too few; give at least 1")
+    return value
+
+
+def show(found: dict) -> None:
+    """The three ways, then the rest."""
+    rows = found["rows"]
+    print(f"{'':24}{'decodes/s':>12}{'seconds for ' + str(rows) + ' rows':>26}{'engine is':>12}")
+    for name, label, ratio in (
+        ("one_row_per_s", "one-row loop", f"{found['ratio_one_row']:.3g} x"),
+        ("official_batch_per_s", "official, batch 128", f"{found['ratio_official_batch']:.3g} x"),
+        ("decodes_per_s", "engine", ""),
+    ):
+        print(f"{label:24}{found[name]:12.4g}{rows / found[name]:26.4g}{ratio:>12}")
+    print(
+        f"the engine takes the time of {found['seconds_in_one_row_decodes']:.3g} one-row decodes; "
+        f"{100 * found['floor_share']:.3g} % of the floor ({found['floor_s']:.3g} s)"
+    )
+    print(
+        f"same ids on {100 * found['share_of_ids_equal']:.4g} % of {found['compared']} rows; "
+        f"memory {megabytes(found['peak_memory_bytes'])}, "
+        f"predicted at most {megabytes(found['predicted_memory_bytes'])}"
+    )
+    for each in found.get("growth", ()):
+        what, exponent, doubling = each["what"], each["exponent"], each["doubling"]
+        print(f"time ~ ({what}) ^ {exponent:.2f}: twice costs {doubling:.2f} x")
+
+
+def megabytes(count: int | None) -> str:
+    """Bytes in MB."""
+    return "not known" if count is None else f"{count / 1e6:.0f} MB"
