@@ -198,6 +198,33 @@ def test_the_complete_part_of_an_unfinished_run(table: pd.DataFrame, keep: str, 
         assert [each.name.layer for each in found.results] == [1]
 
 
+def test_controls_belong_to_their_direction():
+    """Two directions, each with controls of its own: "random-3 of one" says nothing about two."""
+
+    def parts(label: str, lost: float):
+        def harm(direction, layer, alpha):
+            return lost * (direction == "random-1" and alpha == 1)
+
+        table = runs.run_table(harm, layers=[1], pairs=60, random=3, shuffled=0, alphas=(-1, 1))
+        names = {"mean_difference": label} | {
+            f"random-{i}": f"random-{i} of {label}" for i in range(3)
+        }
+        return table.replace({"direction": names})
+
+    one, two = parts("one", 0.5), parts("two", 0.0)
+    table = pd.concat([one, two[two["kind"] != "baseline"]], ignore_index=True)
+    found = analyse(table, resamples=99, bootstrap=99)
+    assert [each.name.direction for each in found.results] == ["one", "two"]
+    assert found.controls == {"random": 3}
+    least = found.bands.query("alpha == 1").set_index("direction")["least"]
+    assert least["one"] < least["two"] - 0.2
+
+
+def test_controls_sort_by_their_numbers_and_must_be_everywhere(table: pd.DataFrame):
+    lacking = table[~(table["direction"].eq("random-7") & table["layer"].eq(2))]
+    assert analyse(lacking, resamples=99, bootstrap=99).controls == {"random": 19, "shuffled": 20}
+
+
 def test_the_order_of_rows_does_not_matter(table: pd.DataFrame, planted: Analysis):
     shuffled = table.sample(frac=1, random_state=3)
     again = analyse(shuffled)
@@ -210,6 +237,8 @@ def test_tables_that_cannot_be_read_are_refused(table: pd.DataFrame):
         analyse(table.drop(columns=["alpha", "kind"]))
     with pytest.raises(UserError, match="resume"):
         analyse(table[table["kind"].eq("baseline")])
+    with pytest.raises(UserError, match="only control directions"):
+        analyse(table[table["kind"].ne("real")])
     diagonal = (table["alpha"] * 2 + 6 == table["question_index"] % 13) & table["layer"].eq(1)
     with pytest.raises(UserError, match="no pair has been decoded at every α"):
         analyse(table[table["kind"].eq("baseline") | diagonal])

@@ -82,8 +82,8 @@ class Cells:
 class Grid:
     """A run as arrays: C real curves, A α (0 among them), n pairs.
 
-    `names` [C]; `alphas` float64 [A], sorted; `pair_ids` str [n]; `baseline` cells [n]; `real` cells
-    [C, A, n]; `controls` by kind: cells [X, C, A, n], control x of a curve acting where the curve
+    `names` [C]; `alphas` float64 [A], sorted; `pair_ids` str [n]; `baseline` cells [n]; `real`
+    cells [C, A, n]; `controls` by kind: cells [X, C, A, n], control x acting where its curve
     does. At α = 0 every curve holds the baseline.
     """
 
@@ -115,10 +115,15 @@ def build_grid(table: pd.DataFrame, expected: int | None = None) -> Grid:
     base = base.sort_values("question_index")
     known = np.isin(table["question_index"].to_numpy(), base["question_index"].to_numpy())
     edited = rows_where(table, ~unedited & (alphas != 0) & known)
-    if base.empty or "real" not in set(edited["kind"]):
+    if len(edited) and "real" not in set(edited["kind"]):
         raise UserError(
-            "the run holds no edited row of a real direction with its unedited one; resume the "
-            "sweep until at least one pair is done"
+            "the run holds only control directions, so there is nothing to hold them against; "
+            "sweep a direction such as mean_difference"
+        )
+    if base.empty or edited.empty:
+        raise UserError(
+            "the run holds no edited row together with its unedited one; resume the sweep until at "
+            "least one pair is done"
         )
     return assemble(base, edited, len(table), expected or len(table))
 
@@ -236,18 +241,12 @@ def arrange(
 ) -> Grid:
     """Real curves, each with the controls that act where it does; α = 0 put among the α."""
     full = with_zero(full, baseline, at := int(np.searchsorted(alphas, 0)))
-    where = {(name.place, name.direction): i for i, name in enumerate(names)}
     real = [i for i, kind in enumerate(kinds) if kind == "real"]
-    places = [names[i].place for i in real]
     controls = {}
     for kind in CONTROLS:
-        labels = {name.direction for name, each in zip(names, kinds, strict=True) if each == kind}
-        common = [
-            label for label in natural(labels) if all((place, label) in where for place in places)
-        ]
-        if common:
-            rows = np.array([[where[place, label] for place in places] for label in common])
-            controls[kind] = full.take(rows)
+        mine = {i: names[i] for i, each in enumerate(kinds) if each == kind}
+        if rows := control_rows(mine, [names[i] for i in real]):
+            controls[kind] = full.take(np.array(rows))
     return Grid(
         names=tuple(names[i] for i in real),
         alphas=np.insert(alphas, at, 0.0),
@@ -257,6 +256,30 @@ def arrange(
         controls=controls,
         coverage=coverage,
     )
+
+
+def control_rows(controls: dict[int, CurveName], real: Sequence[CurveName]) -> list[list[int]]:
+    """For each control that every real curve has: its curves' numbers, one a real curve."""
+    found: dict[str, dict[int, int]] = {}
+    directions = {name.direction for name in real}
+    for number, name in controls.items():
+        owner, label = owned(name.direction, directions)
+        for i, each in enumerate(real):
+            if each.place == name.place and owner in (None, each.direction):
+                found.setdefault(label, {})[i] = number
+    whole = [label for label, curves in found.items() if len(curves) == len(real)]
+    # "random-10" after "random-9"
+    whole.sort(key=lambda label: (len(label), label))
+    return [[found[label][i] for i in range(len(real))] for label in whole]
+
+
+def owned(label: str, directions: set[str]) -> tuple[str | None, str]:
+    """Whose control a label names: "random-3 of A" is A's; None: of every direction there."""
+    owners = [each for each in directions if label.endswith(f" of {each}")]
+    if not owners:
+        return None, label
+    owner = max(owners, key=len)
+    return owner, label.removesuffix(f" of {owner}")
 
 
 def with_zero(full: Cells, baseline: Cells, at: int) -> Cells:
@@ -274,8 +297,3 @@ def with_zero(full: Cells, baseline: Cells, at: int) -> Cells:
         put(full.flip, np.full(still.size, -1, np.int8)),
         {name: put(values, own[name]) for name, values in full.measured.items()},
     )
-
-
-def natural(labels: set[str]) -> list[str]:
-    """Labels such as "random-3" in the order of their numbers."""
-    return sorted(labels, key=lambda label: (len(label), label))
