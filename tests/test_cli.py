@@ -2,26 +2,23 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from command_line import SHORT, named, printed, refused
 from safetensors.numpy import load_file
 from safetensors.torch import save_file
 from tiny_checkpoints import HIDDEN, LAYERS, VARIANTS, Tiny, build
 
-from steer_core import UserError, decode, load_model
+from steer_core import decode, load_model
 from steer_core.cli import main
-from steer_core.cli.options import MOST_ALPHAS, alphas_of, integers_of, positions_of, read_questions
-from steer_core.cli.sweep import controls_of
 from steer_core.codi.load import MODELS_DIR
 
 K = 6
 QUESTIONS = ["Ann ran 5 km.", "Tom has 3 pens and buys 4. How many?", "Çok 7 çay 🙂?"]
-SHORT = ["--max-new-tokens", "4"]
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +28,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
 
 @pytest.fixture(scope="module")
 def model(tiny: Tiny) -> list[str]:
-    """The options that name the model."""
-    alpha = str(tiny.options["lora_alpha"])
-    return ["--model", str(tiny.path), "--base", str(tiny.base), "--lora-alpha", alpha]
+    return named(tiny)
 
 
 @pytest.fixture(scope="module")
@@ -48,53 +43,14 @@ def direction(vectors: torch.Tensor, tmp_path_factory: pytest.TempPathFactory) -
     return str(path)
 
 
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> str:
-    rows = [
-        {
-            "pair_id": i,
-            "clean": {"question": f"Tom has {i + 2} pens. How many?", "answer": i},
-            "corrupted": {"question": f"Tom has {i + 9} pens. How many?", "answer": i + 1},
-        }
-        for i in range(4)
-    ]
-    path = tmp_path_factory.mktemp("pairs") / "mine.json"
-    path.write_text(json.dumps(rows))
-    return str(path)
-
-
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., list[dict]]:
-    """Run a command that must succeed; the objects that `--json` printed."""
-
-    def run(*arguments: str) -> list[dict]:
-        capsys.readouterr()
-        assert main([*arguments, "--json"]) == 0
-        out = capsys.readouterr().out
-        return [json.loads(line) for line in out.splitlines()]
-
-    return run
+    return partial(printed, capsys)
 
 
 @pytest.fixture
 def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Run a command that must fail as a user error; its one line."""
-
-    def fails(*arguments: str) -> str:
-        capsys.readouterr()
-        try:
-            status = main(arguments)
-        except SystemExit as error:  # argparse
-            status = error.code
-        found = capsys.readouterr()
-        assert status == 2
-        assert found.out == ""
-        assert found.err.startswith("error: ")
-        assert found.err.count("\n") == 1
-        assert found.err.endswith("\n")
-        return found.err
-
-    return fails
+    return partial(refused, capsys)
 
 
 # --- models --------------------------------------------------------------------------------------
@@ -238,65 +194,6 @@ def test_decode_steers_the_bundled_models_along_their_own_directions(run, name: 
     assert other["baseline_text"] == row["baseline_text"]
 
 
-# --- sweep ---------------------------------------------------------------------------------------
-
-FIELDS = {"layer", "alpha", "direction", "n", "correct", "accuracy", "low", "high", "flips"}
-
-
-def test_sweep_prints_one_object_for_each_layer_direction_and_alpha(
-    run, model: list[str], direction: str, pairs: str, tmp_path: Path
-):
-    rows = run(
-        *("sweep", *model, "--pairs", pairs, "--layers", "1,3", "--alphas=-1:1:1"),
-        *("--controls", "random=2", "--direction", direction, "--out", str(tmp_path / "new")),
-        *SHORT,
-    )
-    names = ("mine", "random-0", "random-1")
-    keys = [(row["layer"], row["direction"], row["alpha"]) for row in rows]
-    assert keys == [(at, name, a) for at in (1, 3) for name in names for a in (-1.0, 0.0, 1.0)]
-    for row in rows:
-        assert set(row) == FIELDS
-        assert row["n"] == 4
-        assert row["accuracy"] == row["correct"] / 4
-        assert 0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1
-        assert row["flips"] == 0 or row["alpha"] != 0
-    table = (tmp_path / "new" / "sweep.csv").read_text().splitlines()
-    assert len(table) == 1 + len(rows)
-
-
-def test_sweep_at_a_site_without_layers(run, model: list[str], direction: str, pairs: str):
-    rows = run(
-        *("sweep", *model, "--pairs", pairs, "--site", "thought", "--alphas", "1,-0"),
-        *("--direction", direction, *SHORT),
-    )
-    assert [(row["layer"], row["alpha"]) for row in rows] == [(None, 1.0), (None, 0.0)]
-    assert "-0.0" not in json.dumps(rows)
-
-
-def test_the_seed_of_a_sweep_picks_its_controls(run, model: list[str], direction: str, pairs: str):
-    options = ["--pairs", pairs, "--alphas", "1", "--controls", "random=1", "--seed", "7"]
-    rows = run("sweep", *model, *options, "--direction", direction, *SHORT)
-    assert [row["direction"] for row in rows] == ["mine", "random-7"]
-
-
-def test_progress_is_no_data(
-    capsys: pytest.CaptureFixture[str],
-    model: list[str],
-    direction: str,
-    pairs: str,
-    monkeypatch: pytest.MonkeyPatch,
-):
-    """On stderr, and only when somebody watches."""
-    options = ["--pairs", pairs, "--alphas", "1", "--direction", direction, *SHORT, "--json"]
-    for watched in (False, True):
-        capsys.readouterr()
-        monkeypatch.setattr("sys.stderr.isatty", lambda watched=watched: watched)
-        assert main(["sweep", *model, *options]) == 0
-        found = capsys.readouterr()
-        assert ("8/8 rows" in found.err) is watched
-        assert len(found.out.splitlines()) == 1
-
-
 # --- directions, train ---------------------------------------------------------------------------
 
 
@@ -404,29 +301,6 @@ def test_a_questions_file_that_cannot_be_used(
 
 
 @pytest.mark.parametrize(
-    ("options", "parts"),
-    [
-        (["--layers", "1,9"], ["layer 9", "1..3"]),
-        (["--layers", "3-1"], ["'3-1'"]),
-        (["--alphas", "3:1:1"], ["'3:1:1'", "start:stop:step"]),
-        (["--alphas", "a"], ["'a'", "1.5"]),
-        (["--controls", "shuffle=2"], ["'shuffle=2'", "random=20"]),
-        (["--controls", "random"], ["'random'"]),
-        (["--pairs", "no.json"], ["no.json"]),
-        (["--max-new-tokens", "-1"], ["-1 new tokens"]),
-        (["--out", "/proc/nowhere"], ["/proc/nowhere"]),
-    ],
-)
-def test_sweep_refuses_in_one_line(
-    fails, model: list[str], direction: str, pairs: str, options: list, parts: list
-):
-    given = ["--pairs", pairs, "--direction", direction, "--alphas", "1", *SHORT]
-    line = fails("sweep", *model, *given, *options)
-    for part in [*parts, ";"]:
-        assert part in line
-
-
-@pytest.mark.parametrize(
     ("arguments", "part"),
     [
         ([], "command"),
@@ -455,95 +329,3 @@ def test_a_direction_of_another_model_is_refused(fails, run, model: list[str], t
     line = fails("decode", *model, "--question", "5?", "--alpha", "1", "--direction", str(path))
     assert "computed from other (abababababab)" in line
     assert "directions --model" in line
-
-
-# --- texts to values -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "wanted"),
-    [
-        ("0,1,2.5", [0.0, 1.0, 2.5]),
-        (" -1 , 2e-1", [-1.0, 0.2]),
-        ("-3:3:0.5", [-3 + i / 2 for i in range(13)]),
-        ("-0.3:0.3:0.1", [-0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3]),
-        ("-3:3:0.1", [i / 10 for i in range(-30, 31)]),
-        ("0:1:0.3", [0.0, 0.3, 0.6, 0.9]),
-        ("2:2:1", [2.0]),
-        ("1:2:5", [1.0]),
-        ("0:10000:1", [float(i) for i in range(10_001)]),
-    ],
-)
-def test_alphas(text: str, wanted: list[float]):
-    assert alphas_of(text) == wanted
-
-
-@pytest.mark.parametrize("text", ["-0", "0,-0.0", "-0:0:1", "-1:0:1", "-1:1:0.1", "-2:-0:0.25"])
-def test_zero_is_the_zero_of_the_baseline(text: str):
-    """Neither -0.0 nor 5.6e-17."""
-    near = [alpha for alpha in alphas_of(text) if abs(alpha) < 1e-6]
-    assert near
-    assert all(str(alpha) == "0.0" for alpha in near)
-
-
-@given(
-    start=st.integers(-500, 500), count=st.integers(0, 300), step=st.sampled_from([1, 5, 10, 25])
-)
-def test_a_range_holds_both_ends_and_exact_hundredths(start: int, count: int, step: int):
-    stop = start + count * step
-    found = alphas_of(f"{start / 100}:{stop / 100}:{step / 100}")
-    assert found == [(start + i * step) / 100 for i in range(count + 1)]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", ",", "1,", "1,,2", "x", "1;2", "nan", "1,inf", "1e999"),
-        *("1:2", "1:2:3:4", "1:2:0", "1:2:-1", "2:1:1", "1:2:1,3", "0:1:1e-12", "::"),
-        *(f"0:{MOST_ALPHAS}:1", "0:1e300:1", "-1e308:1e308:1", "0:1e300:1e-9"),
-    ],
-)
-def test_what_is_no_list_of_alphas(text: str):
-    with pytest.raises(UserError, match=";") as caught:
-        alphas_of(text)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "wanted"),
-    [
-        (None, (1, 2, 3, 4, 5, 6)),
-        ("1,2,3", (1, 2, 3)),
-        ("0-6", (0, 1, 2, 3, 4, 5, 6)),
-        (" 5, 1 - 2 ,5", (5, 1, 2)),
-        ("3-3", (3,)),
-    ],
-)
-def test_positions(text: str | None, wanted: tuple[int, ...]):
-    assert positions_of(text, K) == wanted
-    if text is not None:
-        assert integers_of(text) == list(wanted)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "x", "1,", "-1", "1.5", "6-1", "1-", "1--3", "0-99999999999999"]
-)
-def test_what_is_no_list_of_whole_numbers(text: str):
-    for parse in (integers_of, lambda text: positions_of(text, K)):
-        with pytest.raises(UserError, match="write 1,2,3 or 1-6"):
-            parse(text)
-
-
-def test_controls():
-    assert controls_of(None)["random"] == 0
-    assert controls_of("random=20")["random"] == 20
-    for text in ("random", "random=", "random=-1", "random=x", "noise=2", "random=1,", "random=²"):
-        with pytest.raises(UserError, match="random=20"):
-            controls_of(text)
-
-
-@given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"])), min_size=1))
-def test_any_json_list_of_texts_is_read(texts: list[str], tmp_path_factory):
-    path = tmp_path_factory.getbasetemp() / "any.json"
-    path.write_text(json.dumps(texts), encoding="utf-8")
-    assert read_questions(path) == texts
