@@ -197,6 +197,26 @@ def test_a_problem_under_two_names_stays_on_one_side():
         assert first.split == second.split
 
 
+@pytest.mark.parametrize("balanced", [True, False])
+def test_a_large_group_costs_pairs_only_where_balance_is_asked_for(balanced: bool):
+    """Three of four right answers are one problem, so the sides cannot get two each."""
+    asked = [pair(0), pair(1, same_as=0), pair(2, same_as=0), *(pair(i) for i in range(3, 8))]
+    # Pairs 1 and 2 have one clean question; the name of a third makes it another row.
+    third = asked[2].clean.question.replace("Mia", "Ann")
+    asked[2] = Pair(2, Problem(third, 1), asked[2].corrupted)
+    rows, _ = arrange(asked, twins("rrrrwwww"), SplitSettings(fractions=HALVES, balanced=balanced))
+    found = counts(rows)
+    sides = sorted([found["fit", "correct"], found["report", "correct"]])
+    if balanced:
+        assert sides == [1, 2]
+        assert found["fit", "correct"] == found["fit", "wrong"]
+        assert found["report", "correct"] == found["report", "wrong"]
+        assert places(rows).count("not needed for balance") == 2
+    else:
+        assert sides == [1, 3]
+        assert all(row.split for row in rows)
+
+
 @pytest.mark.parametrize(
     ("total", "fractions", "wanted"),
     [
