@@ -10,7 +10,8 @@ from steer_core.experiment.statistics import wilson
 from steer_core.experiment.verdict import Verdict
 from steer_core.report import words
 from steer_core.report.blocks import Block, Heading, Table
-from steer_core.report.sections import best_rows, chosen, extreme, labels, split_words
+from steer_core.report.sections import chosen, labels, split_words
+from steer_core.report.sections_accuracy import best_rows, extreme
 from steer_core.report.source import Shape, Source, shape_of
 
 UNKNOWN = "not recorded"

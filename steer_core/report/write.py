@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from steer_core.errors import UserError
-from steer_core.report import sections, sections_details
+from steer_core.report import sections, sections_accuracy, sections_details
 from steer_core.report.blocks import Block, Document, Heading
 from steer_core.report.compare import comparison, titles
 from steer_core.report.html import to_html
@@ -20,8 +20,8 @@ SECTIONS = (
     sections.verdicts,
     sections.what_was_run,
     sections.funnel,
-    sections.accuracy,
-    sections.transitions,
+    sections_accuracy.accuracy,
+    sections_accuracy.transitions,
     sections_details.heatmap,
     sections_details.outcomes,
     sections_details.directions,
