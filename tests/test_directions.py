@@ -26,12 +26,12 @@ from steer_core.steering.directions import (
     load_direction,
     mean_differences,
     places,
-    problems_hash,
     random_like,
     save_direction,
     shuffled_like,
     site_states,
 )
+from steer_core.steering.fit import problems_hash
 from steer_core.steering.library import (
     cached_direction,
     direction_path,

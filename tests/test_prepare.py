@@ -20,7 +20,7 @@ from steer_core.pipeline.necessity import ROWS_AT_A_TIME
 from steer_core.pipeline.prepare import PrepareSettings, fit_from, prepare
 from steer_core.pipeline.prepared import Prepared, check_no_leak, load_prepared
 from steer_core.pipeline.splits import SplitSettings
-from steer_core.steering.directions import problems_hash
+from steer_core.steering.fit import problems_hash
 
 K = 6
 LIMIT = 6

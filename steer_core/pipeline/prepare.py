@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from steer_core.pipeline.necessity import KINDS, Answering, both_twins, necessit
 from steer_core.pipeline.prepared import CORRECT, Prepared, Progress
 from steer_core.pipeline.splits import SplitSettings, arrange
 from steer_core.steering.decode import MAX_NEW_TOKENS
-from steer_core.steering.directions import FitSet, fit_set, problems_hash
+from steer_core.steering.fit import FitSet, fit_set, problems_hash
 from steer_core.version import versions
 
 
@@ -77,12 +78,7 @@ def prepare(
     twins = answering.twins(pairs, necessity, settings.split.seed)
     arranged, funnel = arrange(pairs, twins, settings.split)
     return Prepared(
-        model=model.name,
-        model_sha256=model.sha256,
-        revision=model.revision,
-        latents=model.config.latents,
-        dtype=str(model.dtype).removeprefix("torch."),
-        device=str(model.device),
+        **model_record(model),
         pairs_name=name,
         pairs_sha256=problems_hash(both_twins(pairs)),
         seed=settings.split.seed,
@@ -95,6 +91,18 @@ def prepare(
         versions=versions(),
         command=command,
     )
+
+
+def model_record(model: CodiModel) -> dict[str, Any]:
+    """The fields of a record that say what answered."""
+    return {
+        "model": model.name,
+        "model_sha256": model.sha256,
+        "revision": model.revision,
+        "latents": model.config.latents,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "device": str(model.device),
+    }
 
 
 def fit_from(

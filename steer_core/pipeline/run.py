@@ -21,7 +21,8 @@ from steer_core.pipeline.records import (
 from steer_core.pipeline.runner import Progress, Runner
 from steer_core.pipeline.spec import SpecCurve, check_spec, expand
 from steer_core.pipeline.store import Store
-from steer_core.steering.directions import FitSet, place_name, problems_hash
+from steer_core.steering.directions import place_name
+from steer_core.steering.fit import FitSet, problems_hash
 from steer_core.version import versions
 
 

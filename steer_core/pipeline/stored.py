@@ -25,7 +25,7 @@ from steer_core.pipeline.prepared import (
     Twin,
 )
 from steer_core.pipeline.splits import SplitSettings, arrange
-from steer_core.steering.directions import problems_hash
+from steer_core.steering.fit import problems_hash
 from steer_core.version import versions
 
 SIDES = {"train": "fit", "test": "report"}
@@ -51,16 +51,9 @@ def prepared_from_files(
         UserError: when no answers are stored, when pairs lack a row, when settings are given for a
             stored split, or when too few pairs are left for a new one.
     """
-    if files.split is None:
-        rows, funnel = arrange(files.pairs, complete(files, settings), settings)
-        fractions, balanced = settings.fractions, settings.balanced
-    else:
-        if settings != SplitSettings(seed=settings.seed):
-            raise UserError(
-                "a split file has its own split; leave out filter, fractions and labels"
-            )
-        rows = stored_rows(files)
-        funnel = stored_funnel(rows, files)
+    rows, funnel = placed(files, settings)
+    fractions, balanced = settings.fractions, settings.balanced
+    if files.split is not None:
         fractions, balanced = shares(rows)
     kind = "none" if files.necessity is None else "zeros"
     return Prepared(
@@ -83,6 +76,18 @@ def prepared_from_files(
         command=command,
         findings=tuple(f"{one.file}: {one.message}" for one in audit.findings),
     )
+
+
+def placed(
+    files: SeedFiles, settings: SplitSettings
+) -> tuple[tuple[PreparedPair, ...], tuple[FunnelStep, ...]]:
+    """The pairs on their sides, and the counts: of the stored split, or of a new one."""
+    if files.split is None:
+        return arrange(files.pairs, complete(files, settings), settings)
+    if settings != SplitSettings(seed=settings.seed):
+        raise UserError("a split file has its own split; leave out filter, fractions and labels")
+    rows = stored_rows(files)
+    return rows, stored_funnel(rows, files)
 
 
 def stored_twins(files: SeedFiles) -> list[Twins | None]:

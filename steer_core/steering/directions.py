@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,40 +17,14 @@ from torch import Tensor
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Problem
 from steer_core.errors import UserError
-from steer_core.steering.decode import (
-    MAX_NEW_TOKENS,
-    Decoded,
-    Options,
-    Row,
-    decode_rows,
-    stacked_states,
-)
 from steer_core.steering.edits import check_site
-from steer_core.version import versions
+from steer_core.steering.fit import FitSet, Provenance, fit_set, site_states
 
 MEAN_DIFFERENCE = "mean_difference"
 MOVED = "moved:"
 """In front of a file: the direction is used elsewhere than where it was computed, on purpose."""
 
 TINY = 1e-12
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """Which model, data and method a direction comes from.
-
-    `model_sha256` identifies the weights, `problems_sha256` the questions with their answers,
-    `correct` and `wrong` count the problems of each side; `versions` are those of the libraries.
-    """
-
-    model: str
-    model_sha256: str
-    problems: str
-    problems_sha256: str
-    correct: int
-    wrong: int
-    seed: int
-    versions: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,99 +45,6 @@ class Direction:
     def norms(self) -> np.ndarray:
         """Norm at each position, [K+1]."""
         return self.vectors.norm(dim=-1).numpy()
-
-
-def site_states(model: CodiModel, states: np.ndarray, site: str, layer: int | None) -> np.ndarray:
-    """What a site's edit is added to: states [..., K+1, L+2, D] to [..., K+1, D].
-
-    The embedding site has no state at position 0 (BOT is a token): zeros there.
-    """
-    if site == "residual":
-        return states[..., layer, :]
-    hidden = states[..., -1, :]
-    if site == "thought":
-        return hidden
-    with torch.inference_mode():
-        before = torch.from_numpy(np.ascontiguousarray(hidden[..., :-1, :]))
-        thoughts = model.projection(before.to(model.device, model.dtype)).float().cpu().numpy()
-    return np.concatenate((np.zeros_like(hidden[..., :1, :]), thoughts), axis=-2)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FitSet:
-    """Problems decoded once, unedited: what directions are computed from.
-
-    `states` float32 [n, K+1, L+2, D]; `right` bool [n]: the answer was the gold answer.
-    """
-
-    states: np.ndarray
-    right: np.ndarray
-    provenance: Provenance
-
-
-def fit_set(
-    model: CodiModel,
-    problems: Sequence[Problem],
-    name: str,
-    *,
-    right: np.ndarray | None = None,
-    seed: int = 0,
-    stop: Callable[[], bool] = lambda: False,
-) -> FitSet:
-    """Decode the problems of a fit set.
-
-    Args:
-        model: The model.
-        problems: n problems.
-        name: What they are called, for the provenance.
-        right: bool [n], which of them count as right; without it each is scored against its own
-            answer.
-        seed: Of the split that the problems come from, for the provenance.
-        stop: Asked before every decoding step; True raises `steer_core.codi.engine.Cancelled`.
-
-    Raises:
-        UserError: when all answers are right or all are wrong.
-    """
-    if right is not None:
-        check_labels(right)
-    # Known labels need no answers, only the states in front of them.
-    limit = MAX_NEW_TOKENS if right is None else 1
-    decoded = decode_states(model, [p.question for p in problems], limit, stop)
-    if right is None:
-        right = np.array([d.answer == p.answer for d, p in zip(decoded, problems, strict=True)])
-        check_labels(right)
-    provenance = Provenance(
-        model=model.name,
-        model_sha256=model.sha256,
-        problems=name,
-        problems_sha256=problems_hash(problems),
-        correct=int(right.sum()),
-        wrong=int((~right).sum()),
-        seed=seed,
-        versions=versions(),
-    )
-    return FitSet(stacked_states(decoded), right, provenance)
-
-
-def check_labels(right: np.ndarray) -> None:
-    """Raise a `UserError` unless there are both right and wrong answers."""
-    if right.all() or not right.any():
-        raise UserError(
-            f"{right.sum()} of {len(right)} answers are right; a mean difference needs both "
-            "right and wrong ones: choose other problems"
-        )
-
-
-def decode_states(
-    model: CodiModel, questions: Sequence[str], limit: int, stop: Callable[[], bool]
-) -> list[Decoded]:
-    """Every question decoded with its states, at most `limit` tokens; equal ones once."""
-    index = {question: i for i, question in enumerate(dict.fromkeys(questions))}
-    rows = [Row(index[question]) for question in questions]
-    found: dict[int, Decoded] = {}
-    for batch in decode_rows(model, list(index), rows, Options(limit, hidden=True), stop):
-        found |= batch
-    return [found[i] for i in range(len(rows))]
 
 
 def mean_difference(model: CodiModel, fit: FitSet, site: str, layer: int | None) -> Direction:
@@ -221,12 +101,6 @@ def matched(vectors: Tensor, to: Tensor) -> Tensor:
     """Vectors [K+1, D] scaled to the norms of others, row by row; a zero row stays zero."""
     size = vectors.norm(dim=-1, keepdim=True)
     return vectors / size.clamp_min(TINY) * to.norm(dim=-1, keepdim=True)
-
-
-def problems_hash(problems: Iterable[Problem]) -> str:
-    """One hash over questions and answers, in order."""
-    rows = [[problem.question, problem.answer] for problem in problems]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def save_direction(direction: Direction, path: Path) -> None:
