@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from made_up_runs import SETTING, batch, fill, made_up, plan
 from statsmodels.stats.proportion import proportion_confint
-from stored_runs import SETTING, batch, fill, made_up, plan
 
 from steer_core import UserError
 from steer_core.pipeline.outcomes import FLIPS, SCORES
@@ -308,7 +308,7 @@ def test_a_reader_sees_whole_batches_only(path: Path):
 WRITER = """
 import sys
 sys.path.insert(0, {tests!r})
-from stored_runs import fill, plan
+from made_up_runs import fill, plan
 from steer_core.pipeline.store import Store
 with Store({path!r}) as store:
     fill(store, plan(pairs=40, labels=tuple(f"random-{{i}}" for i in range(20))))
