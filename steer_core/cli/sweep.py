@@ -159,15 +159,20 @@ def swept(
         lora_alpha=args.lora_alpha,
     )
     known = {record.id for record in store.runs()}
-    record = run_sweep(
-        model,
-        pairs,
-        spec,
-        store,
-        origin=origin,
-        fit=None if prepared is None else fit_from(model, prepared),
-        progress=lambda done, total, seconds: options.show_progress(done, total),
-    )
+    try:
+        record = run_sweep(
+            model,
+            pairs,
+            spec,
+            store,
+            origin=origin,
+            fit=None if prepared is None else fit_from(model, prepared),
+            progress=lambda done, total, seconds: options.show_progress(done, total),
+        )
+    except KeyboardInterrupt:
+        if args.out is not None:
+            _log.warning("stopped; the same command goes on from what %s holds", args.out)
+        raise
     if args.resume and record.id not in known:
         _log.warning("%s held no run of these settings; run %d is new", args.out, record.id)
     return record
