@@ -311,13 +311,13 @@ def test_stop_ends_the_decoding_at_the_next_step(
 ):
     """Asked before each of the 7 positions and of the answer's steps; nothing runs afterwards."""
     fed = []
-    run = type(model.body).run
+    through = type(model.body).through
 
     def watched(self, x, *args, **kwargs):
         fed.append(len(x))
-        return run(self, x, *args, **kwargs)
+        return through(self, x, *args, **kwargs)
 
-    monkeypatch.setattr(type(model.body), "run", watched)
+    monkeypatch.setattr(type(model.body), "through", watched)
     rows, (stop, times) = rows_of(model, (2, 2)), stop_after(asked)
     before = collect(model, rows, Options(6, hidden=True))
     fed.clear()
@@ -325,7 +325,7 @@ def test_stop_ends_the_decoding_at_the_next_step(
     with pytest.raises(Cancelled):
         list(decode_rows(model, QUESTIONS, rows, Options(6), stop))
     assert times == list(range(1, asked + 1))
-    assert len(fed) == asked - 1  # a step for every time the answer was no
+    assert len(fed) == asked  # the prefill, and a step for every time the answer was no
     assert_same(collect(model, rows, Options(6, hidden=True)), before)
 
 

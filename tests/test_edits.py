@@ -270,9 +270,9 @@ def test_positions_before_the_first_edit_run_once_per_question(
     widths = []
     step = Reasoning.step
 
-    def counted(self: Reasoning, position: int, x: torch.Tensor) -> torch.Tensor:
+    def counted(self: Reasoning, position: int, x: torch.Tensor, **how: bool) -> torch.Tensor:
         widths.append(len(x))
-        return step(self, position, x)
+        return step(self, position, x, **how)
 
     monkeypatch.setattr(Reasoning, "step", counted)
     prompts, plan = grid(model, first)

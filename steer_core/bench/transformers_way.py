@@ -33,8 +33,8 @@ class TransformersWay:
         self.device = subject.model.device
         self.prompts = [subject.model.encode(p.question) for p in subject.problems]
         twin: Any = subject.twin
-        self.twin, self.body = twin, twin.base_model
-        self.blocks = self.body.h if hasattr(self.body, "h") else self.body.layers
+        body = twin.base_model
+        self.twin, self.blocks = twin, body.h if hasattr(body, "h") else body.layers
 
     @torch.no_grad()
     def decode(self, rows: Sequence[Asked]) -> list[tuple[int, ...]]:
@@ -66,11 +66,33 @@ class TransformersWay:
         return (alphas * vectors[:, None]).to(self.device, self.subject.model.dtype)
 
     def forward(self, cache, mask: Tensor, positions: Tensor, **inputs: Tensor) -> Tensor:
-        """Normed hidden states [B, T, D] of one step, without the vocabulary head."""
+        """Normed hidden states [B, T, D] of one step.
+
+        All hidden states and the vocabulary head are computed, as in the official evaluation and
+        the seed experiment; the head for the last position only, which is kinder than either.
+        """
         # A single row has no padding; without a mask transformers takes its faster way.
         kept = {} if len(mask) == 1 else {"attention_mask": mask}
-        out = self.body(past_key_values=cache, position_ids=positions, **kept, **inputs)
-        return out.last_hidden_state
+        out = self.twin(
+            past_key_values=cache,
+            position_ids=positions,
+            output_hidden_states=True,
+            logits_to_keep=1,
+            **kept,
+            **inputs,
+        )
+        return out.hidden_states[-1]
+
+    def logits(self, cache, mask: Tensor, positions: Tensor, token: Tensor) -> Tensor:
+        """Logits [B, V] behind one token a row [B]."""
+        kept = {} if len(mask) == 1 else {"attention_mask": mask}
+        out = self.twin(
+            input_ids=token[:, None],
+            past_key_values=cache,
+            position_ids=positions[:, None],
+            **kept,
+        )
+        return out.logits[:, -1]
 
     def answers(self, cache, mask: Tensor, position: Tensor) -> list[tuple[int, ...]]:
         """Greedy tokens after EOT until every row has met EOS or the limit."""
@@ -79,8 +101,7 @@ class TransformersWay:
         open_rows = [True] * len(found)
         for _ in range(self.subject.max_new_tokens):
             mask = torch.nn.functional.pad(mask, (0, 1), value=1)
-            hidden = self.forward(cache, mask, position[:, None], input_ids=token[:, None])
-            token = self.twin.lm_head(hidden[:, -1])[:, :-1].argmax(-1)
+            token = self.logits(cache, mask, position, token)[:, :-1].argmax(-1)
             position = position + 1
             for row, one in enumerate(token.tolist()):
                 open_rows[row] = open_rows[row] and one != config.eos

@@ -111,7 +111,8 @@ class Block:
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary positions: x [N, T, H, d], cos and sin [N, T, 1, d]."""
     half = x.shape[-1] // 2
-    return x * cos + torch.cat((-x[..., half:], x[..., :half]), dim=-1) * sin
+    turned = torch.cat((-x[..., half:], x[..., :half]), dim=-1)
+    return torch.addcmul(x * cos, turned, sin)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,24 +141,24 @@ class Body:
         `tap` is called with l = 0 for the input embedding (learned positions added) and with
         l = 1..L for the blocks.
         """
+        return self.through(x, positions, cache, tap, self.blocks)
+
+    def read(self, x: Tensor, positions: Tensor, cache: Attention, tap: Tap | None = None) -> None:
+        """As `run`, for what comes later only: nothing behind the last keys and values."""
+        x = self.through(x, positions, cache, tap, self.blocks[:-1])
+        _, k, v = self.blocks[-1].project(x, self.rotary(positions, x.dtype))
+        cache.store(len(self.blocks) - 1, k, v)
+
+    def through(self, x: Tensor, positions: Tensor, cache: Attention, tap: Tap | None, blocks):
+        """Input embeddings x [N, T, D] through the first blocks."""
         if self.positions is not None:
             x = x + F.embedding(positions, self.positions)
         rotary = self.rotary(positions, x.dtype)
         x = tap(0, x) if tap else x
-        for index, block in enumerate(self.blocks):
+        for index, block in enumerate(blocks):
             x = block(index, x, rotary, cache)
             x = tap(index + 1, x) if tap else x
         return x
-
-    def read(self, x: Tensor, positions: Tensor, cache: Attention) -> None:
-        """As `run`, for what comes later only: nothing behind the last keys and values."""
-        if self.positions is not None:
-            x = x + F.embedding(positions, self.positions)
-        rotary = self.rotary(positions, x.dtype)
-        for index, block in enumerate(self.blocks[:-1]):
-            x = block(index, x, rotary, cache)
-        _, k, v = self.blocks[-1].project(x, rotary)
-        cache.store(len(self.blocks) - 1, k, v)
 
     def rotary(self, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
         """Cosines and sines [N, T, 1, d] of the rotary angles, computed in float32."""

@@ -100,15 +100,18 @@ class RowCache:
         prefix_k, prefix_v = self.prefix[layer]
         g, kv, p, _ = prefix_k.shape
         # Queries of a row: its new positions times the heads that share keys, m = t * H / H_kv.
-        q = (q * d**-0.5).view(g, -1, t, kv, heads // kv, d).permute(0, 3, 1, 2, 4, 5)
-        q = q.reshape(g, kv, -1, d)
+        q = q.view(g, -1, t, kv, heads // kv, d).permute(0, 3, 1, 2, 4, 5)
+        q = (q * d**-0.5).reshape(g, kv, -1, d)
         over_prefix = q @ prefix_k.transpose(2, 3) + self.bias
         over_own = q.view(g, kv, self.rows, -1, d) @ own_k.transpose(3, 4)
         over_own = self.shown(over_own, sees)
         scores = torch.cat((over_prefix, over_own.flatten(2, 3)), -1)
         weights = scores.float().softmax(-1).to(q.dtype)
-        out = (weights[..., :p] @ prefix_v).view(g, kv, self.rows, -1, d)
-        out = out + weights[..., p:].unflatten(2, (self.rows, -1)) @ own_v
+        over_prefix = weights[..., :p] @ prefix_v
+        own_weights = weights[..., p:].unflatten(2, (self.rows, -1)).flatten(0, 2)
+        out = torch.baddbmm(
+            over_prefix.view(len(own_weights), -1, d), own_weights, own_v.flatten(0, 2)
+        )
         out = out.view(g, kv, self.rows, t, heads // kv, d).permute(0, 2, 3, 1, 4, 5)
         return out.reshape(n, t, heads, d)
 

@@ -111,14 +111,25 @@ class Reasoning:
                 thought = self.spread(thought)
             if position > 0:
                 thought = self.edit("embedding", 0, position, thought)
-            hidden = self.step(position, thought)
-            if position < config.latents:
-                thought = self.model.projection(self.edit("thought", 0, position, hidden))
+            if position == config.latents and not self.recorder.wanted:
+                self.step(position, thought, last=True)
+            else:
+                hidden = self.step(position, thought)
+                thought = self.next_thought(position, hidden)
         self.spread(thought)
         return self.cache
 
-    def step(self, position: int, x: Tensor) -> Tensor:
-        """Feed x [N, D] at a position; the normed hidden states h_k [N, D]."""
+    def next_thought(self, position: int, hidden: Tensor) -> Tensor:
+        """z_{k+1} [N, D] of h_k; nothing projects h_K, it is given back as it is."""
+        if position == self.model.config.latents:
+            return hidden
+        return self.model.projection(self.edit("thought", 0, position, hidden))
+
+    def step(self, position: int, x: Tensor, last: bool = False) -> Tensor:
+        """Feed x [N, D] at a position; the normed hidden states h_k [N, D].
+
+        Nothing reads h_K: at the `last` position only keys and values are computed, and x returned.
+        """
         if self.stop():
             raise Cancelled
         states: list[Tensor] = []
@@ -131,6 +142,10 @@ class Reasoning:
             return x
 
         where = (self.lengths.repeat_interleave(self.cache.rows) + position)[:, None]
+        if last:
+            self.model.body.read(x[:, None], where, self.cache, tap)
+            self.cache.advance(1)
+            return x
         out = self.model.body.run(x[:, None], where, self.cache, tap)
         self.cache.advance(1)
         normed = self.model.body.norm(out[:, 0])
