@@ -5,10 +5,10 @@
 In every repetition the "real" direction is one of the label-shuffled ones, judged against the
 others and the random ones as a report judges a sweep. With the folder of a swept experiment these
 are its decoded rows, each time on another random half of the pairs; without one, answers are
-simulated in which every direction harms the model by a chance amount. Three times: with right and
+simulated in which every direction harms the model by a chance amount. Four times: with right and
 wrong exchanged on a random half of the pairs, which leaves no change on average, so that each p can
-be checked; as it is, where all directions may harm alike; and with a loss planted at α < 0.
-Prints a table, then one JSON line.
+be checked; as it is, where all directions may harm alike; and with a share of right answers lost at
+every α < 0. Prints a table, then one JSON line.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,6 @@ from steer_core.pipeline.store import FILE, Store
 LEVEL = 0.05
 ALPHAS = np.arange(-3, 3.01, 0.5)
 CONTROLS = 20
-LOSS = 0.25  # share of right answers that a planted effect breaks at the most negative α
 
 
 @dataclass(frozen=True)
@@ -107,10 +107,9 @@ def exchanged(sweep: Sweep, rng: np.random.Generator) -> Sweep:
     return Sweep(sweep.alphas, sweep.baseline ^ turn, sweep.real ^ turn, controls)
 
 
-def planted(sweep: Sweep, rng: np.random.Generator) -> Sweep:
-    """The same with more right answers lost along the real direction, the further α is below 0."""
-    share = LOSS * np.maximum(-sweep.alphas, 0) / max(-sweep.alphas.min(), 1e-9)
-    broken = rng.random(sweep.baseline.size) < share[:, None]
+def planted(loss: float, sweep: Sweep, rng: np.random.Generator) -> Sweep:
+    """The same with this share of right answers lost along the real direction at every α < 0."""
+    broken = (rng.random(sweep.baseline.size) < loss) & (sweep.alphas < 0)[:, None]
     return Sweep(sweep.alphas, sweep.baseline, sweep.real & ~broken, sweep.controls)
 
 
@@ -149,7 +148,8 @@ def repeat(draw, repetitions: int, resamples: int, change) -> Iterator[dict]:
 SCENARIOS = {
     "no change on average": exchanged,
     "label-shuffled as real": as_it_is,
-    "with a planted loss": planted,
+    "a quarter of right answers lost": partial(planted, 0.25),
+    "half of right answers lost": partial(planted, 0.5),
 }
 TESTS = ("against α = 0, one α", "against α = 0, adjusted", "against controls, adjusted")
 

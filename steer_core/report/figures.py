@@ -199,7 +199,7 @@ def funnel_figure(steps: Sequence[FunnelStep]) -> go.Figure:
             hoverinfo="skip",
         )
     )
-    style(figure, 24 + 27 * len(steps), top=4)
+    style(figure, 16 + 27 * len(steps), top=4, bottom=8)
     most = max([step.count for step in steps], default=1) or 1
     figure.update_xaxes(range=[0, 1.25 * most], visible=False)
     figure.update_yaxes(autorange="reversed", automargin=True, showgrid=False, ticks="")
@@ -265,19 +265,19 @@ def panels(
         vertical_spacing=min((0.03 + titles_gap) * 2 / max(down, 2), 0.9 / max(down - 1, 1)),
     )
     style(figure, height)
-    figure.update_annotations(font={"size": 13, "color": INK})
+    figure.update_annotations(font={"size": 14, "color": INK})
     return figure
 
 
-def style(figure: go.Figure, height: int, top: int = 56) -> None:
+def style(figure: go.Figure, height: int, top: int = 56, bottom: int = 44) -> None:
     """Fonts, colours and margins that all figures have."""
     figure.update_layout(
         height=height,
         width=None,
-        margin={"l": 64, "r": 16, "t": top, "b": 44},
+        margin={"l": 64, "r": 16, "t": top, "b": bottom},
         paper_bgcolor="#ffffff",
         plot_bgcolor="#ffffff",
-        font={"family": FONT, "size": 12, "color": INK},
+        font={"family": FONT, "size": 13, "color": INK},
         legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
         hoverlabel={"bgcolor": "#ffffff", "bordercolor": STEERED, "font": {"color": INK}},
         dragmode=False,
