@@ -212,6 +212,13 @@ def test_the_points_table_has_the_numbers_of_the_run(shown: Document, table):
     assert found[0].marked == {0}
 
 
+def test_a_side_that_was_not_swept_is_no_null(table, tmp_path: Path):
+    store_run(tmp_path, table[table["alpha"] >= 0])
+    blocks = document([load_source(tmp_path)]).blocks
+    best = next(b for b in blocks if isinstance(b, Table) and "best suppression" in b.columns)
+    assert {row[2] for row in best.rows} == {"not swept"}
+
+
 def test_choices_on_the_data_shown_are_marked(shown: Document):
     blocks = list(shown.blocks)
     marks = [b for b in blocks if isinstance(b, Callout) and b.tone == "chosen"]

@@ -73,6 +73,15 @@ def test_outcomes_have_a_row_each(analysis: Analysis):
     assert list(shade.y) == pytest.approx((start + margin["high"]).tolist())
 
 
+def test_an_outcome_that_one_curve_lacks_is_missing_there_only():
+    table = runs.run_table(runs.planted, layers=[1, 2], pairs=20, random=0, shuffled=0)
+    table.loc[table["layer"].eq(1).fillna(False), "margin"] = np.nan
+    found = analyse(table, resamples=99, bootstrap=99)
+    (figure,) = figures.outcome_figures(found)
+    lengths = [len(line.x) for line in named(figure, "the direction")]
+    assert lengths == [0, 13] + [13] * 8
+
+
 def test_many_curves_are_drawn_in_parts():
     table = runs.run_table(layers=range(1, 10), pairs=20, random=0, shuffled=0, alphas=(-1, 1))
     found = analyse(table, resamples=99, bootstrap=99)

@@ -170,7 +170,8 @@ def best_table(points: pd.DataFrame) -> pd.DataFrame:
     Suppression is the largest loss at α < 0, amplification the largest gain at α > 0; where a side
     has none, the largest change the other way, and where nothing changed, nan. Columns
     `baseline`, `n`, and for `suppression` and `amplification` each: the column names of
-    `point_table` with that prefix (`suppression_alpha`, `suppression_change`, ...).
+    `point_table` with that prefix (`suppression_alpha`, `suppression_change`, ...),
+    and `suppression_swept`: whether any α of that side was.
     """
     rows = []
     for _, curve in points.groupby(NAME, sort=False):
@@ -180,6 +181,7 @@ def best_table(points: pd.DataFrame) -> pd.DataFrame:
         for side, sign in {"suppression": -1, "amplification": 1}.items():
             found = stand_out(pd.DataFrame(curve[sign * alpha > 0]), sign)
             row |= {f"{side}_{column}": value for column, value in found.items()}
+            row[f"{side}_swept"] = bool((sign * alpha > 0).any())
         rows.append(row)
     return pd.DataFrame(rows)
 

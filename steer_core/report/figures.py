@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from steer_core.pipeline.analysis import Analysis
-from steer_core.pipeline.analysis_tables import CONTROL_WORDS
+from steer_core.pipeline.analysis_tables import CONTROL_WORDS, NAME
 from steer_core.pipeline.prepared import FunnelStep
 from steer_core.report import words
 
@@ -246,9 +246,12 @@ def curve_labels(analysis: Analysis) -> list[str]:
 
 
 def of_curve(table: pd.DataFrame, analysis: Analysis, curve: int) -> pd.DataFrame:
-    """The rows of one curve; tables hold the curves one after the other."""
-    size = len(table) // len(analysis.results)
-    return pd.DataFrame(table.iloc[curve * size : (curve + 1) * size])
+    """The rows of one curve."""
+    name = analysis.results[curve].name
+    mine = np.ones(len(table), bool)
+    for column in NAME:
+        mine &= table[column].to_numpy() == getattr(name, column)
+    return pd.DataFrame(table[mine])
 
 
 def panels(

@@ -65,7 +65,7 @@ def best_rows(source: Source) -> list[dict]:
 def extreme(row: dict, side: str) -> str:
     """One cell: accuracy, α, change with interval and adjusted p."""
     if np.isnan(row[f"{side}_alpha"]):
-        return "no change at any α"
+        return "no change at any α" if row[f"{side}_swept"] else "not swept"
     limits = words.interval(row[f"{side}_change_low"], row[f"{side}_change_high"], sign=True)
     return (
         f"{words.share(row[f'{side}_accuracy'])} @ α = {words.alpha(row[f'{side}_alpha'])},\n"
