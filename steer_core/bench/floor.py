@@ -29,9 +29,10 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a grid asks for: `questions` of `prompt` tokens, `rows`, `answer` tokens a row.
+    """What a grid asks for: `questions` of `prompt` tokens (BOT counted), `rows` of them.
 
-    `batches` that the rows are decoded in; prompt and answer are means.
+    `answer`: tokens that a row is fed after its latent thoughts, EOT counted; prompt and answer are
+    means. `batches` that the rows are decoded in.
     """
 
     questions: int
@@ -49,26 +50,33 @@ def floor_seconds(model: CodiModel, work: Work, rates: Rates) -> float:
 def operations(model: CodiModel, work: Work) -> float:
     """Floating-point operations, a multiplication and an addition counted as two."""
     config = model.config
-    token = 2 * block_weights(model)
-    attention = 4 * config.layers * config.heads * config.head_dim
-    reading = work.questions * (work.prompt * token + attention * work.prompt**2 / 2)
-    steps = config.latents + 1 + work.answer
-    reach = work.prompt + steps / 2
+    token, attention = 2 * block_weights(model), 4 * config.layers * config.heads * config.head_dim
+    # Of the last block nobody reads more than keys and values at question tokens and at position K.
+    last = 2 * last_block_unread(model)
+    reading = work.questions * (work.prompt * (token - last) + attention * work.prompt**2 / 2)
+    steps = config.latents + work.answer
     head = 2 * config.hidden * (config.vocabulary - 1)
     thoughts = config.latents * 4 * config.hidden**2
-    each = steps * (token + attention * reach) + (work.answer + 1) * head + thoughts
-    return reading + work.rows * each
+    each = steps * (token + attention * (work.prompt + steps / 2)) - last
+    return reading + work.rows * (each + work.answer * head + thoughts)
+
+
+def last_block_unread(model: CodiModel) -> int:
+    """Numbers in the last block's matrices, those of keys and values not counted."""
+    config, block = model.config, model.body.blocks[-1]
+    keys_values = 2 * config.hidden * config.kv_heads * config.head_dim
+    every = (block.qkv, block.out, block.up, block.down)
+    return sum(linear.weight.numel() for linear in every) - keys_values
 
 
 def traffic(model: CodiModel, work: Work) -> float:
     """Bytes that must come from memory."""
     config, item = model.config, model.body.tokens.element_size()
     head = config.hidden * config.vocabulary
-    # A draft lets an answer be fed in one pass; latent thoughts need one pass each.
-    passes = work.batches * (config.latents + 1)
+    passes = work.batches * (config.latents + 1)  # an answer as one
     weights = item * (passes * block_weights(model) + work.batches * head)
     each = 2 * config.layers * config.kv_heads * config.head_dim * item
-    own = work.rows * (config.latents + 1 + work.answer) * each
+    own = work.rows * (config.latents + work.answer) * each
     shared = work.questions * work.prompt * each * (config.latents + 1)
     return weights + own + shared
 
@@ -97,6 +105,11 @@ def measured_rates(model: CodiModel, cores: int) -> Rates:
     finally:
         torch.set_num_threads(before)
     return Rates(2 * size**3 / product, 2 * long.nbytes / copy)
+
+
+def best_of(one: Rates, other: Rates) -> Rates:
+    """The better of two measurements: whatever else ran can only have slowed them."""
+    return Rates(max(one.flops, other.flops), max(one.bandwidth, other.bandwidth))
 
 
 def fastest(call: Callable[[], object], device: torch.device, seconds: float = 1.0) -> float:

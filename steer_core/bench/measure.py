@@ -10,7 +10,7 @@ from random import Random
 import numpy as np
 import torch
 
-from steer_core.bench.floor import Work, finish, floor_seconds, measured_rates
+from steer_core.bench.floor import Rates, Work, best_of, finish, floor_seconds, measured_rates
 from steer_core.bench.peak import Peak
 from steer_core.bench.shapes import Subject
 from steer_core.bench.transformers_way import Asked, TransformersWay
@@ -149,6 +149,7 @@ def measure(
     """
     rows, way = grid_of(subject, alphas), TransformersWay(subject)
     chosen = Random(0)
+    rates = measured_rates(subject.model, core_count(subject))
     subject.model.session.forget()
     _, ids = engine(subject, alphas, cap)  # warm-up
     way.decode(rows[:1])
@@ -175,7 +176,13 @@ def measure(
     with Peak(subject.model.device) as peak:
         engine(subject, alphas, cap)
     same = np.array([ids[row] == answer for row, answer in slow.items()])
-    return summary(subject, alphas, times, same, ids, peak.bytes, cap)
+    rates = best_of(rates, measured_rates(subject.model, core_count(subject)))
+    return summary(subject, alphas, times, same, ids, peak.bytes, cap, rates)
+
+
+def core_count(subject: Subject) -> int:
+    """CPU cores that the engine uses."""
+    return cores.ACCOUNT.total if subject.model.device.type == "cpu" else 1
 
 
 def one_layer(rows: list[Asked], batches: int, chosen: Random) -> list[Asked]:
@@ -185,16 +192,24 @@ def one_layer(rows: list[Asked], batches: int, chosen: Random) -> list[Asked]:
     return chosen.sample(same, min(batches * BATCH, len(same)))
 
 
-def summary(subject, alphas, times, same, ids: Ids, peak: int | None, cap: int | None) -> Measured:
+def summary(
+    subject: Subject,
+    alphas: Sequence[float],
+    times: Sequence[Times],
+    same: np.ndarray,
+    ids: Ids,
+    peak: int | None,
+    cap: int | None,
+    rates: Rates,
+) -> Measured:
     """Medians and ratios."""
     model, rows = subject.model, len(ids)
     one_row, official, cold, warm = (
         float(np.median([getattr(t, name) for t in times]))
         for name in ("one_row", "official", "cold", "warm")
     )
-    count = cores.ACCOUNT.total if model.device.type == "cpu" else 1
-    work = work_of(subject, ids, cap)
-    least = floor_seconds(model, work, measured_rates(model, count))
+    count = core_count(subject)
+    least = floor_seconds(model, work_of(subject, ids, cap), rates)
     weights = weight_bytes(model)
     return Measured(
         shape=subject.shape,
@@ -234,8 +249,9 @@ def lengths(subject: Subject) -> list[int]:
 def work_of(subject: Subject, ids: Ids, cap: int | None) -> Work:
     """What the grid asks for; alpha 0 is one row for all layers."""
     rows = len({row if row[2] else (row[0],) for row in ids})
-    answer = float(np.mean([len(each) + 1 for each in ids.values()]))
-    prompt = float(np.mean(lengths(subject)))
+    limit = subject.max_new_tokens
+    answer = float(np.mean([min(len(each) + 1, limit) for each in ids.values()]))
+    prompt = float(np.mean(lengths(subject))) + 1
     return Work(len(subject.problems), prompt, rows, answer, -(-rows // (cap or ROWS_AT_A_TIME)))
 
 

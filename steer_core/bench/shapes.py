@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,7 +101,7 @@ def random_subject(
 ) -> Subject:
     """Random weights at a published shape; answers never end by themselves, so they are cut."""
     torch.manual_seed(0)
-    config = SHAPES[shape]
+    config = deepcopy(SHAPES[shape])  # resizing the embedding changes it
     config._attn_implementation = "sdpa"
     with torch.device(device):
         twin = AutoModelForCausalLM.from_config(config, dtype=dtype)
@@ -120,7 +121,7 @@ def model_of(
 ) -> CodiModel:
     """Our model over the same weights, with a random projection."""
     state = twin.state_dict()
-    rows = config.vocab_size + 3
+    rows = len(twin.get_input_embeddings().weight)
     body = Builder(config, rows, lambda name, _shape: state[name]).body(tied=True)
     tokenizer = word_tokenizer()
     size, plain = config.hidden_size, {"device": device, "dtype": dtype}

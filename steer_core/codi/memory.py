@@ -28,14 +28,16 @@ UNKNOWN = 2 * 1024**3
 """Bytes taken to be free where there is no such file, as on macOS."""
 
 
-def bytes_per_row(model: CodiModel, prompt: int, hidden: bool, first_logits: bool) -> int:
-    """Peak bytes of one row whose question has `prompt` tokens, if no other row shares it."""
+def bytes_per_row(
+    model: CodiModel, prompt: int, hidden: bool, first_logits: bool, sharing: float = 1.0
+) -> int:
+    """Peak bytes of one row whose question has `prompt` tokens, shared by `sharing` rows."""
     config = model.config
     item = model.body.tokens.element_size()
     own = config.latents + 2 + ANSWER_ROOM
-    # A prefix is laid side by side and joined with its first positions; own positions may double.
-    kept = 2 * (prompt + own)
-    cache = 2 * config.layers * config.kv_heads * config.head_dim * kept * item
+    # A prefix is laid side by side and joined with its first positions; a row's own positions are
+    # copied when ended rows leave, and may outgrow their room.
+    cache = 2 * (own + prompt / sharing) * prefix_bytes(model)
     # The nodes of a drafted answer go through a block at once.
     wide = TREE * 12 * config.hidden * item
     attention = TREE * 3 * config.heads * (prompt + own) * 4
@@ -43,7 +45,7 @@ def bytes_per_row(model: CodiModel, prompt: int, hidden: bool, first_logits: boo
     if hidden:
         states = 2 * (config.latents + 1) * (config.layers + 2) * config.hidden * 4
     logits = 2 * config.vocabulary * 4 * first_logits
-    return cache + wide + attention + states + logits
+    return int(cache + wide + attention + states + logits)
 
 
 def fixed_bytes(model: CodiModel, prompt: int) -> int:
@@ -56,10 +58,15 @@ def fixed_bytes(model: CodiModel, prompt: int) -> int:
 
 
 def rows_that_fit(
-    model: CodiModel, prompt: int, hidden: bool, first_logits: bool, batches: int = 1
+    model: CodiModel,
+    prompt: int,
+    hidden: bool,
+    first_logits: bool,
+    batches: int = 1,
+    sharing: float = 1.0,
 ) -> int:
-    """Rows of one of several batches that run at once, at least 1."""
-    each = bytes_per_row(model, prompt, hidden, first_logits)
+    """Rows of one of several batches that run at once, at least 1; see `bytes_per_row`."""
+    each = bytes_per_row(model, prompt, hidden, first_logits, sharing)
     free = int(free_bytes(model.device) * SHARE) // batches - fixed_bytes(model, prompt)
     rows = max(1, free // each)
     return min(rows, CPU_ROWS) if model.device.type == "cpu" else rows
@@ -78,7 +85,7 @@ def predicted_peak(
         batches: Batches that run beside each other.
     """
     longest = max(prompts, default=0)
-    each = bytes_per_row(model, longest, False, False)
+    each = bytes_per_row(model, longest, False, False, max(1.0, rows / max(1, len(prompts))))
     remembered = min(BUDGET, sum(prompts) * prefix_bytes(model))
     some = batches * (min(rows, cap) * each + fixed_bytes(model, longest))
     return weight_bytes(model) + remembered + some

@@ -103,9 +103,15 @@ class Batches:
 
     def limit(self, lengths: Sequence[int], total: int, at_once: int) -> int:
         """Rows of one batch: what memory allows, and some batches for every core."""
-        longest = max(lengths, default=0)
         options = self.options
-        fit = rows_that_fit(self.model, longest, options.hidden, options.first_logits, at_once)
+        fit = rows_that_fit(
+            self.model,
+            max(lengths, default=0),
+            options.hidden,
+            options.first_logits,
+            at_once,
+            sharing=max(1.0, total / max(1, len(lengths))),
+        )
         share = math.ceil(total / at_once) if total >= FEW_ROWS else total
         return options.max_rows or max(1, min(fit, share))
 
