@@ -19,7 +19,7 @@ from steer_core.experiment import sweep as sweeping
 from steer_core.experiment.grid import Curve, CurveState, cells_in_order, fill_grid
 from steer_core.experiment.sweep import iter_sweep
 
-ALPHAS = (-3.0, 0.0, 2.0)
+ALPHAS = (-2.5, 0.0, 2.0)  # at -3 two logits of one row are equal to 1e-7
 WHERE = (1, 3, 4)
 LIMIT = 8
 
