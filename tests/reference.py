@@ -84,17 +84,8 @@ def decode(
 ) -> Outcome:
     """Greedy decoding of one prompt (ids that end in BOT) with at most one edit."""
     start = len(prompt) - 1  # absolute index of position 0
-    fed = embed(reference, prompt)
-    for k in range(reference.latents):
-        _, states = forward(reference, fed, edit, start)
-        thought = add(states[-1, -1], edit, "thought", k)
-        latent = add(reference.prj(thought), edit, "embedding", k + 1)
-        fed = torch.cat((fed, latent[None]))
-    _, states = forward(reference, fed, edit, start)
+    fed, states = reasoned(reference, prompt, edit)
     hidden = states[:, start:].transpose(0, 1).float().numpy()
-
-    end = [reference.eot] if reference.remove_eos else [reference.eot, reference.eos]
-    fed = torch.cat((fed, embed(reference, end)))
     ids: list[int] = []
     while len(ids) < max_new_tokens:
         logits, _ = forward(reference, fed, edit, start)
@@ -104,6 +95,39 @@ def decode(
         ids.append(token)
         fed = torch.cat((fed, embed(reference, [token])))
     return Outcome(tuple(ids), hidden)
+
+
+@torch.no_grad()
+def log_probabilities(
+    reference: Reference, prompt: Sequence[int], ids: Sequence[int], edit: Addition | None = None
+) -> Tensor:
+    """Of every token that can be generated, in nats, in front of each of `ids` and behind the last.
+
+    float64 [len(ids) + 1, V-1]; the ids are fed as they are given, whatever the model would pick.
+    """
+    start = len(prompt) - 1
+    fed, _ = reasoned(reference, prompt, edit)
+    found = [forward(reference, fed, edit, start)[0]]
+    for token in ids:
+        fed = torch.cat((fed, embed(reference, [token])))
+        found.append(forward(reference, fed, edit, start)[0])
+    return torch.stack(found)[:, :-1].double().log_softmax(-1)
+
+
+def reasoned(
+    reference: Reference, prompt: Sequence[int], edit: Addition | None
+) -> tuple[Tensor, Tensor]:
+    """What is fed up to where an answer begins [T, D]; states [L+1, T', D] up to position K."""
+    start = len(prompt) - 1
+    fed = embed(reference, prompt)
+    for k in range(reference.latents):
+        _, states = forward(reference, fed, edit, start)
+        thought = add(states[-1, -1], edit, "thought", k)
+        latent = add(reference.prj(thought), edit, "embedding", k + 1)
+        fed = torch.cat((fed, latent[None]))
+    _, states = forward(reference, fed, edit, start)
+    end = [reference.eot] if reference.remove_eos else [reference.eot, reference.eos]
+    return torch.cat((fed, embed(reference, end))), states
 
 
 def add(state: Tensor, edit: Addition | None, site: str, k: int) -> Tensor:

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reference import SEED_REPLAY, Addition, Outcome, Reference, causal_lm, prompt_ids
 from reference import decode as decode_slowly
-from safetensors.torch import load_file
+from slow_models import bundled_reference, edit_of
 from tiny_checkpoints import (
     HIDDEN,
     LAYERS,
@@ -29,9 +29,8 @@ from tiny_checkpoints import (
     some_key,
 )
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from steer_core import Edit, UserError, decode, load_model, load_pairs
+from steer_core import UserError, decode, load_model, load_pairs
 from steer_core.codi.model import CodiModel
 from steer_core.steering.decode import Decoded
 
@@ -48,18 +47,6 @@ class Case:
 
     question: str
     edit: Addition | None = None
-
-
-def edit_of(addition: Addition | None) -> Edit | None:
-    if addition is None:
-        return None
-    return Edit(
-        direction=addition.direction,
-        alpha=addition.alpha,
-        site=addition.site,
-        layer=addition.layer,
-        positions=addition.positions,
-    )
 
 
 def loaded(tiny: Tiny, **options) -> CodiModel:
@@ -331,26 +318,6 @@ def test_an_unusual_base_is_decoded_exactly_or_refused(name: str, tmp_path: Path
 
 
 # --- the models in the box -----------------------------------------------------------------------
-
-
-def bundled_reference(name: str) -> tuple[Reference, PreTrainedTokenizerBase]:
-    """A shipped model as transformers builds it from its config; it has no LoRA."""
-    folder = Path(__file__).parent.parent / "assets" / "models" / name
-    state = load_file(folder / "model.safetensors")
-    lm = AutoModelForCausalLM.from_config(
-        AutoConfig.from_pretrained(folder), attn_implementation="eager", dtype=torch.float32
-    )
-    weights = {k.removeprefix("codi."): v for k, v in state.items() if k.startswith("codi.")}
-    missing, unexpected = lm.load_state_dict(weights, strict=False)
-    assert (missing, unexpected) == (["lm_head.weight"], [])
-    lm.tie_weights()
-    size = lm.config.hidden_size
-    prj = nn.Sequential(nn.Identity(), nn.Linear(size, size), nn.GELU(), nn.Linear(size, size))
-    prj.add_module("ln", nn.LayerNorm(size))
-    prj.load_state_dict({k.removeprefix("prj."): v for k, v in state.items() if "prj." in k})
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    eot = lm.get_input_embeddings().weight.shape[0] - 1
-    return Reference(lm.eval(), prj, eot - 1, eot, tokenizer.eos_token_id), tokenizer
 
 
 @pytest.mark.parametrize("name", ["tiny-llama", "tiny-gpt2"])
