@@ -50,32 +50,23 @@ def sweep(
         site: residual, thought or embedding.
         positions: Positions 0..K that are edited; 1..K when not given.
         direction: Name or file, see `find_direction`.
-        random: Number of random controls.
-        shuffled: Number of label-shuffled controls, computed from the bundled fit set. All
-            controls are matched to the direction in norm at every position.
-        seed: Of the order of the problems, and of the first control of each kind; the others count
-            up from it.
+        random: Number of random controls, matched to the direction in norm at every position.
+        shuffled: Number of label-shuffled controls, from the bundled fit set, matched likewise.
+        seed: Of the order, and of the first control of each kind; the others count up from it.
         max_new_tokens: Limit of generated tokens.
         progress: Called after every batch.
 
     Returns:
-        One row per layer, direction and alpha: `layer`, `alpha` (raw units), `direction`, `n`,
-        `correct`, `accuracy`, `low`, `high` (Wilson 95 %, shares), `flips` (answers that differ
-        from the one at alpha = 0).
+        One row per layer, direction and alpha, see `steer_core.pipeline.tables.summary_table`.
 
     Raises:
         UserError: for no pairs, or a layer, alpha, position or direction that does not fit.
     """
+    at = layers_of(model, site, layers)
+    mask = tuple(model.config.positions[1:] if positions is None else positions)
+    controls = {"random": random, "shuffled": shuffled, "seed": seed}
     spec = SweepSpec(
-        site=site,
-        layers=layers_of(model, site, layers),
-        alphas=tuple(alphas),
-        masks=(tuple(model.config.positions[1:] if positions is None else positions),),
-        directions=(direction,),
-        random=random,
-        shuffled=shuffled,
-        seed=seed,
-        max_new_tokens=max_new_tokens,
+        site, at, tuple(alphas), (mask,), (direction,), **controls, max_new_tokens=max_new_tokens
     )
     with Store.memory() as store:
         run = run_sweep(model, pairs, spec, store, progress=reporting(progress))
