@@ -64,10 +64,8 @@ def sweep(
     """
     at = layers_of(model, site, layers)
     mask = tuple(model.config.positions[1:] if positions is None else positions)
-    controls = {"random": random, "shuffled": shuffled, "seed": seed}
-    spec = SweepSpec(
-        site, at, tuple(alphas), (mask,), (direction,), **controls, max_new_tokens=max_new_tokens
-    )
+    rest = {"random": random, "shuffled": shuffled, "seed": seed, "max_new_tokens": max_new_tokens}
+    spec = SweepSpec(site, at, tuple(alphas), (mask,), (direction,), **rest)
     with Store.memory() as store:
         run = run_sweep(model, pairs, spec, store, progress=reporting(progress))
         return store.summary(run.id)
