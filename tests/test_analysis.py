@@ -11,6 +11,7 @@ from steer_core.errors import UserError
 from steer_core.experiment.statistics import holm, mcnemar_exact, wilson
 from steer_core.pipeline.analysis import Analysis, analyse
 from steer_core.pipeline.analysis_grid import FLIPS, STATES
+from steer_core.pipeline.analysis_tables import STANDING_OUT, stand_out
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,9 @@ def test_holm_covers_the_run_without_the_baseline(planted: Analysis):
     edited = planted.points[planted.points["alpha"].ne(0)]
     assert edited["p_holm"].to_numpy() == pytest.approx(holm(edited["p_mcnemar"]))
     zero = planted.points[planted.points["alpha"].eq(0)]
+    assert planted.points["p_max"].tolist() == [p for each in planted.results for p in each.curve.p]
+    assert (edited["p_max"] >= edited["p_mcnemar"] - 1e-3).all()
+    assert (edited["p_max"] > edited["p_mcnemar"] + 0.05).any()  # it is corrected for the run
     assert zero["change"].tolist() == [0, 0]
     assert zero["correct"].tolist() == [planted.correct] * 2
     assert (zero[["p_holm", "p_mcnemar", "p_max"]] == 1).all(axis=None)
@@ -146,6 +150,16 @@ def test_best_takes_the_largest_change_of_its_sign():
     assert row["suppression_alpha"] == -1.5
     assert row["amplification_alpha"] == 2.0  # no gain anywhere, so the largest loss is shown
     assert row["amplification_change"] < 0
+
+
+def test_best_keeps_to_its_sign_and_ties_go_to_the_small_alpha():
+    side = pd.DataFrame(
+        {name: [1.0, 2.0, 3.0, 4.0] for name in STANDING_OUT}
+        | {"alpha": [-4.0, -3.0, -2.0, -1.0], "change": [0.3, -0.1, -0.1, 0.0]}
+    )
+    assert stand_out(side, -1)["alpha"] == -2  # the loss, though the gain is larger
+    assert stand_out(side, 1)["alpha"] == -4
+    assert stand_out(side.iloc[1:], 1)["alpha"] == -2  # no gain: the largest loss
 
 
 def test_best_of_a_flat_curve_names_no_alpha():

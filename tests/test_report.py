@@ -234,7 +234,7 @@ def test_the_fit_split_is_marked_first(table, tmp_path: Path):
     store_run(tmp_path, table, split="fit")
     marks = [b for b in document([load_source(tmp_path)]).blocks if isinstance(b, Callout)]
     assert marks[0].tone == "chosen"
-    assert "fit split" in marks[0].text
+    assert "the fit split, from which directions are computed" in marks[0].text
 
 
 def test_the_commands_make_it_again(shown: Document):
