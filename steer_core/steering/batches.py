@@ -14,6 +14,7 @@ from steer_core.codi.engine import BatchResult, run_batch
 from steer_core.codi.memory import rows_that_fit
 from steer_core.codi.model import CodiModel
 from steer_core.data.answers import extract_answer
+from steer_core.steering.edits import is_read
 from steer_core.steering.grids import Grid, grids_of
 from steer_core.steering.plain import Plain, question_of
 from steer_core.steering.plan import EditPlan
@@ -166,19 +167,24 @@ class Batches:
     def decoded(self, lead: int, batch: BatchResult, n: int) -> Decoded:
         """Row n of a batch as a result."""
         row = self.rows[lead]
-        scores = None
-        if batch.scores is not None:
-            scores = scores_of(
-                batch.scores, n, self.questions[row.question].scored, row.edits == ()
-            )
         states, logits = batch.states, batch.first_logits
         return self.result(
             row.question,
             batch.token_ids[n],
-            scores,
+            self.scores(row, batch, n),
             states=None if states is None else states[n].numpy(),
             first_logits=None if logits is None else logits[n].numpy(),
         )
+
+    def scores(self, row: Row, batch: BatchResult, n: int) -> Scores | None:
+        """Those of row n of a batch; of the plain row itself where the answer reads no edit."""
+        if batch.scores is None:
+            return None
+        read = any(is_read(self.model.config, edit) for edit in row.edits)
+        plain = self.plain.get(row.question)
+        if plain is not None and not read:
+            return plain.scores
+        return scores_of(batch.scores, n, self.questions[row.question].scored, not read)
 
     def result(self, question: int, ids: tuple[int, ...], scores: Scores | None, **kept) -> Decoded:
         """One row's result; equal ids are turned into text once."""

@@ -129,3 +129,9 @@ def can_act(config: CodiConfig, edit: Edit) -> bool:
     # At K the last block's output changes no answer, but it is shown among the hidden states.
     shown = edit.site == "residual"
     return any(edit.coefficient(k) != 0.0 for k in edit.positions if shown or k not in dead)
+
+
+def is_read(config: CodiConfig, edit: Edit) -> bool:
+    """Whether an answer can depend on an edit."""
+    dead = dead_positions(config, edit.site, edit.layer, edit.positions)
+    return any(edit.coefficient(k) != 0.0 for k in edit.positions if k not in dead)
