@@ -191,6 +191,13 @@ class Store:
         with self._database.transaction(write=False) as db:
             return summary_table(db, record(db, run))
 
+    def tally(self, run: int) -> pd.DataFrame:
+        """How much of each curve of a run is stored and right; see `tables.tally_table`."""
+        from steer_core.pipeline.tables import tally_table
+
+        with self._database.transaction(write=False) as db:
+            return tally_table(db, record(db, run))
+
 
 def entered(
     db: sqlite3.Connection, table: str, columns: Sequence[str], keys: Sequence[tuple]

@@ -91,6 +91,24 @@ def summary_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
     return table if len(run.spec.masks) > 1 else table.drop(columns="positions")
 
 
+def tally_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
+    """How many pairs are stored and right, for each curve and α of a run; cheap while it runs.
+
+    One row a cell, the baseline first: `curve` (its place among the run's curves, -1 for the
+    baseline), `alpha`, `n` and `correct` pairs, questions that come twice counted once.
+    """
+    found = db.execute(
+        f"SELECT edit, COUNT(*), SUM(correct) {ROWS_OF_RUN} GROUP BY edit", {"run": run.id}
+    )
+    counts = {edit: (n, correct) for edit, n, correct in found}
+    edits = cells_of(db, run.id).tolist()
+    rows = [
+        (*place, *counts.get(edit, (0, 0)))
+        for place, edit in zip(cell_places(run, len(edits)), edits, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["curve", "alpha", "n", "correct"])
+
+
 def cell_places(run: RunRecord, count: int) -> list[tuple[int, float]]:
     """(index of the curve, α) of each cell of a run, the baseline (-1, 0.0) first."""
     steered = [alpha for alpha in run.spec.alphas if alpha]
