@@ -1,6 +1,7 @@
 """Start the page: `python app.py`, or push this repository to a Hugging Face Space.
 
-Settings come from the environment: STEER_MODEL, STEER_DEVICE, STEER_DTYPE, STEER_HOST, STEER_PORT.
+Settings come from the environment: STEER_MODEL, STEER_DEVICE, STEER_DTYPE, STEER_HOST, STEER_PORT,
+and STEER_RUNS, the folder of experiments.
 """
 
 import contextlib
@@ -23,11 +24,11 @@ def main() -> int:
     """Build the page, serve it until interrupted, and return an exit status."""
     try:
         options = options_from(os.environ)
-        page = build(Explorer(library(options), options.model))
+        page = build(Explorer(library(options), options.model), options.runs)
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    page.launch(server_name=options.host, server_port=options.port, **launch_options())
+    page.launch(server_name=options.host, server_port=options.port, **launch_options(options.runs))
     return 0
 
 

@@ -35,13 +35,17 @@ def routes() -> list[Mount]:
     ]
 
 
-def mount_script(panel: str) -> str:
-    """Return the `js_on_load` that hands a panel's element to its module."""
+def mount_script(panel: str, events: tuple[str, ...] = ()) -> str:
+    """Return the `js_on_load` that hands a panel's element to its module.
+
+    Gradio takes the events that a panel may trigger from this text.
+    """
     return (
         "const base = new URL(window.gradio_config?.root || '/', location.href).pathname;"
         "const root = base.endsWith('/') ? base.slice(0, -1) : base;"
         f"import(root + '{_static_path()}/page.js').then(page => page.mount('{panel}', element,"
-        f" props, watch, root + '{_plotly_path()}/plotly.min.js'));"
+        f" props, watch, root + '{_plotly_path()}/plotly.min.js',"
+        f" {{ root, trigger, events: {list(events)} }}));"
     )
 
 

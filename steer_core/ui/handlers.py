@@ -54,7 +54,7 @@ class Explorer:
     ) -> None:
         self._engine = engine
         self._settle_seconds = settle_seconds
-        self._runner = Runner(engine)
+        self.runner = Runner(engine)
         self._newest: dict[str, int] = {}
         self._serials = itertools.count(time.time_ns() // 1_000_000)
         self.models = self._models(first_model)
@@ -96,7 +96,7 @@ class Explorer:
     def outcomes(self, model: str, variant: str) -> Mapping[int, bool]:
         """Return for each test pair, by its index, whether the baseline is right; decoded once."""
         edit = Setting(self.info(model).name, "residual", 1, (), settings.DIRECTIONS[0])
-        return self._runner.sweep(SweepJob(edit, (0.0,), variant)).baseline_correct
+        return self.runner.sweep(SweepJob(edit, (0.0,), variant)).baseline_correct
 
     # One problem
 
@@ -123,13 +123,13 @@ class Explorer:
         problem = self.problem(asked)
         job = StripJob(setting, problem.question, problem.answer, settings.STRIP_ALPHAS)
         layers = self.info(setting.model).layers
-        return payload.strip_payload(setting, problem, self._runner.strip(job), layers)
+        return payload.strip_payload(setting, problem, self.runner.strip(job), layers)
 
     def decode(self, setting: Setting, question: str, alpha: float) -> dict[str, Any]:
         """Return baseline and steered text of one question, for scripts."""
         question, alpha = settings.question_text(question), settings.finite_alpha(alpha)
         alphas = tuple(sorted({0.0, alpha}))
-        strip = self._runner.strip(StripJob(setting, question, 0, alphas))
+        strip = self.runner.strip(StripJob(setting, question, 0, alphas))
         return payload.decode_payload(setting, question, strip, alphas.index(alpha))
 
     # All test pairs
@@ -138,16 +138,16 @@ class Explorer:
         """Yield the growing sweep until it is finished or the visitor asks for another one."""
         mine = self._newest[visitor] = self.serial()
         job = SweepJob(setting, settings.SWEEP_ALPHAS)
-        if self._runner.finished(job) is None:
+        if self.runner.finished(job) is None:
             time.sleep(self._settle_seconds)
-        for state in self._runner.states(job, lambda: self._newest.get(visitor) == mine):
-            finished = self._runner.finished(job) is state
+        for state in self.runner.states(job, lambda: self._newest.get(visitor) == mine):
+            finished = self.runner.finished(job) is state
             yield {"run": mine, **payload.sweep_payload(setting, state, finished)}
 
     def sweep_rows(self, setting: Setting, alphas: tuple[float, ...]) -> list[dict[str, Any]]:
         """Return the finished sweep as one dict per α, for scripts."""
         job = SweepJob(setting, tuple(sorted({0.0, *map(settings.finite_alpha, alphas)})))
-        return payload.sweep_rows(self._runner.sweep(job), setting.direction)
+        return payload.sweep_rows(self.runner.sweep(job), setting.direction)
 
     def leave(self, visitor: str) -> None:
         """Forget a visitor; a sweep of theirs stops at its next batch."""
@@ -161,7 +161,7 @@ class Explorer:
             if info.available or info.name == first
         ]
         if first and first not in (choice.name for choice in choices):
-            config = self._runner.model(first).config
+            config = self.runner.model(first).config
             choices.append(ModelChoice(first, config.layers, config.latents))
         choices.sort(key=lambda choice: choice.name != first)
         return {choice.name: choice for choice in choices}

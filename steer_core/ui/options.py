@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from steer_core.errors import UserError
 
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+RUNS = Path(__file__).parents[2] / "runs"
+"""Where experiments are kept when nothing else is said: beside app.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +24,12 @@ class Options:
     """None leaves the choice to Gradio (GRADIO_SERVER_NAME, else 127.0.0.1)."""
     port: int | None = None
     """None leaves the choice to Gradio (GRADIO_SERVER_PORT, else the first free from 7860)."""
+    runs: Path = RUNS
+    """Folder of the experiments that the page runs and shows."""
 
 
 def options_from(environment: Mapping[str, str]) -> Options:
-    """Read STEER_MODEL, STEER_DEVICE, STEER_DTYPE, STEER_HOST and STEER_PORT.
+    """Read STEER_MODEL, STEER_DEVICE, STEER_DTYPE, STEER_HOST, STEER_PORT and STEER_RUNS.
 
     Raises:
         UserError: if a variable holds a value that is not one of its choices.
@@ -35,6 +40,7 @@ def options_from(environment: Mapping[str, str]) -> Options:
         dtype=_choice(environment, "STEER_DTYPE", DTYPES),
         host=environment.get("STEER_HOST") or None,
         port=_port(environment.get("STEER_PORT")),
+        runs=Path(environment.get("STEER_RUNS") or RUNS),
     )
 
 

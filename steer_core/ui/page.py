@@ -1,173 +1,68 @@
-"""The page: layout, wiring, and how it is launched."""
+"""The page: its two tabs, and how it is launched."""
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.themes import Default
 
-from steer_core.ui import api, assets
-from steer_core.ui.adapter import Adapter
+from steer_core.ui import api, assets, explore
+from steer_core.ui.experiments import files
+from steer_core.ui.experiments import tab as experiments
+from steer_core.ui.experiments.desk import Desk
 from steer_core.ui.handlers import Explorer, ModelChoice
-from steer_core.ui.panels import Layout, build_layout
+from steer_core.ui.options import RUNS
+from steer_core.ui.panels import head
 
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-EDIT = ("model", "site", "layer", "positions", "direction")
-ASKED = ("source", "problem", "variant", "question", "gold")
-LINKED = (*ASKED, *EDIT)
-"""What the address line keeps; α is added in the browser."""
+EXPLORE, EXPERIMENT = "explore", "experiment"
+"""Ids of the tabs; the address line says `?tab=experiment` for the second."""
 
 
-def build(explorer: Explorer) -> gr.Blocks:
-    """Return the page over an explorer; start it with `launch(**launch_options())`."""
+def build(explorer: Explorer, runs: Path = RUNS) -> gr.Blocks:
+    """Return the page over an explorer; start it with `launch(**launch_options(runs))`.
+
+    Args:
+        explorer: The handlers of the first tab, and the models of both.
+        runs: Folder of the experiments.
+    """
     models = [(_model_label(choice), choice.name) for choice in explorer.models.values()]
     with gr.Blocks(title="CODI steering", analytics_enabled=False, fill_width=True) as page:
-        layout = build_layout(models)
-        api.add(explorer)  # first: a private event of the same name would take the name
-        Wiring(explorer, layout).connect(page)
+        head()
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab("Explore", id=EXPLORE, elem_id="tab-explore") as first:
+                api.add(explorer)  # first: a private event of the same name would take the name
+                explore.add(explorer, models, page)
+            with gr.Tab("Experiment", id=EXPERIMENT, elem_id="tab-experiment") as second:
+                experiments.add(Desk(explorer, runs), models, second)
+        _keep_tab(page, tabs, {EXPLORE: first, EXPERIMENT: second})
     return page.queue(max_size=64)
 
 
-def launch_options() -> dict[str, Any]:
-    """Return what `launch` needs beside host and port."""
+def launch_options(runs: Path = RUNS) -> dict[str, Any]:
+    """Return what `launch` needs beside host and port; `runs` as for `build`."""
     fonts = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
     mono = ["ui-monospace", "SFMono-Regular", "Menlo", "monospace"]
     return {
         "theme": Default(primary_hue="violet", font=fonts, font_mono=mono),
-        "css": assets.read("page.css"),
-        "app_kwargs": {"routes": assets.routes()},
+        "css": assets.read("page.css") + assets.read("experiments.css"),
+        "app_kwargs": {"routes": [*assets.routes(), *files.routes(runs)]},
         "footer_links": ["api", "settings"],
         "run_history": False,
         "ssr_mode": False,
     }
 
 
-class Wiring:
-    """Connects inputs to handlers.
+def _keep_tab(page: gr.Blocks, tabs: gr.Tabs, known: dict[str, gr.Tab]) -> None:
+    """Open the tab that the address line names, and name the open one there."""
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
-    α has no server event: the browser holds the answers at all 61 α. Inputs use `.input`, which
-    is the visitor's doing; what the server itself changes is followed by `.then`.
-    """
+    def named(request: gr.Request) -> Any:
+        name = request.query_params.get("tab")
+        return gr.Tabs(selected=name) if name in known else gr.skip()
 
-    def __init__(self, explorer: Explorer, layout: Layout) -> None:
-        self._handle = Adapter(explorer)
-        self._layout = layout
-        self._parts = {name: getattr(layout.controls, name) for name in layout.controls.__slots__}
-
-    def connect(self, page: gr.Blocks) -> None:
-        """Register every event of the page."""
-        part = self._parts
-        every = [*self._parts.values(), *self._sources()]
-        restored = page.load(self._handle.restore, None, every, **QUIET)
-        configured = (
-            part["model"]
-            .input(
-                self._handle.configure,
-                inputs_kwargs=self._named("model", "site"),
-                outputs=self._listed("layer", "positions"),
-                **QUIET,
-            )
-            .then(
-                self._handle.pick,
-                inputs_kwargs=self._named("model", "variant", "keep", "problem"),
-                outputs=part["problem"],
-                **QUIET,
-            )
-        )
-        self._show_view(restored, configured, *self._problem_events())
-        self._show_sweep(restored, configured)
-        self._in_browser()
-        part["site"].input(
-            self._handle.layer_matters, part["site"], part["layer"], queue=False, **QUIET
-        )
-        page.unload(self._handle.leave)
-
-    # Events
-
-    def _problem_events(self) -> list[Any]:
-        """Events that change which problem is shown; the view follows each."""
-        part, layout = self._parts, self._layout
-        picked = gr.on(
-            [part["keep"].input, part["variant"].input],
-            self._handle.pick,
-            inputs_kwargs=self._named("model", "variant", "keep", "problem"),
-            outputs=part["problem"],
-            trigger_mode="always_last",
-            **QUIET,
-        )
-        steps = [
-            button.click(
-                self._handle.stepper(step),
-                inputs_kwargs=self._named("model", "variant", "keep", "problem"),
-                outputs=part["problem"],
-                **QUIET,
-            )
-            for button, step in ((layout.previous, -1), (layout.following, 1))
-        ]
-        switched = part["source"].input(
-            self._handle.show_source, part["source"], self._sources(), queue=False, **QUIET
-        )
-        return [picked, *steps, switched]
-
-    def _show_view(self, *after: Any) -> None:
-        part, layout = self._parts, self._layout
-        typed = [part["problem"].input, layout.ask.click, part["question"].submit]
-        edited = [part[name].input for name in EDIT if name != "model"]
-        event: dict[str, Any] = {
-            "fn": self._handle.view,
-            "outputs": layout.view,
-            "js": _waiting("view"),
-            "trigger_mode": "always_last",
-            "concurrency_id": "view",
-            "concurrency_limit": 4,
-            **QUIET,
-        }
-        inputs = self._named(*ASKED, *EDIT)
-        gr.on([*edited, *typed], inputs_kwargs=inputs, **event)
-        for dependency in after:
-            dependency.then(inputs_kwargs=inputs, **event)
-
-    def _show_sweep(self, *after: Any) -> None:
-        event: dict[str, Any] = {
-            "fn": self._handle.sweep,
-            "outputs": self._layout.sweep,
-            "js": _waiting("sweep"),
-            "trigger_mode": "multiple",
-            "concurrency_id": "sweep",
-            "concurrency_limit": 8,
-            **QUIET,
-        }
-        inputs = self._named(*EDIT)
-        edited = [self._parts[name].input for name in EDIT if name != "model"]
-        gr.on(edited, inputs_kwargs=inputs, **event)
-        for dependency in after:
-            dependency.then(inputs_kwargs=inputs, **event)
-
-    def _in_browser(self) -> None:
-        """What needs no server: following α, and keeping the address line up to date."""
-        alpha = self._parts["alpha"]
-        alpha.change(None, alpha, None, js="alpha => window.steer?.follow(alpha)", **QUIET)
-        gr.on(
-            [self._parts[name].change for name in LINKED],
-            None,
-            self._listed(*LINKED),
-            None,
-            js=f"(...values) => window.steer?.link({list(LINKED)}, values)",
-            **QUIET,
-        )
-
-    def _sources(self) -> list[Any]:
-        return [self._layout.from_pairs, self._layout.own]
-
-    def _named(self, *names: str) -> dict[str, Any]:
-        return {name: self._parts[name] for name in names}
-
-    def _listed(self, *names: str) -> list[Any]:
-        return [self._parts[name] for name in names]
-
-
-def _waiting(figure: str) -> str:
-    """Return JavaScript that dims a figure while the server works, and passes the inputs on."""
-    return f"(...values) => {{ window.steer?.wait('{figure}'); return values; }}"
+    page.load(named, None, tabs, queue=False, **quiet)
+    for name, tab in known.items():
+        tab.select(None, None, None, js=f"() => window.steer?.tab('{name}')", **quiet)
 
 
 def _model_label(choice: ModelChoice) -> str:

@@ -50,13 +50,17 @@ class Layout:
     sweep: gr.HTML
 
 
-def build_layout(models: list[tuple[str, str]]) -> Layout:
-    """Lay out the whole page; `models` are (label, name)."""
+def head() -> None:
+    """What stands above both tabs."""
     with gr.Column(elem_id="head"):
         gr.Markdown("# CODI steering", elem_id="title")
         gr.Markdown(ABOUT, elem_id="about")
-    with gr.Row(elem_id="columns", equal_height=False):
-        with gr.Column(scale=0, min_width=320, elem_id="side"):
+
+
+def build_layout(models: list[tuple[str, str]]) -> Layout:
+    """Lay out the first tab; `models` are (label, name)."""
+    with gr.Row(elem_id="columns", elem_classes="columns", equal_height=False):
+        with gr.Column(scale=0, min_width=320, elem_id="side", elem_classes="side"):
             model = model_panel(models)
             problem = problem_panel()
             edit = edit_panel()
@@ -179,8 +183,10 @@ def alpha_panel() -> gr.Slider:
     return slider
 
 
-def figure(panel: str) -> gr.HTML:
+def figure(panel: str, events: tuple[str, ...] = ()) -> gr.HTML:
     """A panel drawn in the browser: static markup, and a module of the same name that fills it.
+
+    Its module may trigger the events that are named here.
 
     Text of models and visitors never enters the template: Gradio evaluates templates as code, so
     the modules put it in with `textContent`.
@@ -188,7 +194,7 @@ def figure(panel: str) -> gr.HTML:
     return gr.HTML(
         value=None,
         html_template=assets.read(f"{panel}.html"),
-        js_on_load=assets.mount_script(panel),
+        js_on_load=assets.mount_script(panel, events),
         apply_default_css=False,
         elem_id=panel,
         elem_classes="figure",

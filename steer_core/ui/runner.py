@@ -21,15 +21,19 @@ class Runner:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._gate = Gate()
+        self.gate = Gate()
+        self.device: str | None = None
+        """Where the last model was loaded, "cpu" or "cuda"; None before."""
         self._sweeps: OrderedDict[SweepJob, Any] = OrderedDict()
         self._lock = threading.Lock()
         self.strip = lru_cache(maxsize=KEPT_STRIPS)(self._decode)
 
     def model(self, name: str) -> Any:
         """Return the loaded model; loading waits for its turn like any other work."""
-        with self._gate.foreground():
-            return loaded(self.engine, name)
+        with self.gate.foreground():
+            model = loaded(self.engine, name)
+        self.device = getattr(getattr(model, "device", None), "type", None)
+        return model
 
     def finished(self, job: SweepJob) -> Any | None:
         """Return the last `SweepState` of a sweep that ran to its end, else None."""
@@ -65,7 +69,7 @@ class Runner:
     ) -> Iterator[Any]:
         last = None
         while True:
-            with self._gate.background():
+            with self.gate.background():
                 state = next(states, None) if still_wanted() else _Superseded
             if state is _Superseded:
                 return
@@ -84,7 +88,7 @@ class Runner:
 
     def _decode(self, job: Any) -> Any:
         self.model(job.setting.model)
-        with self._gate.foreground(), closing(run(self.engine, job)) as results:
+        with self.gate.foreground(), closing(run(self.engine, job)) as results:
             return next(results)
 
 

@@ -10,6 +10,14 @@ export function keepLink(names, values) {
   later();
 }
 
+// The first tab needs no name in the address.
+export function keepTab(name) {
+  const address = new URL(location.href);
+  if (name === "explore") address.searchParams.delete("tab");
+  else address.searchParams.set("tab", name);
+  history.replaceState(history.state, "", address);
+}
+
 on("draw", later);
 
 function later() {

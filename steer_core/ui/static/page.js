@@ -1,7 +1,7 @@
 // Entry point: every panel's element arrives here, and window.steer is what inputs call.
 import { mountAnswers } from "./answers.js";
 import { mountDeltas } from "./deltas.js";
-import { keepLink } from "./link.js";
+import { keepLink, keepTab } from "./link.js";
 import { follow, listenToSlider, wait } from "./store.js";
 import { mountStrip } from "./strip.js";
 import { mountSweep } from "./sweep.js";
@@ -15,9 +15,18 @@ const panels = {
   sweep: mountSweep,
 };
 
-export function mount(name, element, props, watch, plotly) {
-  panels[name](element, props, watch, plotly);
+// Panels of the second tab: their modules are loaded when it is opened for the first time.
+const later = {
+  plan: () => import("./plan.js"),
+  steps: () => import("./steps.js"),
+  shelf: () => import("./shelf.js"),
+  result: () => import("./result.js"),
+};
+
+export async function mount(name, element, props, watch, plotly, page) {
+  const panel = panels[name] ?? (await later[name]()).mount;
+  panel(element, props, watch, plotly, page);
 }
 
-window.steer = { follow, wait, link: keepLink };
+window.steer = { follow, wait, link: keepLink, tab: keepTab };
 listenToSlider();

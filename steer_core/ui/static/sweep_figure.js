@@ -10,6 +10,7 @@ export function colours() {
     steered: take("--steer-accent"),
     band: take("--steer-band"),
     baseline: take("--steer-baseline"),
+    controls: take("--steer-controls"),
   };
 }
 

@@ -1,0 +1,1 @@
+"""The second tab: whole experiments, from pairs to a report, and those that are stored."""

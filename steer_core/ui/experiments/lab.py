@@ -1,0 +1,224 @@
+"""Runs one experiment at a time, in a thread of its own: no visitor has to stay for it."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from steer_core.errors import UserError
+from steer_core.ui import space
+from steer_core.ui.experiments.settings import Experiment, load_experiment
+from steer_core.ui.experiments.summary import newest_run
+from steer_core.ui.experiments.work import PREPARE, REPORT, STAGES, SWEEP, Order, work
+from steer_core.ui.runner import Runner
+
+IDLE, RUNNING, STOPPING, STOPPED, FAILED, DONE = (
+    *("idle", "running", "stopping", "stopped", "failed", "done"),
+)
+ACTIVE = (RUNNING, STOPPING)
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StageState:
+    """How far a stage is: `done` of `total` decodes (directions: layers) after `seconds`.
+
+    `before` of them were stored when this sitting began, so that they do not count for the rate.
+    """
+
+    done: int = 0
+    total: int = 0
+    seconds: float = 0.0
+    before: int = 0
+
+    @property
+    def rate(self) -> float | None:
+        """Decodes a second in this sitting; None while there is nothing to tell it from."""
+        fresh = self.done - self.before
+        return fresh / self.seconds if fresh > 0 and self.seconds > 0 else None
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the stage is done, None where unknown."""
+        return None if self.rate is None else (self.total - self.done) / self.rate
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The experiment that runs, or the last one that ran; `stage` is one of `STAGES`."""
+
+    status: str = IDLE
+    name: str = ""
+    stage: str = PREPARE
+    stages: Mapping[str, StageState] = field(default_factory=dict)
+    message: str = ""
+    began: float = 0.0
+
+    @property
+    def active(self) -> bool:
+        """Whether something runs."""
+        return self.status in ACTIVE
+
+    def told(self, stage: str, done: int, total: int, seconds: float) -> State:
+        """The state after news of a stage."""
+        known = self.stages.get(stage)
+        first = done if known is None else known.before
+        news = StageState(done, total, seconds, first)
+        return replace(self, stage=stage, stages={**self.stages, stage: news})
+
+
+class Lab:
+    """Shared by all visitors.
+
+    Args:
+        runner: Of the page; experiments use its models, and let its visitors go first.
+        folder: Where experiments are kept, one folder each.
+        finish: Makes the report of a folder; the last stage.
+    """
+
+    def __init__(self, runner: Runner, folder: Path, finish: Callable[[Path], object]) -> None:
+        self.folder = folder
+        self._runner, self._finish = runner, finish
+        self._lock = threading.Lock()
+        self._state = State()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def state(self) -> State:
+        """What runs now."""
+        with self._lock:
+            return self._state
+
+    def start(self, experiment: Experiment) -> str:
+        """Begin a new experiment and return its name.
+
+        Raises:
+            UserError: while another one runs, for a name that is taken, or a folder that cannot be
+                written.
+        """
+        with self._lock:
+            self._check_idle()
+            name = experiment.name or self._free_name(experiment.model)
+            folder = self.folder / name
+            if folder.exists():
+                raise UserError(f"{name!r} exists already; choose another name, or resume it")
+            experiment = replace(experiment, name=name)
+            try:
+                folder.mkdir(parents=True)
+                experiment.save(folder)
+            except OSError as error:
+                raise UserError(f"{folder} cannot be written ({error.strerror})") from error
+            self._launch(experiment)
+        return name
+
+    def resume(self, name: str) -> None:
+        """Go on with a stored experiment; what it decoded is not decoded again.
+
+        Raises:
+            UserError: while one runs, or for a folder that this page did not begin.
+        """
+        with self._lock:
+            self._check_idle()
+            self._launch(load_experiment(self.folder / name))
+
+    def cancel(self) -> None:
+        """Stop before the next decoding step; everything decoded stays."""
+        with self._lock:
+            if self._state.status == RUNNING:
+                self._stop.set()
+                self._state = replace(self._state, status=STOPPING)
+
+    def wait(self, seconds: float | None = None) -> State:
+        """Wait until nothing runs, and return the state."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+        return self.state
+
+    def _check_idle(self) -> None:
+        state = self._state
+        if state.active:
+            raise UserError(
+                f"{state.name!r} is running, and one experiment runs at a time; wait for it, or"
+                " cancel it"
+            )
+
+    def _free_name(self, model: str) -> str:
+        stem, number = Path(model).name, 1
+        while (self.folder / f"{stem}-{number}").exists():
+            number += 1
+        return f"{stem}-{number}"
+
+    def _launch(self, experiment: Experiment) -> None:
+        self._stop = threading.Event()
+        self._state = State(RUNNING, experiment.name, began=time.time())
+        # With the visitor's context: on ZeroGPU it says whose share of the GPU is used.
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(
+            target=run, args=(self._run, experiment, self._stop), name="experiment", daemon=True
+        )
+        self._thread.start()
+
+    # In the experiment's own thread
+
+    def _run(self, experiment: Experiment, stop: threading.Event) -> None:
+        folder = self.folder / experiment.name
+        try:
+            self._runner.model(experiment.model)
+            self._decode(Order(experiment, folder), stop)
+            self._told(REPORT, 0, 1, 0.0)
+            began = time.monotonic()
+            self._finish(folder)
+            self._told(REPORT, 1, 1, time.monotonic() - began)
+            self._end(DONE)
+        except self._runner.engine.cancelled:
+            self._end(STOPPED, "Stopped. Everything decoded so far is kept; resume goes on here.")
+        except UserError as error:
+            self._end(FAILED, str(error))
+        except Exception as error:
+            log.exception("the experiment %s ended", experiment.name)
+            self._end(FAILED, f"it ended with an error ({type(error).__name__}); see the log")
+
+    def _decode(self, order: Order, stop: threading.Event) -> None:
+        engine = self._runner.engine
+        if not space.FORKS:
+            with (
+                self._runner.gate.background(),
+                closing(work(engine, order, self._asked(stop), self._told)) as slices,
+            ):
+                next(slices)
+            return
+        # A forked slice has a device and a copy of the model of its own, so visitors need not wait.
+        began = time.monotonic()
+        while not stop.is_set():
+            with closing(work(engine, order)) as slices:
+                finished = next(slices)
+            if (record := newest_run(order.folder)) is not None:
+                self._told(SWEEP, record.done, record.total, time.monotonic() - began)
+            if finished:
+                return
+        raise engine.cancelled
+
+    def _asked(self, stop: threading.Event) -> Callable[[], bool]:
+        gate = self._runner.gate
+
+        def asked() -> bool:
+            gate.give_way()
+            return stop.is_set()
+
+        return asked
+
+    def _told(self, stage: str, done: int, total: int, seconds: float) -> None:
+        assert stage in STAGES
+        with self._lock:
+            self._state = self._state.told(stage, done, total, seconds)
+
+    def _end(self, status: str, message: str = "") -> None:
+        with self._lock:
+            self._state = replace(self._state, status=status, message=message)

@@ -1,0 +1,132 @@
+"""A stored experiment as plain dicts that JSON can carry to the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from steer_core.experiment.statistics import wilson
+from steer_core.pipeline.prepared import ABOUT_FILE, Prepared, load_prepared
+from steer_core.pipeline.records import REAL, CurveKey, RunRecord, positions_text
+from steer_core.pipeline.store import FILE as STORE
+from steer_core.pipeline.store import Store
+from steer_core.report.sections import baseline_words, labels, reason, split_words
+from steer_core.report.source import Source
+
+BAND = (2.5, 97.5)
+"""Percentiles of the controls' accuracies between which their band is drawn."""
+
+
+def newest_run(folder: Path) -> RunRecord | None:
+    """The run of a folder that the page shows: the newest that has rows, else the newest."""
+    if not (folder / STORE).is_file():
+        return None
+    with Store(folder / STORE, create=False) as store:
+        runs = store.runs()
+    return next((run for run in reversed(runs) if run.done), runs[-1] if runs else None)
+
+
+def prepared_of(folder: Path) -> Prepared | None:
+    """The prepared pairs of a folder, if there are any."""
+    return load_prepared(folder) if (folder / ABOUT_FILE).is_file() else None
+
+
+def verdicts(source: Source) -> dict[str, Any]:
+    """What a report says first: one card a curve."""
+    results = source.analysis.results
+    return {
+        "run": source.record.id,
+        "rows": source.record.done,
+        "lead": baseline_words(source),
+        "split": split_words(source),
+        "pairs": source.analysis.n,
+        "cards": [
+            {
+                "label": label,
+                "kind": each.verdict.kind,
+                "headline": each.verdict.headline,
+                "sentence": reason(each.verdict),
+            }
+            for label, each in zip(labels(source), results, strict=True)
+        ],
+    }
+
+
+def funnel(prepared: Prepared | None) -> list[dict[str, Any]]:
+    """The counts on the way from all rows to the splits."""
+    return [
+        {"name": step.name, "count": step.count, "of": step.of}
+        for step in (prepared.funnel if prepared else ())
+    ]
+
+
+def chart(folder: Path, record: RunRecord | None) -> dict[str, Any] | None:
+    """Accuracy against α of every real direction, with the band of its controls, as far as stored.
+
+    Counts and limits are lists by `alphas`; limits are shares, None where nothing is decoded.
+    """
+    if record is None or not record.done:
+        return None
+    with Store(folder / STORE, create=False) as store:
+        tally = store.tally(record.id)
+    columns = (tally[name].tolist() for name in ("curve", "alpha", "n", "correct"))
+    cells = {(curve, alpha): (n, right) for curve, alpha, n, right in zip(*columns, strict=True)}
+    base = cells[-1, 0.0]
+    alphas = sorted(record.spec.alphas)
+    grids = {
+        i: [cells[i, alpha] if alpha else base for alpha in alphas]
+        for i in range(len(record.curves))
+    }
+    real = [i for i, curve in enumerate(record.curves) if curve.kind == REAL]
+    return {
+        "alphas": alphas,
+        "baseline": base[1] / base[0] if base[0] else None,
+        "curves": [curve_payload(record.curves, i, grids, len(real)) for i in real],
+    }
+
+
+def curve_payload(
+    curves: tuple[CurveKey, ...], index: int, grids: dict[int, list[tuple[int, int]]], count: int
+) -> dict[str, Any]:
+    """One real direction: counts, Wilson limits, and the band of its controls."""
+    mine = curves[index]
+    n, correct = np.array(grids[index]).T
+    low, high = wilson(correct, np.maximum(n, 1))
+    controls = [grids[i] for i, other in enumerate(curves) if is_control(other, mine)]
+    several = len({curve.direction for curve in curves if curve.kind == REAL}) > 1
+    place = mine.site if mine.layer is None else f"Layer {mine.layer}"
+    return {
+        "label": f"{place}, {mine.direction}" if several else place,
+        "positions": positions_text(mine.positions),
+        "n": n.tolist(),
+        "correct": correct.tolist(),
+        "low": shares(low, n),
+        "high": shares(high, n),
+        "controls": len(controls),
+        **band(controls),
+    }
+
+
+def is_control(other: CurveKey, mine: CurveKey) -> bool:
+    """Whether a curve is a control of the same place, and of this direction where it is named."""
+    place = (other.site, other.layer, other.positions) == (mine.site, mine.layer, mine.positions)
+    _, _, named = other.direction.partition(" of ")
+    return place and other.kind != REAL and named in ("", mine.direction)
+
+
+def band(controls: list[list[tuple[int, int]]]) -> dict[str, Any]:
+    """The percentiles of the controls' accuracies at each α, None where none is decoded."""
+    found: list[list[float | None]] = [[], []]
+    for cells in zip(*controls, strict=True):
+        known = [correct / n for n, correct in cells if n]
+        limits = np.percentile(known, BAND).tolist() if known else (None, None)
+        for side, limit in zip(found, limits, strict=True):
+            side.append(None if limit is None else round(limit, 4))
+    return {"control_low": found[0], "control_high": found[1]}
+
+
+def shares(values: np.ndarray, n: np.ndarray) -> list[float | None]:
+    """Shares with four digits, None where nothing is counted."""
+    return [round(float(value), 4) if many else None for value, many in zip(values, n, strict=True)]

@@ -1,0 +1,214 @@
+"""The model's part of an experiment: prepare, directions, sweep.
+
+All of it goes through one function, so that a shared GPU is asked for in one place. On ZeroGPU that
+function runs in a forked process that nobody can stop or hear, for a limited time; so it works in
+slices of `SLICE_SECONDS` at most, and what a slice has decoded lies in the store, where the next
+one goes on. Anywhere else one slice does everything.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from steer_core.data.pairs import dump_pairs, load_pairs
+from steer_core.data.problems import Pair
+from steer_core.pipeline.prepare import fit_from, prepare
+from steer_core.pipeline.prepared import ABOUT_FILE, Prepared, load_prepared, write_whole
+from steer_core.pipeline.run import Origin, run_sweep
+from steer_core.pipeline.store import FILE as STORE
+from steer_core.pipeline.store import Store
+from steer_core.steering.directions import mean_difference, save_direction
+from steer_core.steering.library import direction_path
+from steer_core.ui.compute import loaded
+from steer_core.ui.engine import Engine
+from steer_core.ui.experiments.settings import BUNDLED, Experiment
+from steer_core.ui.space import FORKS, gpu
+
+PREPARE, DIRECTIONS, SWEEP, REPORT = "prepare", "directions", "sweep", "report"
+STAGES = (PREPARE, DIRECTIONS, SWEEP, REPORT)
+PAIRS_USED = "pairs_used.json"
+"""In the folder of an experiment: its pairs, where they are not a whole bundled set."""
+DIRECTIONS_FOLDER = "directions"
+SWEPT = "report"
+"""The split that is swept: no direction was computed, no setting chosen on it."""
+SLICE_SECONDS = 45.0 if FORKS else math.inf
+PREPARE_SECONDS = 240
+"""The longest that preparing may hold a shared GPU: it is not stored in parts."""
+
+Progress = Callable[[str, int, int, float], None]
+"""Called with a stage, how many of how many decodes of it are done, and the seconds it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a slice works on: an experiment in its folder, for at most some seconds."""
+
+    experiment: Experiment
+    folder: Path
+    seconds: float = SLICE_SECONDS
+
+
+def seconds_of(engine: Engine, order: Order, *_: Any) -> int:
+    """Return the longest a slice may hold a shared GPU, in seconds."""
+    prepared = (order.folder / ABOUT_FILE).is_file()
+    return int(order.seconds) + 15 if prepared else PREPARE_SECONDS
+
+
+@gpu(duration=seconds_of)
+def work(
+    engine: Engine,
+    order: Order,
+    stop: Callable[[], bool] | None = None,
+    progress: Progress | None = None,
+) -> Iterator[bool]:
+    """Yield True once everything is decoded, or False when the slice is over before.
+
+    `stop` and `progress` are asked and told before and after each decoding step; in a forked
+    process there are none.
+
+    Raises:
+        UserError: for pairs or settings that do not fit the model.
+    """
+    ends = monotonic() + order.seconds
+    told, asked = progress or (lambda *_: None), stop or (lambda: False)
+    try:
+        yield decoded(engine, order, lambda: asked() or monotonic() > ends, told)
+    except engine.cancelled:
+        if asked():
+            raise
+        yield False
+
+
+def decoded(engine: Engine, order: Order, stop: Callable[[], bool], progress: Progress) -> bool:
+    """Do what is missing; False when the rest is for another slice."""
+    experiment, folder = order.experiment, order.folder
+    model = loaded(engine, experiment.model)
+    if not (folder / ABOUT_FILE).is_file():
+        sliced = math.isfinite(order.seconds)
+        never = (lambda: False) if sliced else stop
+        prepare_pairs(model, experiment, folder, never, progress).save(folder)
+        if sliced:
+            return False
+    prepared = load_prepared(folder)
+    fit = store_directions(model, experiment, folder, prepared, stop, progress)
+    with Store(folder / STORE) as store:
+        run_sweep(
+            model,
+            prepared.split(SWEPT),
+            experiment.spec,
+            store,
+            origin=Origin(prepared.pairs_name, SWEPT, sweep_command(experiment, folder)),
+            fit=fit,
+            progress=lambda done, total, seconds: progress(SWEEP, done, total, seconds),
+            stop=stop,
+        )
+    return True
+
+
+def prepare_pairs(
+    model: Any,
+    experiment: Experiment,
+    folder: Path,
+    stop: Callable[[], bool],
+    progress: Progress,
+) -> Prepared:
+    """Answer the pairs of an experiment and split them."""
+    pairs, name = chosen_pairs(experiment, folder)
+    began, parts = monotonic(), 1 if experiment.necessity == "none" else 2
+    before = 0
+
+    def told(stage: str, done: int, total: int) -> None:
+        nonlocal before
+        before = 0 if stage == "baseline" else total
+        progress(PREPARE, before + done, parts * total, monotonic() - began)
+
+    command = prepare_command(experiment, folder)
+    return prepare(model, pairs, experiment.prepare, told, stop, name=name, command=command)
+
+
+def chosen_pairs(experiment: Experiment, folder: Path) -> tuple[list[Pair], str]:
+    """The pairs and what they are called; a part of a set, or a file, is kept in the folder."""
+    if (folder / PAIRS_USED).is_file():
+        pairs = load_pairs(folder / PAIRS_USED)
+        return pairs, f"{label_of(experiment.pairs)}, {len(pairs)} pairs"
+    pairs = all_pairs(experiment.pairs)
+    chosen = sample(pairs, experiment.most, experiment.seed)
+    if experiment.pairs in BUNDLED and len(chosen) == len(pairs):
+        return pairs, experiment.pairs
+    write_whole(folder / PAIRS_USED, dump_pairs(chosen))
+    return chosen, f"{label_of(experiment.pairs)}, {len(chosen)} pairs"
+
+
+def all_pairs(pairs: str) -> list[Pair]:
+    """The pairs of a bundled set, or of a file."""
+    names = pairs.split(",") if pairs in BUNDLED else [pairs]
+    return [pair for name in names for pair in load_pairs(name)]
+
+
+def sample(pairs: list[Pair], most: int | None, seed: int) -> list[Pair]:
+    """At most so many of the pairs, drawn at random, in their order."""
+    if most is None or most >= len(pairs):
+        return pairs
+    drawn = np.random.default_rng(seed).permutation(len(pairs))[:most]
+    return [pairs[i] for i in sorted(drawn.tolist())]
+
+
+def label_of(pairs: str) -> str:
+    """What a set of pairs is called; of a file its name."""
+    return pairs if pairs in BUNDLED else Path(pairs).name
+
+
+def store_directions(
+    model: Any,
+    experiment: Experiment,
+    folder: Path,
+    prepared: Prepared,
+    stop: Callable[[], bool],
+    progress: Progress,
+) -> Any:
+    """Write the direction of every layer, and return the fit set they come from."""
+    began, layers = monotonic(), experiment.layers
+    progress(DIRECTIONS, 0, len(layers), 0.0)
+    fit = fit_from(model, prepared, stop)
+    for count, layer in enumerate(layers, start=1):
+        path = direction_path(folder / DIRECTIONS_FOLDER, experiment.site, layer)
+        save_direction(mean_difference(model, fit, experiment.site, layer), path)
+        progress(DIRECTIONS, count, len(layers), monotonic() - began)
+    return fit
+
+
+def prepare_command(experiment: Experiment, folder: Path) -> str:
+    """The command that does the same as the first stage."""
+    used = folder / PAIRS_USED
+    pairs = str(used) if used.is_file() else experiment.pairs
+    shares = ",".join(f"{part:g}" for part in experiment.fractions)
+    labels = "" if experiment.balanced else " --keep-all-labels"
+    return (
+        f"python -m steer_core prepare --model {experiment.model} --pairs {pairs}"
+        f" --necessity {experiment.necessity} --filter {experiment.filter} --fractions {shares}"
+        f"{labels} --seed {experiment.seed} --out {folder}"
+    )
+
+
+def sweep_command(experiment: Experiment, folder: Path) -> str:
+    """The command that goes on with the sweep, or repeats it."""
+    spec, layers = experiment.spec, [layer for layer in experiment.layers if layer is not None]
+    where = f" --layers {listed(layers)}" if layers else ""
+    controls = f"random={spec.random},shuffled={spec.shuffled}"
+    return (
+        f"python -m steer_core sweep --model {experiment.model} --split {folder}"
+        f" --site {spec.site}{where} --positions {listed(experiment.positions)}"
+        f" --alphas={listed(spec.alphas)} --controls {controls} --seed {spec.seed} --out {folder}"
+    )
+
+
+def listed(values: Any) -> str:
+    """Numbers as the commands take them."""
+    return ",".join(f"{value:g}" for value in values)

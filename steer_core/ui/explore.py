@@ -1,0 +1,149 @@
+"""The first tab: its layout is in `panels`, its wiring here."""
+
+from typing import Any
+
+import gradio as gr
+
+from steer_core.ui.adapter import Adapter
+from steer_core.ui.handlers import Explorer
+from steer_core.ui.panels import Layout, build_layout
+
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+EDIT = ("model", "site", "layer", "positions", "direction")
+ASKED = ("source", "problem", "variant", "question", "gold")
+LINKED = (*ASKED, *EDIT)
+"""What the address line keeps; α is added in the browser."""
+
+
+def add(explorer: Explorer, models: list[tuple[str, str]], page: gr.Blocks) -> None:
+    """Fill the tab that is being built; `models` are (label, name)."""
+    Wiring(explorer, build_layout(models)).connect(page)
+
+
+class Wiring:
+    """Connects inputs to handlers.
+
+    α has no server event: the browser holds the answers at all 61 α. Inputs use `.input`, which
+    is the visitor's doing; what the server itself changes is followed by `.then`.
+    """
+
+    def __init__(self, explorer: Explorer, layout: Layout) -> None:
+        self._handle = Adapter(explorer)
+        self._layout = layout
+        self._parts = {name: getattr(layout.controls, name) for name in layout.controls.__slots__}
+
+    def connect(self, page: gr.Blocks) -> None:
+        """Register every event of the page."""
+        part = self._parts
+        every = [*self._parts.values(), *self._sources()]
+        restored = page.load(self._handle.restore, None, every, **QUIET)
+        configured = (
+            part["model"]
+            .input(
+                self._handle.configure,
+                inputs_kwargs=self._named("model", "site"),
+                outputs=self._listed("layer", "positions"),
+                **QUIET,
+            )
+            .then(
+                self._handle.pick,
+                inputs_kwargs=self._named("model", "variant", "keep", "problem"),
+                outputs=part["problem"],
+                **QUIET,
+            )
+        )
+        self._show_view(restored, configured, *self._problem_events())
+        self._show_sweep(restored, configured)
+        self._in_browser()
+        part["site"].input(
+            self._handle.layer_matters, part["site"], part["layer"], queue=False, **QUIET
+        )
+        page.unload(self._handle.leave)
+
+    # Events
+
+    def _problem_events(self) -> list[Any]:
+        """Events that change which problem is shown; the view follows each."""
+        part, layout = self._parts, self._layout
+        picked = gr.on(
+            [part["keep"].input, part["variant"].input],
+            self._handle.pick,
+            inputs_kwargs=self._named("model", "variant", "keep", "problem"),
+            outputs=part["problem"],
+            trigger_mode="always_last",
+            **QUIET,
+        )
+        steps = [
+            button.click(
+                self._handle.stepper(step),
+                inputs_kwargs=self._named("model", "variant", "keep", "problem"),
+                outputs=part["problem"],
+                **QUIET,
+            )
+            for button, step in ((layout.previous, -1), (layout.following, 1))
+        ]
+        switched = part["source"].input(
+            self._handle.show_source, part["source"], self._sources(), queue=False, **QUIET
+        )
+        return [picked, *steps, switched]
+
+    def _show_view(self, *after: Any) -> None:
+        part, layout = self._parts, self._layout
+        typed = [part["problem"].input, layout.ask.click, part["question"].submit]
+        edited = [part[name].input for name in EDIT if name != "model"]
+        event: dict[str, Any] = {
+            "fn": self._handle.view,
+            "outputs": layout.view,
+            "js": _waiting("view"),
+            "trigger_mode": "always_last",
+            "concurrency_id": "view",
+            "concurrency_limit": 4,
+            **QUIET,
+        }
+        inputs = self._named(*ASKED, *EDIT)
+        gr.on([*edited, *typed], inputs_kwargs=inputs, **event)
+        for dependency in after:
+            dependency.then(inputs_kwargs=inputs, **event)
+
+    def _show_sweep(self, *after: Any) -> None:
+        event: dict[str, Any] = {
+            "fn": self._handle.sweep,
+            "outputs": self._layout.sweep,
+            "js": _waiting("sweep"),
+            "trigger_mode": "multiple",
+            "concurrency_id": "sweep",
+            "concurrency_limit": 8,
+            **QUIET,
+        }
+        inputs = self._named(*EDIT)
+        edited = [self._parts[name].input for name in EDIT if name != "model"]
+        gr.on(edited, inputs_kwargs=inputs, **event)
+        for dependency in after:
+            dependency.then(inputs_kwargs=inputs, **event)
+
+    def _in_browser(self) -> None:
+        """What needs no server: following α, and keeping the address line up to date."""
+        alpha = self._parts["alpha"]
+        alpha.change(None, alpha, None, js="alpha => window.steer?.follow(alpha)", **QUIET)
+        gr.on(
+            [self._parts[name].change for name in LINKED],
+            None,
+            self._listed(*LINKED),
+            None,
+            js=f"(...values) => window.steer?.link({list(LINKED)}, values)",
+            **QUIET,
+        )
+
+    def _sources(self) -> list[Any]:
+        return [self._layout.from_pairs, self._layout.own]
+
+    def _named(self, *names: str) -> dict[str, Any]:
+        return {name: self._parts[name] for name in names}
+
+    def _listed(self, *names: str) -> list[Any]:
+        return [self._parts[name] for name in names]
+
+
+def _waiting(figure: str) -> str:
+    """Return JavaScript that dims a figure while the server works, and passes the inputs on."""
+    return f"(...values) => {{ window.steer?.wait('{figure}'); return values; }}"

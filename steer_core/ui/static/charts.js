@@ -1,0 +1,84 @@
+// Accuracy against α as small charts beside each other, one a curve, on one scale.
+import { loadPlotly } from "./plotly.js";
+import { colours, layout, traces } from "./sweep_figure.js";
+import { make } from "./numbers.js";
+
+const CONFIG = { responsive: true, displayModeBar: false, showSendToCloud: false, displaylogo: false };
+const HEIGHT = 200;
+
+export async function drawCharts(grid, chart, address) {
+  const cells = cellsOf(grid, chart);
+  const Plotly = await loadPlotly(address);
+  const colour = colours();
+  const limits = rangeOf(chart);
+  for (const [i, cell] of cells.entries()) {
+    const curve = chart.curves[i];
+    const drawn = [...controlBand(chart, curve, colour), ...traces(asSweep(chart, curve), colour)];
+    for (const trace of drawn) if (trace.line?.dash) trace.x = limits.x;
+    await Plotly.react(cell.querySelector(".plot"), drawn, layoutOf(colour, limits), CONFIG);
+  }
+}
+
+// Cells are kept while the curves stay the same, so that charts grow without flicker.
+function cellsOf(grid, chart) {
+  const labels = chart.curves.map((curve) => curve.label).join("|");
+  if (grid.dataset.labels !== labels) {
+    grid.dataset.labels = labels;
+    grid.replaceChildren(...chart.curves.map(cellOf));
+  }
+  const cells = [...grid.children];
+  cells.forEach((cell, i) => cell.querySelector(".plot").setAttribute("aria-label", spoken(chart, chart.curves[i])));
+  return cells;
+}
+
+function cellOf(curve) {
+  const cell = make("figure", "small-chart");
+  const plot = make("div", "plot");
+  plot.setAttribute("role", "img");
+  cell.append(make("figcaption", "", curve.label), plot);
+  return cell;
+}
+
+function spoken(chart, curve) {
+  const points = chart.alphas
+    .map((alpha, i) => (curve.n[i] ? `${alpha}: ${((100 * curve.correct[i]) / curve.n[i]).toFixed(1)} %` : null))
+    .filter(Boolean);
+  return `${curve.label}: accuracy by α. ${points.join(", ")}`;
+}
+
+function asSweep(chart, curve) {
+  const none = chart.alphas.map(() => null);
+  return { ...curve, alphas: chart.alphas, baseline: chart.baseline, wrong_to_right: none, right_to_wrong: none };
+}
+
+function controlBand(chart, curve, colour) {
+  const edge = { mode: "lines", line: { width: 0 }, hoverinfo: "skip", x: chart.alphas };
+  return [
+    { ...edge, y: curve.control_low },
+    { ...edge, y: curve.control_high, fill: "tonexty", fillcolor: colour.controls },
+  ];
+}
+
+// One scale for all charts, wide enough for every band.
+function rangeOf(chart) {
+  const values = chart.curves
+    .flatMap((curve) => [...curve.low, ...curve.high, ...curve.control_low, ...curve.control_high])
+    .filter((value) => value !== null && value !== undefined);
+  const [low, high] = [Math.min(...values, 1), Math.max(...values, 0)];
+  const room = Math.max(0.03, 0.06 * (high - low));
+  const [first, last] = [chart.alphas[0], chart.alphas.at(-1)];
+  const margin = 0.05 * (last - first || 1);
+  return { x: [first - margin, last + margin], y: [Math.max(0, low - room), Math.min(1, high + room)] };
+}
+
+function layoutOf(colour, limits) {
+  const base = layout(colour);
+  return {
+    ...base,
+    height: HEIGHT,
+    margin: { l: 42, r: 8, t: 6, b: 32 },
+    xaxis: { ...base.xaxis, range: limits.x, dtick: undefined, nticks: 7 },
+    yaxis: { ...base.yaxis, range: limits.y, tickformat: ".0%", nticks: 5 },
+    uirevision: "chart",
+  };
+}

@@ -1,0 +1,89 @@
+// A stored experiment: verdicts, funnel, curves, the report, and its files.
+import { drawCharts } from "./charts.js";
+import { count, make } from "./numbers.js";
+
+const FILES = {
+  "report.html": "Report (HTML)",
+  "report.md": "Report (Markdown)",
+  "rows.csv": "Rows (CSV)",
+  "rows.parquet": "Rows (Parquet)",
+  "experiment.json": "Settings (JSON)",
+};
+
+export function mount(element, props, watch, plotly, page) {
+  const find = (selector) => element.querySelector(selector);
+  const addressOf = (path) => `${page.root}/experiment-files/${path}`;
+  let newest = 0;
+  let shown = null;
+
+  const receive = () => {
+    const value = props.value;
+    if (!value || value.serial < newest) return;
+    newest = value.serial;
+    shown = value;
+    find(".opened").hidden = false;
+    Object.assign(element.dataset, { name: value.name ?? "", error: value.error ? "yes" : "" });
+    header(find, value, addressOf);
+    sections(find, value);
+    if (value.chart) drawCharts(find(".grid"), value.chart, plotly);
+    report(find, value, addressOf);
+    element.dataset.serial = String(value.serial);
+    find(".opened").scrollIntoView({ block: "start", behavior: "instant" });
+  };
+  new MutationObserver(() => shown?.chart && drawCharts(find(".grid"), shown.chart, plotly)).observe(
+    document.body, { attributeFilter: ["class"] },
+  );
+  watch("value", receive);
+  receive();
+}
+
+function header(find, value, addressOf) {
+  find("h2").textContent = value.error ? "This cannot be shown" : value.name;
+  find(".note").hidden = !(value.error || value.note);
+  find(".note").textContent = value.error || value.note || "";
+  find(".lead").textContent = value.verdicts?.lead ?? "";
+  find(".files").replaceChildren(...(value.files ?? []).map((file) => {
+    const link = make("a", "", FILES[file] ?? file);
+    link.href = `${addressOf(`${value.name}/${file}`)}?download`;
+    link.download = "";
+    return link;
+  }));
+}
+
+function sections(find, value) {
+  find(".verdicts").replaceChildren(...(value.verdicts?.cards ?? []).map(cardOf));
+  find(".pairs").hidden = !value.funnel?.length;
+  find(".funnel").replaceChildren(...(value.funnel ?? []).flatMap((step) => barOf(step, value.funnel[0].count)));
+  find(".settings").hidden = !value.facts?.length;
+  find("dl").replaceChildren(...(value.facts ?? []).flatMap(([name, text]) => [make("dt", "", name), make("dd", "", text)]));
+  find(".curves").hidden = !value.chart;
+}
+
+function cardOf(card) {
+  const made = make("article", `verdict ${card.kind.replaceAll(" ", "-")}`);
+  made.append(make("h3", "", card.label), make("p", "kind", card.headline), make("p", "", card.sentence));
+  return made;
+}
+
+function barOf(step, most) {
+  const bar = make("span", "bar");
+  const filled = make("i");
+  filled.style.width = `${(100 * step.count) / Math.max(most, 1)}%`;
+  bar.append(filled);
+  const share = step.of ? ` (${Math.round((100 * step.count) / step.of)} %)` : "";
+  return [make("span", "name", step.name), bar, make("span", "n", `${count(step.count)}${share}`)];
+}
+
+function report(find, value, addressOf) {
+  const path = value.comparison ?? (value.verdicts ? `${value.name}/report.html` : null);
+  const frame = find("iframe");
+  find(".report").hidden = !path;
+  if (!path) {
+    frame.removeAttribute("src");
+    return;
+  }
+  frame.src = `${addressOf(path)}?${value.serial}`;
+  const link = make("a", "whole", "open in a tab of its own");
+  Object.assign(link, { href: addressOf(path), target: "_blank", rel: "noopener" });
+  find(".report h3").replaceChildren(value.comparison ? "Comparison " : "Report ", link);
+}
