@@ -114,7 +114,8 @@ class Batches:
             sharing=max(1.0, total / max(1, len(lengths))),
         )
         share = math.ceil(total / at_once) if total >= FEW_ROWS else total
-        return options.max_rows or max(1, min(fit, share))
+        most = max(1, min(fit, share))
+        return min(most, options.max_rows or most)
 
     def run_grid(self, grid: Grid, stop: Callable[[], bool]) -> Found:
         """Decode one batch; questions with few rows are filled up with plain ones."""
