@@ -33,10 +33,9 @@ def growths(subject: Subject, repeats: int) -> list[Growth]:
     some = replace(subject, layers=subject.layers[:1])
     pairs = [n for n in (15, 30, 60, 120, 240) if n <= len(subject.problems)]
     layers = [n for n in (1, 2, 4, 8) if n <= len(subject.layers)]
-    found = [
-        growth("alphas of one problem", ALPHAS, lambda n: (one, alphas_of(n)), repeats),
-        growth("pairs", pairs, lambda n: (cut(some, n), alphas_of(13)), repeats),
-    ]
+    found = [growth("alphas of one problem", ALPHAS, lambda n: (one, alphas_of(n)), repeats)]
+    if len(pairs) > 1:
+        found.append(growth("pairs", pairs, lambda n: (cut(some, n), alphas_of(13)), repeats))
     if len(layers) > 1:
         part = replace(subject, problems=subject.problems[:60])
         found.append(

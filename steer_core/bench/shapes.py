@@ -20,11 +20,13 @@ from transformers import (
 )
 
 from steer_core.codi.layout import Builder
-from steer_core.codi.load import MODELS_DIR, codi_config, load_model
+from steer_core.codi.load import codi_config, load_model
 from steer_core.codi.model import CodiModel
+from steer_core.codi.places import MODELS_DIR, bundled_names
 from steer_core.codi.projection import Linear, Norm, Projection
 from steer_core.data.pairs import load_pairs
 from steer_core.data.problems import Problem
+from steer_core.errors import UserError
 from steer_core.steering.directions import Direction
 from steer_core.steering.library import cached_direction
 
@@ -75,6 +77,8 @@ class Subject:
 
 def bundled(name: str, problems: int) -> Subject:
     """A model in the box, float32 on the CPU, with its cached direction in the middle."""
+    if name not in bundled_names():
+        raise UserError(f"'{name}' is not in the box; choose one of {', '.join(bundled_names())}")
     model = load_model(name, device="cpu", dtype="float32")
     folder = MODELS_DIR / name
     tensors = load_file(folder / "model.safetensors")

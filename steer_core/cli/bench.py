@@ -55,17 +55,15 @@ def run(args: argparse.Namespace) -> int:
     if sizes is None:
         raise UserError(f"shape {args.shape} is measured on the cpu only; pass --device cpu")
     if args.cores is not None:
-        cores.ACCOUNT = cores.Account(at_least_one(args.cores, "cores"))
+        cores.ACCOUNT = cores.Account(count(args.cores, 1, "cores"))
+    wanted = {
+        "sample": count(args.sample, sizes[2], "sampled rows"),
+        "repeats": count(args.repeats, 1, "repeats"),
+        "cap": None if args.max_rows is None else count(args.max_rows, 1, "rows in a batch"),
+    }
+    alphas = options.alphas_of(args.alphas)
     subject = subject_of(args, device, sizes)
-    measured = measure(
-        subject,
-        options.alphas_of(args.alphas),
-        sample=args.sample or sizes[2],
-        batches=sizes[3],
-        repeats=at_least_one(args.repeats, "repeats"),
-        cap=args.max_rows,
-        say=_log.info,
-    )
+    measured = measure(subject, alphas, batches=sizes[3], say=_log.info, **wanted)
     found = as_json(measured)
     if args.scaling:
         found["growth"] = [dataclasses.asdict(each) for each in growths(subject, args.repeats)]
@@ -80,18 +78,19 @@ def subject_of(args: argparse.Namespace, device, sizes: tuple[int, ...]):
     from steer_core.bench.shapes import bundled, random_subject
     from steer_core.codi.load import pick_dtype
 
-    problems = at_least_one(args.pairs or sizes[0], "pairs")
+    problems = count(args.pairs, sizes[0], "pairs")
+    layers = count(args.layers, sizes[1], "layers")
     if args.shape == BUNDLED:
         return bundled(args.model, problems)
-    layers = at_least_one(args.layers or sizes[1], "layers")
     return random_subject(args.shape, device, pick_dtype(args.dtype, device), problems, layers)
 
 
-def at_least_one(value: int, what: str) -> int:
-    """A count, or a `UserError`."""
-    if value < 1:
-        raise UserError(f"{value} {what} are too few; give at least 1")
-    return value
+def count(given: int | None, default: int, what: str) -> int:
+    """What was given or the default; a `UserError` where it is less than 1."""
+    found = default if given is None else given
+    if found < 1:
+        raise UserError(f"{found} {what} are too few; give at least 1")
+    return found
 
 
 def show(found: dict) -> None:
