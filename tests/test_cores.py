@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -15,21 +16,29 @@ from steer_core.codi.cores import Account, computing
 WAIT = 20  # seconds, after which a test fails instead of hanging
 
 
+def model_of(hidden: int, device: str = "cpu") -> Any:
+    return SimpleNamespace(device=torch.device(device), config=SimpleNamespace(hidden=hidden))
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Account:
+    monkeypatch.setattr(cores, "ACCOUNT", Account(3))
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    return cores.ACCOUNT
+
+
 def test_an_account_gives_what_is_free_and_takes_it_back():
     account = Account(3)
-    with account.take(2) as first:
-        assert (first, account.free) == (2, 1)
-        with account.take(5) as second:
-            assert (second, account.free) == (1, 0)
-        assert account.free == 1
-    with account.take(3) as every:
-        assert every == 3
-    assert account.free == 3
+    assert (account.take(2), account.free) == (2, 1)
+    assert (account.take(5), account.free) == (1, 0)
+    account.give_back(2)
+    assert account.free == 2
+    account.give_back(1)
+    assert (account.take(3), account.free) == (3, 0)
 
 
-def test_an_error_gives_the_cores_back():
-    account = Account(3)
-    with pytest.raises(ZeroDivisionError), account.take(2):
+def test_an_error_gives_the_cores_back(account: Account):
+    with pytest.raises(ZeroDivisionError), computing(model_of(512), True, lambda: False):
         1 / 0  # noqa: B018
     assert account.free == 3
 
@@ -38,34 +47,59 @@ def test_whoever_finds_no_core_waits_for_one():
     account, got = Account(2), threading.Event()
 
     def ask() -> int:
-        with account.take(2) as cores:
-            got.set()
-            return cores
+        cores = account.take(2)
+        got.set()
+        return cores
 
     with ThreadPoolExecutor(1) as pool:
-        with account.take(2):
-            waiting = pool.submit(ask)
-            assert not got.wait(0.1)
+        taken = account.take(2)
+        waiting = pool.submit(ask)
+        assert not got.wait(0.1)
+        account.give_back(taken)
         assert waiting.result(WAIT) == 2
 
 
-def test_never_more_cores_than_there_are():
-    account, lock, busy, most = Account(3), threading.Lock(), [0], []
+def test_never_more_cores_than_there_are(account: Account, monkeypatch: pytest.MonkeyPatch):
+    lock, busy, most = threading.Lock(), [0], []
+    mine = threading.local()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 0)
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: setattr(mine, "cores", count))
 
-    def work(wanted: int) -> None:
-        with account.take(wanted) as cores:
-            with lock:
-                busy[0] += cores
-                most.append(busy[0])
-            threading.Event().wait(0.002)
-            with lock:
-                busy[0] -= cores
-            assert 1 <= cores <= wanted
+    def work(alone: bool) -> None:
+        with computing(model_of(512), alone, lambda: False) as stop:
+            for _ in range(3):
+                with lock:
+                    busy[0] += mine.cores
+                    most.append(busy[0])
+                threading.Event().wait(0.001)
+                with lock:
+                    busy[0] -= mine.cores
+                assert not stop()
 
     with ThreadPoolExecutor(8) as pool:
-        for done in [pool.submit(work, 1 + i % 3) for i in range(40)]:
+        for done in [pool.submit(work, i % 2 == 0) for i in range(40)]:
             done.result(WAIT)
     assert max(most) == 3
+    assert account.free == 3
+
+
+def test_whoever_is_asked_to_stop_may_wait_for_others_that_need_the_cores(account: Account):
+    """Else a run that lets a visitor go first keeps the cores the visitor waits for."""
+    visited = threading.Event()
+
+    def visit() -> None:
+        with computing(model_of(512), True, lambda: False):
+            visited.set()
+
+    def let_a_visitor_go_first() -> bool:
+        threading.Thread(target=visit).start()
+        assert visited.wait(WAIT)
+        return True
+
+    with computing(model_of(512), True, let_a_visitor_go_first) as stop:
+        assert account.free == 0
+        assert stop()
+        assert account.free == 0
     assert account.free == 3
 
 
@@ -79,8 +113,7 @@ def test_only_a_wide_model_alone_takes_several_cores(
     threads = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
-    model = SimpleNamespace(device=torch.device("cpu"), config=SimpleNamespace(hidden=hidden))
-    with computing(model, alone):
+    with computing(model_of(hidden), alone, lambda: False):
         assert cores.ACCOUNT.free == 3 - wanted
     assert threads == [wanted]
     assert cores.ACCOUNT.free == 3
@@ -88,7 +121,7 @@ def test_only_a_wide_model_alone_takes_several_cores(
 
 def test_an_accelerator_asks_for_no_core(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(cores, "ACCOUNT", Account(2))
-    model = SimpleNamespace(device=torch.device("meta"))
-    with computing(model, True):
+    model = model_of(128, "meta")
+    with computing(model, True, lambda: False):
         assert cores.ACCOUNT.free == 2
     assert cores.batches_at_once(model) == 1

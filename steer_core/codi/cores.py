@@ -8,7 +8,7 @@ account, so that many requests at once never run more threads than there are cor
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -30,40 +30,79 @@ class Account:
         self.total = self.free = total
         self.changed = threading.Condition()
 
-    @contextmanager
-    def take(self, wanted: int) -> Iterator[int]:
+    def take(self, wanted: int) -> int:
         """At least one core, up to `wanted` of those that are free; waits while there is none."""
         with self.changed:
             self.changed.wait_for(lambda: self.free > 0)
             taken = min(wanted, self.free)
             self.free -= taken
-        try:
-            yield taken
-        finally:
-            with self.changed:
-                self.free += taken
-                self.changed.notify_all()
+            return taken
+
+    def give_back(self, taken: int) -> None:
+        """Cores that were taken are free again."""
+        with self.changed:
+            self.free += taken
+            self.changed.notify_all()
 
 
 ACCOUNT = Account(torch.get_num_threads())
 """What torch was started with: all cores, or OMP_NUM_THREADS."""
 
 
+class Hold:
+    """The cores of one batch, of this thread; torch computes with as many.
+
+    Args:
+        wanted: Cores it would like to have.
+    """
+
+    def __init__(self, wanted: int):
+        self.wanted, self.cores = wanted, 0
+
+    def take(self) -> None:
+        """Wait for a core."""
+        self.cores = ACCOUNT.take(self.wanted)
+        if torch.get_num_threads() != self.cores:
+            torch.set_num_threads(self.cores)
+
+    def give_back(self) -> None:
+        """Let others have them."""
+        ACCOUNT.give_back(self.cores)
+        self.cores = 0
+
+    def aside(self, ask: Callable[[], bool]) -> bool:
+        """Ask something without holding a core meanwhile."""
+        self.give_back()
+        try:
+            return ask()
+        finally:
+            self.take()
+
+
 @contextmanager
-def computing(model: CodiModel, alone: bool) -> Iterator[None]:
+def computing(
+    model: CodiModel, alone: bool, stop: Callable[[], bool]
+) -> Iterator[Callable[[], bool]]:
     """Compute one batch on a fair share of the cores.
 
     Args:
         model: The model; on an accelerator nothing is asked for.
         alone: No other batch of this request runs beside it.
+        stop: Asked before every step of the batch.
+
+    Yields:
+        `stop`, which is asked without a core in hand: whoever is asked may let others go first, and
+        they need cores.
     """
     if model.device.type != "cpu":
-        yield
+        yield stop
         return
-    with ACCOUNT.take(ACCOUNT.total if alone and model.config.hidden >= WIDE else 1) as cores:
-        if torch.get_num_threads() != cores:
-            torch.set_num_threads(cores)
-        yield
+    hold = Hold(ACCOUNT.total if alone and model.config.hidden >= WIDE else 1)
+    hold.take()
+    try:
+        yield lambda: hold.aside(stop)
+    finally:
+        hold.give_back()
 
 
 def batches_at_once(model: CodiModel) -> int:

@@ -96,8 +96,8 @@ class Batches:
         grids = grids_of(rows, lengths, limit, self.options.in_order)
 
         def run(grid: Grid, stop: Callable[[], bool]) -> Found:
-            with computing(self.model, alone=len(grids) == 1):
-                return self.run_grid(grid, stop)
+            with computing(self.model, len(grids) == 1, stop) as asked:
+                return self.run_grid(grid, asked)
 
         for found in run_all(grids, run, at_once, stop):
             yield self.given_out(found)

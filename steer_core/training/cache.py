@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from steer_core.codi.cache import KeysValues
+
 
 class GrowingCache:
     """Keys and values so far, per block [N, H_kv, T, d], and which positions are real [N, T]."""
@@ -41,12 +43,17 @@ class GrowingCache:
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `steer_core.codi.body.Attention`."""
-        k, v = k.transpose(1, 2), v.transpose(1, 2)
-        if layer in self.keys:
-            k, v = torch.cat((self.keys[layer], k), 2), torch.cat((self.values[layer], v), 2)
-        self.keys[layer], self.values[layer] = k, v
+        k, v = self.store(layer, k, v)
         grouped = q.shape[2] != k.shape[1]
         out = F.scaled_dot_product_attention(
             q.transpose(1, 2), k, v, attn_mask=self.allowed, enable_gqa=grouped
         )
         return out.transpose(1, 2)
+
+    def store(self, layer: int, k: Tensor, v: Tensor) -> KeysValues:
+        """Append keys and values [N, t, H_kv, d]; all so far, heads first."""
+        k, v = k.transpose(1, 2), v.transpose(1, 2)
+        if layer in self.keys:
+            k, v = torch.cat((self.keys[layer], k), 2), torch.cat((self.values[layer], v), 2)
+        self.keys[layer], self.values[layer] = k, v
+        return k, v
