@@ -72,11 +72,12 @@ def browser(browser_path: str) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def home() -> Iterator[str]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a page over the fake engine."""
-    page = build(Explorer(fake_engine.engine(batch_seconds=0.02)))
+    runs = tmp_path_factory.mktemp("runs")
+    page = build(Explorer(fake_engine.engine(batch_seconds=0.02)), runs)
     _, url, _ = page.launch(
-        prevent_thread_lock=True, server_name="127.0.0.1", quiet=True, **launch_options()
+        prevent_thread_lock=True, server_name="127.0.0.1", quiet=True, **launch_options(runs)
     )
     yield url
     page.close()

@@ -18,8 +18,8 @@ PAIR_CHOICES = [("Bundled fit + test", "fit,test"), ("Bundled test", "test"), ("
 QUICK, STANDARD, FINE = "quick", "standard", "fine"
 SIZES: Mapping[str, Mapping[str, Any]] = {
     QUICK: {"most": 200, "alphas": "-3,3", "random": 5, "shuffled": 5},
-    STANDARD: {"most": None, "alphas": "-3:3:1", "random": 20, "shuffled": 20},
-    FINE: {"most": None, "alphas": "-3:3:0.5", "random": 40, "shuffled": 40},
+    STANDARD: {"most": 0, "alphas": "-3:3:1", "random": 20, "shuffled": 20},
+    FINE: {"most": 0, "alphas": "-3:3:0.5", "random": 40, "shuffled": 40},
 }
 """What each size fills in."""
 SIZE_INFO = "Quick shows how it works; a verdict needs the 20 + 20 controls of Standard."
@@ -32,12 +32,23 @@ DEFAULTS: Mapping[str, Any] = {
     **SIZES[STANDARD],
 }
 NECESSITY_INFO = "What replaces the latent thoughts, to see whether an answer needs them."
-FILTER_INFO = "Keep only pairs of which this twin is right with latents and wrong without."
+FILTER_INFO = "A twin needs its latents when it is right with them and wrong without."
+FILTER_WORDS = {
+    "none": "keep all pairs",
+    "clean": "clean twin needs its latents",
+    "corrupted": "corrupted twin needs them",
+    "either": "either twin needs them",
+    "both": "both twins need them",
+}
 FRACTIONS_INFO = "Directions come from fit, settings from select, results from report."
 ALPHAS_INFO = "start:stop:step, or a list such as -2,-1,1,2. α = 0 is always decoded."
-CONTROLS_INFO = "Directions of the same size without meaning: what would chance do?"
+CONTROLS = (
+    ("random", "Random controls", "Same size, any direction."),
+    ("shuffled", "Shuffled controls", "Right and wrong mixed up."),
+)
+"""Directions without meaning, decoded beside the real one: what would chance do?"""
 NAME_INFO = "The folder its results are kept in. Empty: named after the model."
-MOST_INFO = "Empty: all of them."
+MOST_INFO = "0: all of them."
 INTRO = (
     "**Does a direction really steer the model?** One click runs the whole experiment: it"
     " asks every question with and without latent thoughts, computes a direction at each layer,"
@@ -142,16 +153,16 @@ def prepare_panel() -> dict[str, Any]:
                 elem_id="exp-most",
             ),
             "necessity": gr.Radio(
-                list(KINDS),
+                [("not tested" if kind == "none" else kind, kind) for kind in KINDS],
                 value=DEFAULTS["necessity"],
                 label="Latents replaced by",
                 info=NECESSITY_INFO,
                 elem_id="exp-necessity",
             ),
             "filter": gr.Dropdown(
-                list(FILTERS),
+                [(FILTER_WORDS.get(name, name), name) for name in FILTERS],
                 value=DEFAULTS["filter"],
-                label="Filter: latents needed by",
+                label="Filter",
                 info=FILTER_INFO,
                 elem_id="exp-filter",
             ),
@@ -194,18 +205,18 @@ def sweep_panel(first: Any) -> dict[str, Any]:
 
 def control_inputs() -> dict[str, Any]:
     """How many controls are decoded beside each direction."""
-    gr.Markdown(f"Controls: {CONTROLS_INFO}", elem_classes="exp-note")
     with gr.Row(elem_classes="exp-pair"):
         return {
             name: gr.Number(
                 value=DEFAULTS[name],
                 label=label,
+                info=info,
                 precision=0,
                 minimum=0,
                 min_width=100,
                 elem_id=f"exp-{name}",
             )
-            for name, label in (("random", "Random"), ("shuffled", "Label-shuffled"))
+            for name, label, info in CONTROLS
         }
 
 

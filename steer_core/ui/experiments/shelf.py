@@ -161,11 +161,7 @@ def entry_of(folder: Path) -> Entry:
     try:
         record = summary.newest_run(folder)
         if record is not None:
-            state = FINISHED if record.finished else STOPPED
-            model, numbers = str(record.provenance.get("model") or record.name), record
-            when = record.finished or date
-            open_end = resumable and not record.finished
-            return Entry(folder.name, model, numbers.done, numbers.total, when, state, open_end)
+            return entry_of_run(folder.name, record, date, resumable)
         if (prepared := summary.prepared_of(folder)) is not None:
             return Entry(folder.name, prepared.model, 0, 0, date, PREPARED, resumable)
         model = load_experiment(folder).model

@@ -12,6 +12,7 @@ from steer_core.pipeline.prepared import ABOUT_FILE, Prepared, load_prepared
 from steer_core.pipeline.records import REAL, CurveKey, RunRecord, positions_text
 from steer_core.pipeline.store import FILE as STORE
 from steer_core.pipeline.store import Store
+from steer_core.report.html import GLUED
 from steer_core.report.sections import baseline_words, labels, reason, split_words
 from steer_core.report.source import Source
 
@@ -39,7 +40,7 @@ def verdicts(source: Source) -> dict[str, Any]:
     return {
         "run": source.record.id,
         "rows": source.record.done,
-        "lead": baseline_words(source),
+        "lead": glued(baseline_words(source)),
         "split": split_words(source),
         "pairs": source.analysis.n,
         "cards": [
@@ -47,11 +48,16 @@ def verdicts(source: Source) -> dict[str, Any]:
                 "label": label,
                 "kind": each.verdict.kind,
                 "headline": each.verdict.headline,
-                "sentence": reason(each.verdict),
+                "sentence": glued(reason(each.verdict)),
             }
             for label, each in zip(labels(source), results, strict=True)
         ],
     }
+
+
+def glued(text: str) -> str:
+    """Text in which no line breaks between a number and its sign or unit."""
+    return GLUED.sub("\u00a0", text)
 
 
 def funnel(prepared: Prepared | None) -> list[dict[str, Any]]:

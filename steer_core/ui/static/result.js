@@ -53,7 +53,7 @@ function header(find, value, addressOf) {
 function sections(find, value) {
   find(".verdicts").replaceChildren(...(value.verdicts?.cards ?? []).map(cardOf));
   find(".pairs").hidden = !value.funnel?.length;
-  find(".funnel").replaceChildren(...(value.funnel ?? []).flatMap((step) => barOf(step, value.funnel[0].count)));
+  find(".funnel").replaceChildren(...(value.funnel ?? []).map((step) => barOf(step, value.funnel[0].count)));
   find(".settings").hidden = !value.facts?.length;
   find("dl").replaceChildren(...(value.facts ?? []).flatMap(([name, text]) => [make("dt", "", name), make("dd", "", text)]));
   find(".curves").hidden = !value.chart;
@@ -71,7 +71,9 @@ function barOf(step, most) {
   filled.style.width = `${(100 * step.count) / Math.max(most, 1)}%`;
   bar.append(filled);
   const share = step.of ? ` (${Math.round((100 * step.count) / step.of)} %)` : "";
-  return [make("span", "name", step.name), bar, make("span", "n", `${count(step.count)}${share}`)];
+  const row = make("div", "step");
+  row.append(make("span", "name", step.name), bar, make("span", "n", `${count(step.count)}${share}`));
+  return row;
 }
 
 function report(find, value, addressOf) {

@@ -58,9 +58,8 @@ function counted(stage) {
   if (!stage.total) return "starting…";
   const unit = UNITS[stage.key];
   const full = stage.done === stage.total;
-  const parts = [full ? `${count(stage.total)} ${unit}` : `${count(stage.done)} of ${count(stage.total)} ${unit}`];
+  const parts = [full ? `${count(stage.total)} ${unit}` : `${count(stage.done)} of ${count(stage.total)}`];
   if (stage.rate && unit !== "layers") parts.push(`${count(stage.rate)}/s`);
-  if (stage.status === "running" && stage.left !== null && !full) parts.push(`${clock(stage.left)} left`);
   if (stage.status === "done" && stage.seconds >= 0.5) parts.push(clock(stage.seconds));
   return parts.join(" · ");
 }
