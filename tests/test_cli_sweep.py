@@ -228,7 +228,9 @@ def test_a_sweep_over_a_prepared_split(run, fails, tmp_path: Path):
         assert store.table(1).pair_id.unique().tolist() == [pair.pair_id for pair in split]
     assert (about["split"], about["pairs"]) == ("report", str(file))
     assert about["fit"]["problems"] == f"{file}, split fit"
-    assert about["directions"]["mean_difference, residual 2"] == about["fit"]
+    direction = about["directions"]["mean_difference, residual 2"]
+    assert {name: direction[name] for name in about["fit"]} == about["fit"]
+    assert about["prepared"]["counts"] == load_prepared(Path(out)).counts
     line = fails("sweep", "--model", "tiny-llama", "--device", "cpu", *options)
     assert "prepared" in line
     assert ";" in line

@@ -17,6 +17,7 @@ from steer_core.report.html import to_html
 from steer_core.report.markdown import to_markdown
 from steer_core.report.source import load_source
 from steer_core.report.write import document, write_report
+from steer_core.steering.fit import problems_hash
 
 SECTIONS = [
     "What it shows",
@@ -47,7 +48,8 @@ def table():
 def folder(table, tmp_path_factory) -> Path:
     """An experiment with a planted effect, prepared pairs and a name that is no HTML."""
     folder = tmp_path_factory.mktemp("experiment")
-    store_run(folder, table, model=f"tiny-llama{EVIL}", note=EVIL)
+    nothing = problems_hash([])  # of the pairs below
+    store_run(folder, table, model=f"tiny-llama{EVIL}", note=EVIL, pairs_sha256=nothing)
     prepared(EVIL).save(folder)
     return folder
 

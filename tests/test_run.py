@@ -30,8 +30,9 @@ from steer_core.pipeline import spec as specs
 from steer_core.pipeline.records import SweepSpec, positions_text
 from steer_core.pipeline.run import Origin, run_sweep
 from steer_core.pipeline.spec import expand
+from steer_core.pipeline.stability import stability
 from steer_core.pipeline.store import Store
-from steer_core.steering.directions import Direction, fit_set, random_like
+from steer_core.steering.directions import Direction, fit_set, mean_difference, random_like
 
 LIMIT = 8
 SHORT = {"max_new_tokens": LIMIT}
@@ -550,7 +551,14 @@ def test_a_run_says_where_it_comes_from(model: CodiModel, asked: list[Pair], spe
     assert {name: found[name] for name in wanted} == wanted
     assert len(found["pairs_sha256"]) == 64
     assert found["fit"]["problems"] == "theirs, split fit"
-    assert found["directions"]["mean_difference, residual 1"] == found["fit"]
+    direction = found["directions"]["mean_difference, residual 1"]
+    assert {name: direction[name] for name in found["fit"]} == found["fit"]
+    computed = mean_difference(model, fit, "residual", 1)
+    np.testing.assert_allclose(direction["norms"], computed.norms, atol=1e-6)
+    halves = stability(model, fit, computed)
+    assert [each["cosine"] for each in direction["stability"]] == [each.cosine for each in halves]
+    assert found["prepared"] is None
+    assert found["layers"] == model.config.layers
     assert "torch" in found["versions"]
     assert record.spec == one
 

@@ -157,6 +157,7 @@ def swept(
         split=None if prepared is None else REPORT,
         command=command_of(args),
         lora_alpha=args.lora_alpha,
+        prepared=prepared,
     )
     known = {record.id for record in store.runs()}
     try:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Pair
 from steer_core.errors import UserError
+from steer_core.pipeline.preparation import Preparation
+from steer_core.pipeline.prepared import Prepared
 from steer_core.pipeline.records import (
     REAL,
     SHUFFLED,
@@ -20,8 +22,9 @@ from steer_core.pipeline.records import (
 )
 from steer_core.pipeline.runner import Progress, Runner
 from steer_core.pipeline.spec import SpecCurve, check_spec, expand
+from steer_core.pipeline.stability import stability
 from steer_core.pipeline.store import Store
-from steer_core.steering.directions import place_name
+from steer_core.steering.directions import MEAN_DIFFERENCE, Direction, place_name
 from steer_core.steering.fit import FitSet, problems_hash
 from steer_core.version import versions
 
@@ -32,7 +35,8 @@ class Origin:
 
     `pairs` as the user named them, `split` of a prepared folder that they are (None: a pair file),
     `command` line, `name` of the run, and `lora_alpha` the model was loaded with (None: the
-    published one), which its weights file does not hold.
+    published one), which its weights file does not hold. `prepared` is that folder's content: what
+    a report says of it is kept with the run, so that the folder may move or be made again.
     """
 
     pairs: str = ""
@@ -40,6 +44,7 @@ class Origin:
     command: str = ""
     name: str = ""
     lora_alpha: float | None = None
+    prepared: Prepared | None = None
 
 
 def run_sweep(
@@ -138,6 +143,8 @@ def provenance_of(
     return {
         "model": model.name,
         "revision": model.revision,
+        "hidden": model.config.hidden,
+        "layers": model.config.layers,
         **{name: value for name, value in setting.items() if name != "max_new_tokens"},
         "pairs": origin.pairs,
         "pairs_sha256": problems_hash(p for pair in pairs for p in (pair.clean, pair.corrupted)),
@@ -147,16 +154,35 @@ def provenance_of(
         "versions": versions(),
         "command": origin.command,
         "fit": source and dataclasses.asdict(source),
-        "directions": direction_sources(curves),
+        "prepared": origin.prepared and Preparation.of(origin.prepared).to_json(),
+        "directions": direction_sources(model, curves, fit if origin.split else None),
     }
 
 
-def direction_sources(curves: Sequence[SpecCurve]) -> dict[str, object]:
-    """The provenance of every direction that is tested, by label and place."""
-    return {
-        f"{each.key.direction}, {place_name(each.key.site, each.key.layer)}": dataclasses.asdict(
-            each.curve.direction.provenance
-        )
-        for each in curves
-        if each.key.kind == REAL and each.curve.direction.provenance is not None
-    }
+def direction_sources(
+    model: CodiModel, curves: Sequence[SpecCurve], fit: FitSet | None
+) -> dict[str, object]:
+    """Every direction that is tested, by label and place: its norms, provenance and stability.
+
+    Stability needs one problem a pair, as the fit split of prepared pairs has them: `fit`, else
+    None.
+    """
+    found: dict[str, object] = {}
+    for each in curves:
+        name = f"{each.key.direction}, {place_name(each.key.site, each.key.layer)}"
+        if each.key.kind == REAL and name not in found:
+            found[name] = direction_source(model, each.curve.direction, fit)
+    return found
+
+
+def direction_source(model: CodiModel, direction: Direction, fit: FitSet | None) -> dict:
+    """One direction: where it is, its norm at every position, what it comes from."""
+    origin = direction.provenance
+    source = {} if origin is None else dataclasses.asdict(origin)
+    norms = [round(float(norm), 6) for norm in direction.norms]
+    source |= {"site": direction.site, "layer": direction.layer, "norms": norms}
+    # Only a mean difference of this very set: another file's halves are not known here.
+    if fit is not None and direction.method == MEAN_DIFFERENCE and origin == fit.provenance:
+        halves = stability(model, fit, direction)
+        source["stability"] = [half and dataclasses.asdict(half) for half in halves]
+    return source

@@ -73,7 +73,7 @@ def split_counts(split: str) -> Callable[[Source, Shape], str]:
 
 def fit_counts(source: Source) -> str:
     """Answers behind the directions, where the files say so."""
-    origins = [file.about.get("provenance") or {} for file in source.directions]
+    origins = [each.provenance for each in source.directions]
     counts = {(each["correct"], each["wrong"]) for each in origins if "correct" in each}
     if len(counts) != 1:
         return UNKNOWN

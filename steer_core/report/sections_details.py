@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from steer_core.experiment.verdict import GOAL
 from steer_core.report import figures, words
 from steer_core.report.blocks import Block, Code, Facts, Figure, Heading, Paragraph, Table
 from steer_core.report.sections import labels
-from steer_core.report.source import DirectionFile, Source
+from steer_core.report.source import DirectionFacts, Source
 
 CHANGES = ("margin", "logprob_gold", "logprob_twin")
 SIZES = ("kl", "kl_number", "dose")
@@ -91,38 +92,51 @@ def outcome_table(source: Source, curve: int, label: str) -> Table:
 
 def directions(source: Source) -> list[Block]:
     """Norms of the directions by place and position, with their stability where it is known."""
-    files = source.directions
-    if not files:
+    found = source.directions
+    if not found:
         return []
-    positions = max(len(file.norms) for file in files)
-    stable = any(file.cosines for file in files)
-    columns = ("", *(f"position {k}" for k in range(positions)), "from")
-    columns += ("split-half cosine",) * stable
-    rows = tuple(direction_row(file, positions, stable) for file in files)
+    positions = max(len(each.norms) for each in found)
+    head = ("", *(f"position {k}" for k in range(positions)))
     text = (
         "Norm of the direction at each position (0 is the last token of the question, 1 to K the "
-        "latent steps); the edit is α times as long. Split-half cosine, where stored: how alike "
-        "the directions of two halves of the fit pairs are (0 noise, 1 the same)."
+        "latent steps); the edit is α times as long."
     )
-    return [Heading("Directions"), Paragraph(text), Table(columns, rows)]
+    rows = tuple(norm_row(each, positions) for each in found)
+    blocks = [Heading("Directions"), Paragraph(text), Table((*head, "from"), rows, "Norms")]
+    stable = tuple(stability_row(each, positions) for each in found if any(each.stability))
+    if stable:
+        caption = (
+            "Split-half cosine with its 95 % interval: how alike the directions of two halves of "
+            "the fit pairs are (0 noise, 1 the same). All pairs give a more stable one."
+        )
+        blocks.append(Table(head, stable, caption))
+    return blocks
 
 
-def direction_row(file: DirectionFile, positions: int, stable: bool) -> tuple[str, ...]:
-    """One direction."""
-    origin = file.about.get("provenance") or {}
-    place = file.site if file.layer is None else f"layer {file.layer}"
-    norms = [words.decimal(norm) for norm in file.norms]
+def norm_row(direction: DirectionFacts, positions: int) -> tuple[str, ...]:
+    """The norms of one direction."""
+    origin = direction.provenance
+    norms = [words.decimal(norm) for norm in direction.norms]
     norms += [""] * (positions - len(norms))
     counts = f"{origin['correct']} right, {origin['wrong']} wrong" if "correct" in origin else "—"
-    return (place, *norms, counts, *((stability(file.cosines),) if stable else ()))
+    return place(direction), *norms, counts
 
 
-def stability(cosines: tuple[float, ...]) -> str:
-    """Split-half cosines over the positions: one, or the range of them."""
-    if not cosines:
-        return "—"
-    ends = dict.fromkeys(words.decimal(each) for each in (min(cosines), max(cosines)))
-    return " to ".join(ends)
+def stability_row(direction: DirectionFacts, positions: int) -> tuple[str, ...]:
+    """The split-half cosines of one direction, each over its interval."""
+    cells = [cosine(each) if each else "—" for each in direction.stability]
+    return place(direction), *cells, *[""] * (positions - len(cells))
+
+
+def cosine(half: Mapping[str, float]) -> str:
+    """A cosine and its interval, on two lines."""
+    limits = (words.decimal(half[side]) for side in ("low", "high"))
+    return f"{words.decimal(half['cosine'])}\n[{' to '.join(limits)}]"
+
+
+def place(direction: DirectionFacts) -> str:
+    """Where a direction was computed."""
+    return direction.site if direction.layer is None else f"layer {direction.layer}"
 
 
 def power(source: Source) -> list[Block]:
@@ -175,6 +189,7 @@ def provenance(source: Source) -> list[Block]:
     """Where every number comes from, and the commands that make them again."""
     record, facts = source.record, dict(source.record.provenance)
     versions, command = facts.pop("versions", {}), facts.pop("command", "")
+    facts.pop("prepared", None)  # a section of its own
     order = [*(name for name in FIRST if name in facts), *sorted(set(facts) - set(FIRST))]
     rows = [(name.replace("_", " "), plain(facts[name])) for name in order]
     rows += [
@@ -201,7 +216,7 @@ def plain(value: object) -> str:
     """A provenance entry as text; empty for none."""
     if value is None:
         return ""
-    if isinstance(value, dict) and "problems" in value:
+    if isinstance(value, dict) and ("problems" in value or "norms" in value):
         return origin_words(value)
     if isinstance(value, dict):
         return "; ".join(f"{name}: {plain(each)}" for name, each in value.items())
@@ -210,6 +225,8 @@ def plain(value: object) -> str:
 
 def origin_words(origin: dict) -> str:
     """What a direction was computed from."""
+    if "problems" not in origin:
+        return "not known"
     return (
         f"{origin['correct']} right and {origin['wrong']} wrong answers of {origin['problems']} "
         f"({str(origin['problems_sha256'])[:12]})"

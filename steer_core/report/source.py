@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from steer_core.errors import UserError
 from steer_core.pipeline.analysis import Analysis, analyse
+from steer_core.pipeline.preparation import Preparation
 from steer_core.pipeline.prepared import ABOUT_FILE, Prepared, load_prepared
 from steer_core.pipeline.records import RunRecord
 from steer_core.pipeline.store import FILE, Store
+from steer_core.steering.fit import problems_hash
 from steer_core.steering.library import DIRECTIONS_DIR
 
 DIRECTIONS = "directions"
@@ -22,36 +26,34 @@ DIRECTIONS = "directions"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DirectionFile:
-    """A stored direction: `norms` float [K+1], one a position; `about` is its metadata."""
+class DirectionFacts:
+    """A direction: `norms` float [K+1], one a position, and its `provenance`, empty if unknown.
+
+    `stability`: at each position the split-half cosine with its limits (`cosine`, `low`, `high`),
+    None where there is none; empty when it was not computed.
+    """
 
     site: str
     layer: int | None
     norms: np.ndarray
-    hidden: int
-    about: dict
-
-    @property
-    def cosines(self) -> tuple[float, ...]:
-        """Split-half cosines at the positions that have one, as stored with the direction."""
-        stored = self.about.get("stability") or ()
-        return tuple(float(each["cosine"]) for each in stored if each)
+    provenance: Mapping[str, Any]
+    stability: tuple[Mapping[str, float] | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
     """One run with everything a report says of it.
 
-    `others` are the ids of the other runs in the folder; `prepared` and `directions` are what lies
-    beside the run, if anything does.
+    `others` are the ids of the other runs in the folder; `prepared` (None: the pairs were not) and
+    `directions` are what the run notes, or what lies beside it and belongs to it.
     """
 
     folder: Path
     record: RunRecord
     others: tuple[int, ...]
     analysis: Analysis
-    prepared: Prepared | None = None
-    directions: tuple[DirectionFile, ...] = ()
+    prepared: Preparation | None = None
+    directions: tuple[DirectionFacts, ...] = ()
 
     @property
     def model(self) -> str:
@@ -90,13 +92,12 @@ def load_source(folder: Path, run: int | None = None, seed: int = 0) -> Source:
             raise UserError(f"{path} holds no run; run 'sweep --out {folder}' first")
         record = pick(records, run, folder)
         table = store.table(record.id)
-    prepared = load_prepared(folder) if (folder / ABOUT_FILE).is_file() else None
     return Source(
         folder=folder,
         record=record,
         others=tuple(each.id for each in records if each.id != record.id),
         analysis=analyse(table, expected=expected_rows(record), seed=seed),
-        prepared=prepared,
+        prepared=preparation_of(folder, record),
         directions=directions_of(folder, record),
     )
 
@@ -119,35 +120,68 @@ def expected_rows(record: RunRecord) -> int | None:
     return None if pairs is None else int(pairs) * (1 + len(record.curves) * edited)
 
 
-def directions_of(folder: Path, record: RunRecord) -> tuple[DirectionFile, ...]:
-    """The direction files that a run used: in its folder, else those that come in the box.
+def preparation_of(folder: Path, record: RunRecord) -> Preparation | None:
+    """Where the pairs of a run come from: as it notes, else as its folder says, if it is of it."""
+    if noted := record.provenance.get("prepared"):
+        return Preparation.from_json(noted)
+    if not (folder / ABOUT_FILE).is_file():
+        return None
+    prepared = load_prepared(folder)
+    return Preparation.of(prepared) if is_of(prepared, record) else None
+
+
+def is_of(prepared: Prepared, record: RunRecord) -> bool:
+    """Whether a run swept over these very pairs; a folder may have been prepared again since."""
+    split, facts = record.provenance.get("split"), record.provenance
+    if split is None:
+        return False
+    pairs = prepared.split(split)
+    problems = (problem for pair in pairs for problem in (pair.clean, pair.corrupted))
+    return problems_hash(problems) == facts.get("pairs_sha256")
+
+
+def directions_of(folder: Path, record: RunRecord) -> tuple[DirectionFacts, ...]:
+    """The directions of a run: as it notes them, else from files that belong to it.
 
     A file that was computed from other weights or other problems than the run notes is passed over.
     """
+    noted = (record.provenance.get("directions") or {}).values()
+    if found := [noted_direction(each) for each in noted if "norms" in each]:
+        return in_order(found)
     name = Path(str(record.provenance.get("model", ""))).name
-    found = read_directions(folder / DIRECTIONS)
-    mine = tuple(each for each in found if belongs(each, record))
+    mine = tuple(each for each in read_directions(folder / DIRECTIONS) if belongs(each, record))
     if mine or not name:
         return mine
     return tuple(each for each in read_directions(DIRECTIONS_DIR / name) if belongs(each, record))
 
 
-def belongs(file: DirectionFile, record: RunRecord) -> bool:
+def noted_direction(noted: Mapping[str, Any]) -> DirectionFacts:
+    """A direction as a run notes it."""
+    stability = tuple(noted.get("stability") or ())
+    norms = np.array(noted["norms"], dtype=np.float64)
+    return DirectionFacts(noted["site"], noted["layer"], norms, noted, stability)
+
+
+def belongs(found: DirectionFacts, record: RunRecord) -> bool:
     """Whether a direction file has the provenance that a run notes of its directions."""
-    origin = file.about.get("provenance") or {}
     noted = (record.provenance.get("directions") or {}).values()
-    used = {(each["model_sha256"], each["problems_sha256"]) for each in noted}
-    return (origin.get("model_sha256"), origin.get("problems_sha256")) in used
+    names = ("model_sha256", "problems_sha256")
+    used = [tuple(each.get(name) for name in names) for each in noted]
+    return tuple(found.provenance.get(name) for name in names) in used
 
 
-def read_directions(folder: Path) -> tuple[DirectionFile, ...]:
+def read_directions(folder: Path) -> tuple[DirectionFacts, ...]:
     """Every direction file of a folder, by site and layer; other files are passed over."""
     found = [read_direction(path) for path in sorted(folder.rglob("*.safetensors"))]
-    known = [each for each in found if each is not None]
-    return tuple(sorted(known, key=lambda each: (each.site != "residual", each.layer or 0)))
+    return in_order(each for each in found if each is not None)
 
 
-def read_direction(path: Path) -> DirectionFile | None:
+def in_order(found: Iterable[DirectionFacts]) -> tuple[DirectionFacts, ...]:
+    """Directions by site and layer."""
+    return tuple(sorted(found, key=lambda each: (each.site != "residual", each.layer or 0)))
+
+
+def read_direction(path: Path) -> DirectionFacts | None:
     """One direction file; None for a file that is none."""
     try:
         with safe_open(path, "np") as file:
@@ -157,7 +191,7 @@ def read_direction(path: Path) -> DirectionFile | None:
         return None
     norms = np.linalg.norm(vectors, axis=-1)
     site, layer = about.get("site") or path.stem, about.get("layer")
-    return DirectionFile(site, layer, norms, vectors.shape[-1], about)
+    return DirectionFacts(site, layer, norms, about.get("provenance") or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +209,5 @@ def shape_of(source: Source) -> Shape:
     from steer_core.codi.load import list_models
 
     known = {each.name: each for each in list_models()}.get(source.model)
-    hidden = {each.hidden for each in source.directions}
-    fallback = Shape(hidden=hidden.pop() if len(hidden) == 1 else None)
-    noted = {field.name: source.fact(field.name) for field in dataclasses.fields(Shape)}
-    for name, value in noted.items():
-        noted[name] = value or getattr(known, name, None) or getattr(fallback, name)
-    return Shape(**noted)
+    names = [field.name for field in dataclasses.fields(Shape)]
+    return Shape(**{name: source.fact(name) or getattr(known, name, None) for name in names})

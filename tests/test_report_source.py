@@ -1,0 +1,112 @@
+"""Where a report takes pairs and directions from: the run first, files only if they are of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import synthetic_runs as runs
+from stored_runs import store_run
+
+from steer_core.data.problems import Pair, Problem
+from steer_core.pipeline.preparation import Preparation
+from steer_core.pipeline.prepared import FunnelStep, Necessity, Prepared, PreparedPair, Twin
+from steer_core.report.blocks import Heading, Table
+from steer_core.report.source import load_source
+from steer_core.report.write import document
+from steer_core.steering.fit import problems_hash
+
+HALF = {"cosine": 0.7, "low": 0.52, "high": 0.81, "level": 0.95, "norm": 2.0}
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return runs.run_table(pairs=20, alphas=(-1, 1), layers=[1], random=1, shuffled=1)
+
+
+def row(number: int, split: str) -> PreparedPair:
+    pair = Pair(number, Problem(f"{number} pens?", number), Problem(f"{number} cups?", number + 1))
+    twin = Twin("", number, correct=True)
+    return PreparedPair(pair, twin, twin, "correct", split)
+
+
+def prepared(*report: int) -> Prepared:
+    return Prepared(
+        model="tiny-llama",
+        model_sha256="ab" * 32,
+        revision=None,
+        latents=6,
+        dtype="float32",
+        device="cpu",
+        pairs_name="mine",
+        pairs_sha256="",
+        seed=0,
+        necessity=Necessity("mean", "thought", None, (1, 2)),
+        filter="none",
+        fractions=(0.5, 0.0, 0.5),
+        balanced=False,
+        pairs=(row(1, "fit"), *(row(number, "report") for number in report)),
+        funnel=(FunnelStep("rows", 3, 3), FunnelStep("report", len(report), 3)),
+        versions={},
+        command="python -m steer_core prepare --out x",
+        findings=("a row is odd",),
+    )
+
+
+def swept(asked: Prepared) -> str:
+    """The hash of the pairs of the report split, both twins of each."""
+    return problems_hash(p for pair in asked.split("report") for p in (pair.clean, pair.corrupted))
+
+
+def headings(folder: Path) -> list[str]:
+    return [b.text for b in document([load_source(folder)]).blocks if isinstance(b, Heading)]
+
+
+def test_a_preparation_is_read_as_it_was_written():
+    about = Preparation.of(prepared(2, 3))
+    assert Preparation.from_json(about.to_json()) == about
+    assert about.counts["report"] == {"correct": 2, "wrong": 0}
+
+
+def test_what_the_run_notes_needs_no_folder(table: pd.DataFrame, tmp_path: Path):
+    store_run(tmp_path, table, prepared=Preparation.of(prepared(2, 3)).to_json())
+    assert load_source(tmp_path).prepared == Preparation.of(prepared(2, 3))
+    assert "Where the pairs come from" in headings(tmp_path)
+
+
+def test_a_folder_counts_only_with_the_pairs_that_were_swept(table: pd.DataFrame, tmp_path: Path):
+    store_run(tmp_path, table, pairs_sha256=swept(prepared(2, 3)))
+    prepared(2, 3).save(tmp_path)
+    assert load_source(tmp_path).prepared == Preparation.of(prepared(2, 3))
+    prepared(2, 4).save(tmp_path)  # made again, with other pairs
+    assert load_source(tmp_path).prepared is None
+    assert "Where the pairs come from" not in headings(tmp_path)
+
+
+def test_pairs_that_were_not_split_come_from_no_split(table: pd.DataFrame, tmp_path: Path):
+    asked = prepared(2, 3)
+    store_run(tmp_path, table, split=None, pairs_sha256=swept(asked))
+    replace(asked, command="").save(tmp_path)
+    assert load_source(tmp_path).prepared is None
+
+
+def test_norms_and_stability_are_those_the_run_notes(table: pd.DataFrame, tmp_path: Path):
+    noted = {"site": "residual", "layer": 1, "norms": [1.0, 2.25], "correct": 5, "wrong": 4}
+    noted["stability"] = [None, HALF]
+    store_run(tmp_path, table, directions={"mean_difference, residual 1": noted})
+    blocks = list(document([load_source(tmp_path)]).blocks)
+    at = blocks.index(Heading("Directions"))
+    norms, stable = [b for b in blocks[at:] if isinstance(b, Table)][:2]
+    assert norms.rows == (("layer 1", "1.00", "2.25", "5 right, 4 wrong"),)
+    assert stable.rows == (("layer 1", "—", "0.70\n[0.52 to 0.81]"),)
+
+
+def test_a_direction_without_stability_has_no_table_of_it(table: pd.DataFrame, tmp_path: Path):
+    noted = {"site": "thought", "layer": None, "norms": [1.0]}
+    store_run(tmp_path, table, directions={"mine, thought": noted})
+    blocks = list(document([load_source(tmp_path)]).blocks)
+    at = blocks.index(Heading("Directions"))
+    assert next(b.rows for b in blocks[at:] if isinstance(b, Table)) == (("thought", "1.00", "—"),)
+    assert not any(isinstance(b, Table) and "Split-half" in b.caption for b in blocks)
