@@ -141,6 +141,27 @@ def test_too_few_pairs_end_with_one_line(tmp_path):
     assert "resume" in desk.opened("small")["note"]
 
 
+def test_the_name_of_one_without_results_can_be_used_again(tmp_path):
+    desk = forms.desk(tmp_path)
+    desk.start(forms.MODEL, {**forms.SMALL, "most": 4, "fractions": "0.4,0.1,0.5"})
+    assert desk.lab.wait(SECONDS).status == FAILED
+    assert run(desk) == "small"
+    assert desk.opened("small")["funnel"][0]["count"] == forms.SMALL["most"]  # not the 4 of before
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '[{"pair_id": "1"}]'])
+def test_a_file_without_pairs_is_one_line_and_leaves_no_folder(tmp_path, text):
+    own = tmp_path / "mine.json"
+    own.write_text(text)
+    desk = forms.desk(tmp_path / "runs")
+    for ask in (desk.plan, desk.start):
+        with pytest.raises(UserError, match=r"mine\.json") as error:
+            ask(forms.MODEL, {**forms.SMALL, "pairs": "own", "own": str(own)})
+        assert "\n" not in str(error.value)
+        assert str(tmp_path) not in str(error.value)
+    assert desk.listed()["entries"] == []
+
+
 def test_own_pairs_come_from_a_file(tmp_path, finished):
     desk = forms.desk(tmp_path)
     own = tmp_path / "mine.json"

@@ -57,9 +57,11 @@ class Desk:
         """Begin an experiment and return its name.
 
         Raises:
-            UserError: for settings that do not fit, or while another experiment runs.
+            UserError: for settings or pairs that do not fit, or while another experiment runs.
         """
-        return self.lab.start(read_form(self.explorer.info(model), values))
+        experiment = read_form(self.explorer.info(model), values)
+        pair_count(experiment.pairs)  # a file that cannot be read must not leave a folder behind
+        return self.lab.start(experiment)
 
     def resume(self, name: str) -> None:
         """Go on with a stored experiment.

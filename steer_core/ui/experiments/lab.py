@@ -12,10 +12,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from steer_core.errors import UserError
+from steer_core.pipeline.prepared import ABOUT_FILE
+from steer_core.pipeline.store import FILE as STORE
 from steer_core.ui import space
-from steer_core.ui.experiments.settings import Experiment, load_experiment
+from steer_core.ui.experiments.settings import FILE, Experiment, load_experiment
 from steer_core.ui.experiments.summary import newest_run
-from steer_core.ui.experiments.work import PREPARE, REPORT, STAGES, SWEEP, Order, work
+from steer_core.ui.experiments.work import (
+    PAIRS_USED,
+    PREPARE,
+    REPORT,
+    STAGES,
+    SWEEP,
+    Order,
+    work,
+)
 from steer_core.ui.runner import Runner
 
 IDLE, RUNNING, STOPPING, STOPPED, FAILED, DONE = (
@@ -107,11 +117,12 @@ class Lab:
             self._check_idle()
             name = experiment.name or self._free_name(experiment.model)
             folder = self.folder / name
-            if folder.exists():
+            if folder.exists() and not is_empty(folder):
                 raise UserError(f"{name!r} exists already; choose another name, or resume it")
             experiment = replace(experiment, name=name)
             try:
-                folder.mkdir(parents=True)
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / PAIRS_USED).unlink(missing_ok=True)  # of other settings
                 experiment.save(folder)
             except OSError as error:
                 raise UserError(f"{folder} cannot be written ({error.strerror})") from error
@@ -222,3 +233,10 @@ class Lab:
     def _end(self, status: str, message: str = "") -> None:
         with self._lock:
             self._state = replace(self._state, status=status, message=message)
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether an experiment of this page has no results, so that its name can be used again."""
+    return (folder / FILE).is_file() and not any(
+        (folder / name).exists() for name in (ABOUT_FILE, STORE)
+    )

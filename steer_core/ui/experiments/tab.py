@@ -11,6 +11,7 @@ import gradio as gr
 
 from steer_core.errors import UserError
 from steer_core.ui.experiments.desk import Desk
+from steer_core.ui.experiments.lab import ACTIVE, RUNNING
 from steer_core.ui.experiments.panels import (
     SIZES,
     Form,
@@ -61,7 +62,8 @@ class Wiring:
         gr.on(asked, self.plan, self.inputs, layout.plan, trigger_mode="always_last", **QUIET)
         layout.run.click(self.run, self.inputs, self._state, **WORKS)
         layout.cancel.click(self.cancel, None, self._state, **QUIET)
-        layout.clock.tick(self.tick, None, [*self._state, layout.result], **QUIET)
+        layout.clock.tick(self.tick, None, self._state, **QUIET)
+        layout.steps.ended(self.ended, None, layout.result, **WORKS)
         layout.shelf.open(self.open, None, layout.result, **WORKS)
         layout.shelf.resume(self.resume, None, self._state, **WORKS)
         layout.shelf.compare(self.compare, None, layout.result, **WORKS)
@@ -113,12 +115,13 @@ class Wiring:
         return self._try(self._desk.lab.cancel)
 
     def tick(self) -> list[Any]:
-        """Return how far it is; once it is over, also the list and what came out."""
-        state = self._desk.lab.state
-        if state.active:
-            now = self._now()
-            return [*now[:-1], gr.skip(), gr.skip()]
-        return [*self._now(), self.shown(state.name) if state.name else gr.skip()]
+        """Return how far it is; once it is over, also the list."""
+        now = self._now()
+        return [*now[:-1], gr.skip()] if now[0]["status"] in ACTIVE else now
+
+    def ended(self, chosen: gr.EventData) -> dict[str, Any]:
+        """Show what came out of an experiment that ended while the page was open."""
+        return self.shown(chosen.name) | {"ended": True}
 
     # Stored experiments
 
@@ -138,8 +141,8 @@ class Wiring:
 
     def _now(self) -> list[Any]:
         progress = self._desk.progress()
-        active = self._desk.lab.state.active
-        running = progress["status"] == "running"
+        # From one look at the state: were it to end in between, the clock would stop too early.
+        active, running = progress["status"] in ACTIVE, progress["status"] == RUNNING
         buttons = [gr.update(interactive=not active), gr.update(interactive=running)]
         return [progress, *buttons, gr.Timer(active=active), self._desk.listed()]
 

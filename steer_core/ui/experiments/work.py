@@ -19,6 +19,7 @@ import numpy as np
 
 from steer_core.data.pairs import dump_pairs, load_pairs
 from steer_core.data.problems import Pair
+from steer_core.errors import UserError
 from steer_core.pipeline.prepare import fit_from, prepare
 from steer_core.pipeline.prepared import ABOUT_FILE, Prepared, load_prepared, write_whole
 from steer_core.pipeline.run import Origin, run_sweep
@@ -147,9 +148,17 @@ def chosen_pairs(experiment: Experiment, folder: Path) -> tuple[list[Pair], str]
 
 
 def all_pairs(pairs: str) -> list[Pair]:
-    """The pairs of a bundled set, or of a file."""
-    names = pairs.split(",") if pairs in BUNDLED else [pairs]
-    return [pair for name in names for pair in load_pairs(name)]
+    """The pairs of a bundled set, or of a file.
+
+    Raises:
+        UserError: for a file that holds none; it says the file's name, not where it was put.
+    """
+    if pairs in BUNDLED:
+        return [pair for name in pairs.split(",") for pair in load_pairs(name)]
+    try:
+        return load_pairs(pairs)
+    except UserError as error:
+        raise UserError(str(error).replace(pairs, Path(pairs).name)) from error
 
 
 def sample(pairs: list[Pair], most: int | None, seed: int) -> list[Pair]:

@@ -47,8 +47,7 @@ function spoken(chart, curve) {
 }
 
 function asSweep(chart, curve) {
-  const none = chart.alphas.map(() => null);
-  return { ...curve, alphas: chart.alphas, baseline: chart.baseline, wrong_to_right: none, right_to_wrong: none };
+  return { ...curve, alphas: chart.alphas, baseline: chart.baseline };
 }
 
 function controlBand(chart, curve, colour) {

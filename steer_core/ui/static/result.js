@@ -1,6 +1,7 @@
 // A stored experiment: verdicts, funnel, curves, the report, and its files.
 import { drawCharts } from "./charts.js";
 import { count, make } from "./numbers.js";
+import { shown as isShown } from "./opening.js";
 
 const FILES = {
   "report.html": "Report (HTML)",
@@ -28,7 +29,9 @@ export function mount(element, props, watch, plotly, page) {
     if (value.chart) drawCharts(find(".grid"), value.chart, plotly);
     report(find, value, addressOf);
     element.dataset.serial = String(value.serial);
-    find(".opened").scrollIntoView({ block: "start", behavior: "instant" });
+    isShown();
+    // One that ends by itself must not move the page under whoever reads or types.
+    if (!value.ended) find(".opened").scrollIntoView({ block: "start", behavior: "instant" });
   };
   new MutationObserver(() => shown?.chart && drawCharts(find(".grid"), shown.chart, plotly)).observe(
     document.body, { attributeFilter: ["class"] },

@@ -1,5 +1,6 @@
 // The list of stored experiments: open one, resume it, or tick two to compare them.
 import { count, make, moment } from "./numbers.js";
+import { opens } from "./opening.js";
 
 const STATES = {
   finished: "✓ finished",
@@ -38,7 +39,10 @@ export function mount(element, props, watch, plotly, page) {
     element.dataset.count = String(names.length);
     mark();
   };
-  find(".compare").addEventListener("click", () => page.trigger("compare", { names: ticked }));
+  find(".compare").addEventListener("click", () => {
+    opens("", "Comparing them…");
+    page.trigger("compare", { names: ticked });
+  });
   watch("value", receive);
   receive();
 }
@@ -71,15 +75,18 @@ function stateOf(entry) {
 
 function actionsOf(entry, busy, trigger) {
   const cell = make("td", "actions");
-  const button = (label, event) => {
+  const button = (label, event, before = () => {}) => {
     const made = make("button", event, label);
     made.type = "button";
     made.setAttribute("aria-label", `${label} ${entry.name}`);
-    made.addEventListener("click", () => trigger(event, { name: entry.name }));
+    made.addEventListener("click", () => {
+      before();
+      trigger(event, { name: entry.name });
+    });
     cell.append(made);
     return made;
   };
   if (entry.resumable) button("Resume", "resume").disabled = busy;
-  if (entry.state !== "unreadable") button("Open", "open");
+  if (entry.state !== "unreadable") button("Open", "open", () => opens(entry.name, `Reading ${entry.name}…`));
   return cell;
 }

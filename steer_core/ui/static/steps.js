@@ -1,11 +1,13 @@
 // The four stages of the experiment that runs, with the curves as they grow.
 import { drawCharts } from "./charts.js";
 import { clock, count } from "./numbers.js";
+import { begins, ends } from "./opening.js";
 
 const WORDS = { waiting: "waiting", running: "running", done: "done", stopped: "stopped", failed: "failed" };
+const ACTIVE = ["running", "stopping"];
 const UNITS = { prepare: "answers", directions: "layers", sweep: "decodes", report: "" };
 
-export function mount(element, props, watch, plotly) {
+export function mount(element, props, watch, plotly, page) {
   const find = (selector) => element.querySelector(selector);
   let newest = 0;
   let chart = null;
@@ -14,6 +16,7 @@ export function mount(element, props, watch, plotly) {
     const value = props.value;
     if (!value || value.serial < newest) return;
     newest = value.serial;
+    turn(ACTIVE.includes(element.dataset.status), value, page.trigger);
     Object.assign(element.dataset, { status: value.status, name: value.name });
     find(".status").textContent = headline(value);
     for (const stage of value.stages) fill(find(`li[data-key=${stage.key}]`), stage);
@@ -28,6 +31,13 @@ export function mount(element, props, watch, plotly) {
   );
   watch("value", receive);
   receive();
+}
+
+// The results of an experiment that ended while the page was open are asked for.
+function turn(was, value, trigger) {
+  const is = ACTIVE.includes(value.status);
+  if (is && !was) begins();
+  if (was && !is && ends(value.name)) trigger("ended", { name: value.name });
 }
 
 function headline(value) {

@@ -54,14 +54,18 @@ export function traces(sweep, colour, ghost = null) {
       customdata: sweep.alphas.map((_, i) => [
         sweep.correct[i],
         sweep.n[i],
-        sweep.wrong_to_right[i],
-        sweep.right_to_wrong[i],
+        sweep.wrong_to_right?.[i],
+        sweep.right_to_wrong?.[i],
       ]),
-      hovertemplate:
-        "α = %{x}: %{y:.1%}<br>%{customdata[0]} of %{customdata[1]} right<br>" +
-        "wrong → right %{customdata[2]}, right → wrong %{customdata[3]}<extra></extra>",
+      hovertemplate: hover(sweep),
     },
   ];
+}
+
+function hover(sweep) {
+  const counts = "α = %{x}: %{y:.1%}<br>%{customdata[0]} of %{customdata[1]} right";
+  const turned = "<br>wrong → right %{customdata[2]}, right → wrong %{customdata[3]}";
+  return `${counts}${sweep.wrong_to_right ? turned : ""}<extra></extra>`;
 }
 
 function baselineOf(sweep, colour) {
