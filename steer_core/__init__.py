@@ -9,7 +9,7 @@ table = sweep(model, load_pairs("test"), layers=[2])
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import steer_core.threads  # noqa: F401  (before torch)
+import steer_core.process  # noqa: F401  (before torch)
 from steer_core.errors import UserError
 from steer_core.version import __version__
 

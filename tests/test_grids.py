@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steer_core.experiment.grid import cells_in_order
-from steer_core.steering.grids import Grid, grids_of
+from steer_core.steering.grids import Grid, grids_of, packed, parts_of
 
 lengths = st.lists(st.integers(1, 9), min_size=1, max_size=6)
 
@@ -50,18 +50,51 @@ def test_no_batch_is_larger_than_allowed_filling_included(case: tuple, in_order:
 
 @given(case=cases(), in_order=st.booleans())
 def test_no_batch_could_have_taken_the_next_question(case: tuple, in_order: bool):
-    rows, tokens, limit = case
-    for grid, after in pairwise(grids_of(rows, tokens, limit, in_order)):
+    rows, _, limit = case
+    for grid, after in pairwise(packed(list(parts_of(rows, limit, in_order)), limit)):
         widest = max(len(some) for some in (*grid.rows, after.rows[0]))
         assert (len(grid.questions) + 1) * widest > limit
 
 
+@given(
+    questions=st.integers(1, 60),
+    width=st.integers(1, 13),
+    limit=st.integers(13, 80),
+    at_once=st.integers(1, 4),
+)
+def test_workers_get_even_shares(questions: int, width: int, limit: int, at_once: int):
+    rows = list(enumerate(q for q in range(questions) for _ in range(width)))
+    grids = grids_of(rows, [5] * questions, limit, True, at_once)
+    fewest = -(-questions // (limit // width))
+    assert len(grids) <= -(-fewest // at_once) * at_once
+    sizes = {len(grid.questions) for grid in grids[:-1]} or {questions}
+    assert len(sizes) == 1
+    assert len(grids[-1].questions) <= max(sizes)
+
+
+def test_even_shares_by_example():
+    rows = list(enumerate(q for q in range(24) for _ in range(13)))
+    assert [len(g.questions) for g in grids_of(rows, [5] * 24, 150, True, 1)] == [8, 8, 8]
+    assert [len(g.questions) for g in grids_of(rows, [5] * 24, 150, True, 2)] == [6, 6, 6, 6]
+
+
 @given(case=cases())
-def test_in_order_questions_come_as_they_are_first_asked(case: tuple):
+def test_in_order_rows_come_as_they_are_given(case: tuple):
     rows, tokens, limit = case
     found = [pair for grid in grids_of(rows, tokens, limit, True) for pair in given_rows(grid)]
-    order = list(dict.fromkeys(question for _, question in rows))
-    assert found == sorted(rows, key=lambda pair: (order.index(pair[1]), pair[0]))
+    assert found == rows
+
+
+def test_a_chart_is_coarse_first():
+    """All coarse alphas of a half of the problems are in batches before any fine one."""
+    cells = [(0, a) for a in range(7)]
+    where = list(cells_in_order(cells, 10, seed=0))
+    rows = [(i, p) for i, (_, _, p) in enumerate(where)]
+    flat = [row for grid in grids_of(rows, [5] * 10, 15, True) for row, _ in given_rows(grid)]
+    fine = next(i for i, row in enumerate(flat) if where[row][1] % 2 == 1 and where[row][0] == 0)
+    coarse = {where[row] for row in flat[:fine]}
+    assert {(c, a) for c, a, _ in coarse} == {(-1, -1), (0, 0), (0, 2), (0, 4), (0, 6)}
+    assert len({p for _, _, p in coarse}) == 5
 
 
 @given(case=cases())
@@ -78,8 +111,8 @@ def test_else_questions_of_like_row_count_and_length_sit_together(case: tuple):
 def test_batches_by_example():
     rows = list(enumerate([2, 0, 2, 1, 2, 2, 2]))
     assert grids_of(rows, [5, 9, 1], 4, True) == [
-        Grid((2,), ((0, 2, 4, 5),)),
-        Grid((2, 0, 1), ((6,), (1,), (3,))),
+        Grid((2, 0, 2, 1), ((0,), (1,), (2,), (3,))),
+        Grid((2,), ((4, 5, 6),)),
     ]
     assert grids_of(rows, [9, 5, 1], 4, False) == [
         Grid((2, 1, 0), ((6,), (3,), (1,))),

@@ -13,7 +13,7 @@ from steer_core.codi.cache import RowCache, TreeCache
 from steer_core.codi.drafts import Candidates, Drafts, follow, plant
 from steer_core.codi.model import CodiModel
 
-LOGITS_AT_A_TIME = {"cpu": 2**20, "cuda": 2**27}
+LOGITS_AT_A_TIME = {"cpu": 2**18, "cuda": 2**27}
 """Logits computed at once: a CPU's should stay in its cache, a GPU's must leave room for the
 rest."""
 ROOM = 32

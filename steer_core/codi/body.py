@@ -41,11 +41,6 @@ class Linear:
     def __call__(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight, self.bias)
 
-    def parts(self, count: int) -> list[Linear]:
-        """Equal parts of the outputs, as views."""
-        biases = [None] * count if self.bias is None else self.bias.chunk(count)
-        return [Linear(w, b) for w, b in zip(self.weight.chunk(count), biases, strict=True)]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Norm:
@@ -109,7 +104,7 @@ class Block:
         if not self.gated:
             return self.down(F.gelu(self.up(x), approximate="tanh"))
         # In place: these are the widest tensors of a pass, and fresh memory costs time.
-        gate, up = (part(x) for part in self.up.parts(2))
+        gate, up = self.up(x).chunk(2, dim=-1)
         return self.down(F.silu(gate, inplace=True).mul_(up))
 
 

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from steer_core.codi.body import Linear, Norm
-from steer_core.codi.files import WeightFiles, release_freed
+from steer_core.codi.files import WeightFiles
 from steer_core.codi.layout import HEAD
 from steer_core.codi.projection import Projection
 from steer_core.errors import UserError
+from steer_core.process import give_back_freed_memory
 
 PREFIX = re.compile(r"^codi\.(?:base_model\.model\.)?")
 DROPPED = re.compile(
@@ -83,7 +84,7 @@ class CheckpointTensors:
         if name not in self.lora:
             return self.stored(name)
         tensor = self.merged(name)
-        release_freed()
+        give_back_freed_memory()
         return tensor
 
     def stored(self, name: str) -> Tensor:

@@ -7,10 +7,8 @@ import json
 import mmap
 import pickle
 import re
-import sys
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -19,6 +17,7 @@ from torch import Tensor
 
 from steer_core.codi.digests import digest_all
 from steer_core.errors import UserError
+from steer_core.process import libc
 
 SINGLE = ("model.safetensors", "pytorch_model.bin")
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
@@ -84,20 +83,9 @@ def release(tensor: Tensor) -> None:
     start = tensor.data_ptr()
     first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
     last = (start + tensor.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
-    if last > first and sys.platform.startswith("linux"):
-        libc().madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED)
-
-
-def release_freed() -> None:
-    """Give back what was freed between allocations that stay, which C's allocator would keep."""
-    if sys.platform.startswith("linux") and hasattr(libc(), "malloc_trim"):
-        libc().malloc_trim(0)
-
-
-@cache
-def libc() -> ctypes.CDLL:
-    """The C library of this process."""
-    return ctypes.CDLL(None)
+    library = libc()
+    if last > first and library is not None:
+        library.madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED)
 
 
 def weight_names(names: Collection[str]) -> list[str]:

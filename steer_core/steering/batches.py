@@ -89,11 +89,11 @@ class Batches:
 
     def decode(self, leaders: Sequence[int], stop: Callable[[], bool]) -> Iterator[Found]:
         """Decode rows in batches, several beside each other where there are cores for it."""
-        at_once = batches_at_once(self.model)
+        at_once = batches_at_once(self.model) if len(leaders) >= FEW_ROWS else 1
         lengths = [len(question.prompt) for question in self.questions]
         limit = self.limit(lengths, len(leaders), at_once)
         rows = [(lead, self.rows[lead].question) for lead in leaders]
-        grids = grids_of(rows, lengths, limit, self.options.in_order)
+        grids = grids_of(rows, lengths, limit, self.options.in_order, at_once)
 
         def run(grid: Grid, stop: Callable[[], bool]) -> Found:
             with computing(self.model, len(grids) == 1, stop) as asked:
@@ -103,7 +103,7 @@ class Batches:
             yield self.given_out(found)
 
     def limit(self, lengths: Sequence[int], total: int, at_once: int) -> int:
-        """Rows of one batch: what memory allows, and some batches for every core."""
+        """Rows of one batch: what memory allows, and a batch for every core."""
         options = self.options
         fit = rows_that_fit(
             self.model,
@@ -113,8 +113,7 @@ class Batches:
             at_once,
             sharing=max(1.0, total / max(1, len(lengths))),
         )
-        share = math.ceil(total / at_once) if total >= FEW_ROWS else total
-        most = max(1, min(fit, share))
+        most = max(1, min(fit, math.ceil(total / at_once)))
         return min(most, options.max_rows or most)
 
     def run_grid(self, grid: Grid, stop: Callable[[], bool]) -> Found:

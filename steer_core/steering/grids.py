@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 Part = tuple[int, tuple[int, ...]]
 """A question, and indices of rows of it."""
@@ -34,7 +36,11 @@ class Grid:
 
 
 def grids_of(
-    rows: Iterable[tuple[int, int]], lengths: Sequence[int], limit: int, in_order: bool
+    rows: Iterable[tuple[int, int]],
+    lengths: Sequence[int],
+    limit: int,
+    in_order: bool,
+    at_once: int = 1,
 ) -> list[Grid]:
     """Cut rows into batches.
 
@@ -42,23 +48,37 @@ def grids_of(
         rows: (index of the row, its question) of every row.
         lengths: Tokens of every question.
         limit: Most rows of a batch, filling included.
-        in_order: Keep the order of the rows as far as batches allow; else questions of like row
-            count and length sit together, which wastes least.
+        in_order: Keep the order of the rows, and only what stands together is one question's group;
+            else questions of like row count and length sit together, which wastes least.
+        at_once: Batches that run beside each other; each of them gets about the same work.
     """
-    parts = list(parts_of(rows, limit))
+    parts = list(parts_of(rows, limit, in_order))
     if not in_order:
         parts.sort(key=lambda part: (len(part[1]), lengths[part[0]]))
-    return list(packed(parts, limit))
+    return list(packed(parts, even_limit(parts, limit, at_once)))
 
 
-def parts_of(rows: Iterable[tuple[int, int]], limit: int) -> Iterator[Part]:
+def even_limit(parts: Sequence[Part], limit: int, at_once: int) -> int:
+    """A limit under which as many batches as needed are of one size, a multiple of `at_once`."""
+    if len(parts) < 2:
+        return limit
+    batches = -(-sum(1 for _ in packed(parts, limit)) // at_once) * at_once
+    rows, widest = sum(len(some) for _, some in parts), max(len(some) for _, some in parts)
+    return min(limit, -(-rows // batches) + widest - 1)
+
+
+def parts_of(rows: Iterable[tuple[int, int]], limit: int, in_order: bool) -> Iterator[Part]:
     """Rows grouped by question, in the order of their first row; long groups are cut."""
-    by_question: dict[int, list[int]] = {}
-    for row, question in rows:
-        by_question.setdefault(question, []).append(row)
-    for question, several in by_question.items():
+    if in_order:
+        groups = [(question, list(some)) for question, some in groupby(rows, key=itemgetter(1))]
+    else:
+        by_question: dict[int, list[tuple[int, int]]] = {}
+        for row in rows:
+            by_question.setdefault(row[1], []).append(row)
+        groups = list(by_question.items())
+    for question, several in groups:
         for i in range(0, len(several), limit):
-            yield question, tuple(several[i : i + limit])
+            yield question, tuple(row for row, _ in several[i : i + limit])
 
 
 def packed(parts: Sequence[Part], limit: int) -> Iterator[Grid]:

@@ -57,10 +57,10 @@ class Question:
 
     def candidates(self, model: CodiModel, plain: Plain | None) -> Candidates:
         """What its rows are drafted with: the scored candidates, and the likeliest answer."""
-        if not self.scored:
-            ids = model.session.get(("answer", self.prompt)) or model.session.get("usual") or ()
-            return Candidates(likely=(ids[:LONGEST_DRAFT],))
         trunk = answer_form(model).trunk
+        if not self.scored:
+            ids = model.session.get(("answer", self.prompt)) or model.session.get("usual")
+            return Candidates(likely=((trunk if ids is None else ids)[:LONGEST_DRAFT],))
         likely = () if plain is None else (plain.ids[:LONGEST_DRAFT],)
         return Candidates(tuple(ids or trunk for ids in self.scored), likely, len(trunk))
 
