@@ -327,3 +327,29 @@ def test_the_command_says_what_is_missing(other: Path, tmp_path: Path, capsys):
     assert "--out is missing" in capsys.readouterr().err
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "a.html")]) == 2
     assert "holds no results" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda alpha: 0.4 * (alpha == -2), "α < 0 lowers accuracy"),
+        (lambda alpha: 0.4 * (alpha == 2), "α > 0 lowers accuracy instead"),
+        (lambda alpha: 0.0, "nothing beyond chance"),
+    ],
+)
+def test_a_loss_is_observed_behind_a_gain_within_chance(harm, said: str, tmp_path: Path):
+    """At α = +1 chance gains a little, so that is the best amplification; α = +2 still counts."""
+    table = runs.run_table(
+        lambda direction, layer, alpha: harm(alpha),
+        pairs=120,
+        alphas=(-2, -1, 1, 2),
+        layers=[1],
+        noise=0.04,
+        seed=2,
+    )
+    store_run(tmp_path, table)
+    source = load_source(tmp_path)
+    assert source.analysis.best.amplification_change[0] > 0
+    blocks = document([source]).blocks
+    best = next(b for b in blocks if isinstance(b, Table) and "best suppression" in b.columns)
+    assert best.rows[0][-1] == said

@@ -42,9 +42,9 @@ def extremes(source: Source) -> list[Block]:
             f"{words.share(row['baseline'])}\u00a0({source.analysis.correct}/{row['n']})",
             extreme(row, "suppression"),
             extreme(row, "amplification"),
-            observation(row),
+            observation(figures.of_curve(source.analysis.points, source.analysis, i)),
         )
-        for label, row in zip(labels(source), best_rows(source), strict=True)
+        for i, (label, row) in enumerate(zip(labels(source), best_rows(source), strict=True))
     )
     columns = ("", "α = 0 (baseline)", "best suppression", "best amplification", "observation")
     caption = (
@@ -78,16 +78,21 @@ def p_sign(p: float) -> str:
     return words.p_value(p) if p < 0.001 else f"= {words.p_value(p)}"
 
 
-def observation(row: dict) -> str:
-    """What the two sides say, as far as it is more than chance."""
-    if np.isnan(row["suppression_alpha"]) and np.isnan(row["amplification_alpha"]):
+def observation(points: pd.DataFrame) -> str:
+    """What either side of 0 does to accuracy at any of its α, as far as it is more than chance.
+
+    Not at the α of the table alone: a gain within chance at a small α may stand before a loss far
+    beyond it at a large one.
+    """
+    change, alpha = points["change"].to_numpy(), points["alpha"].to_numpy()
+    if not np.any(points["won"] + points["lost"]):
         return "no pair changed between right and wrong"
-    sides = (("suppression", "α < 0", -1), ("amplification", "α > 0", 1))
+    real = np.where(points["p_max"] <= LEVEL, np.sign(change), 0)
     found = [
-        f"{where} {'raises' if row[f'{side}_change'] > 0 else 'lowers'} accuracy"
-        + (" instead" if row[f"{side}_change"] * sign < 0 else "")
-        for side, where, sign in sides
-        if row[f"{side}_p_max"] <= LEVEL
+        f"{where} {verb} accuracy" + " instead" * (sign != side)
+        for where, side in (("α < 0", -1), ("α > 0", 1))
+        for sign, verb in ((1, "raises"), (-1, "lowers"))
+        if np.any(real[side * alpha > 0] == sign)
     ]
     return "; ".join(found) or "nothing beyond chance"
 
