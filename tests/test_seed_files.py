@@ -498,7 +498,14 @@ def test_the_command_prints_counts_and_findings_and_writes_a_folder(
     lines = capsys.readouterr().out.splitlines()
     assert "  clean correct                     6" in lines
     assert any("1 of 5 test problems are also training problems" in line for line in lines)
-    assert load_prepared(tmp_path / "out").findings
+    made = load_prepared(tmp_path / "out")
+    assert made.findings
+    assert any(line.startswith("in the split file ") for line in lines)
+    report = made.counts["report"]
+    assert f"split report: {report['correct']} right + {report['wrong']} wrong" in lines
+    assert lines[-1] == f"written to {tmp_path / 'out'}"
+    assert main(["prepare", *options, "--out", str(tmp_path / "out"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["prepared"]["counts"] == made.counts
 
 
 def test_files_and_a_model_exclude_each_other(tmp_path: Path, capsys: pytest.CaptureFixture):

@@ -10,6 +10,7 @@ from steer_core.errors import UserError
 
 if TYPE_CHECKING:
     from steer_core.data.seed.audit import SeedAudit
+    from steer_core.pipeline.prepared import Prepared
     from steer_core.pipeline.splits import SplitSettings
 
 FILES = ("necessity_file", "validation_file", "split_file")
@@ -44,17 +45,26 @@ def run(args: argparse.Namespace, settings: "SplitSettings", command: str) -> in
     paths = [getattr(args, name) for name in FILES]
     files = read_seed_files(args.pairs, *paths)
     audit = audit_seed_files(files)
+    prepared = None
     if args.out is not None:
         from steer_core.pipeline.stored import prepared_from_files
 
-        prepared_from_files(files, audit, settings, command).save(args.out)
-    out = None if args.out is None else str(args.out)
-    print(
-        json.dumps({"out": out, **audit.to_json()}, ensure_ascii=False)
-        if args.json
-        else "\n".join(lines(audit))
-    )
+        prepared = prepared_from_files(files, audit, settings, command)
+        prepared.save(args.out)
+    print(text_of(audit, prepared, args))
     return 0
+
+
+def text_of(audit: "SeedAudit", prepared: "Prepared | None", args: argparse.Namespace) -> str:
+    """What was found, and with --out what was made of it."""
+    from steer_core.cli import prepare
+
+    if args.json:
+        made = {} if prepared is None else {"prepared": prepare.summary(prepared, args.out)}
+        out = None if args.out is None else str(args.out)
+        return json.dumps({"out": out, **audit.to_json(), **made}, ensure_ascii=False)
+    made = () if prepared is None else prepare.lines(prepared, args.out)
+    return "\n".join([*lines(audit), *made])
 
 
 def lines(audit: "SeedAudit") -> Iterator[str]:
