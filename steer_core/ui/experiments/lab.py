@@ -32,6 +32,7 @@ IDLE, RUNNING, STOPPING, STOPPED, FAILED, DONE = (
     *("idle", "running", "stopping", "stopped", "failed", "done"),
 )
 ACTIVE = (RUNNING, STOPPING)
+STOPPED_WORDS = "Stopped. What is decoded is kept; Resume, in the list below, goes on from here."
 log = logging.getLogger(__name__)
 
 
@@ -189,7 +190,7 @@ class Lab:
             self._told(REPORT, 1, 1, time.monotonic() - began)
             self._end(DONE)
         except self._runner.engine.cancelled:
-            self._end(STOPPED, "Stopped. Everything decoded so far is kept; resume goes on here.")
+            self._end(STOPPED, STOPPED_WORDS)
         except UserError as error:
             self._end(FAILED, str(error))
         except Exception as error:

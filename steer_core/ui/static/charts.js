@@ -5,6 +5,11 @@ import { make } from "./numbers.js";
 
 const CONFIG = { responsive: true, displayModeBar: false, showSendToCloud: false, displaylogo: false };
 const HEIGHT = 200;
+const LEGEND = [
+  ["line", "the direction, with Wilson 95 % band"],
+  ["band", "95 % of the control directions"],
+  ["dash", "baseline"],
+];
 
 export async function drawCharts(grid, chart, address) {
   const cells = cellsOf(grid, chart);
@@ -25,10 +30,21 @@ function cellsOf(grid, chart) {
   if (grid.dataset.labels !== labels) {
     grid.dataset.labels = labels;
     grid.replaceChildren(...chart.curves.map(cellOf));
+    if (!grid.nextElementSibling) grid.after(legend());
   }
   const cells = [...grid.children];
   cells.forEach((cell, i) => cell.querySelector(".plot").setAttribute("aria-label", spoken(chart, chart.curves[i])));
   return cells;
+}
+
+function legend() {
+  const line = make("p", "legend");
+  for (const [key, words] of LEGEND) {
+    const item = make("span", "item");
+    item.append(make("span", `key ${key}`), words);
+    line.append(item);
+  }
+  return line;
 }
 
 function cellOf(curve) {

@@ -44,9 +44,10 @@ function headline(value) {
   if (!value.name) return "Nothing runs. Press Run to begin.";
   const stage = value.stages.find((each) => each.status === "running");
   if (value.status !== "running" || !stage) return `${value.name}: ${value.status}`;
-  const sweep = stage.key === "sweep" && stage.left !== null;
-  const left = sweep ? `, about ${clock(stage.left)} left` : "";
-  return `${value.name}: running for ${clock(value.seconds)}${left}`;
+  const parts = [`${value.name}: running for ${clock(value.seconds)}`];
+  if (stage.rate && stage.key !== "directions") parts.push(`${count(stage.rate)} ${UNITS[stage.key]} a second`);
+  if (stage.key === "sweep" && stage.left !== null) parts.push(`about ${clock(stage.left)} left`);
+  return parts.join(", ");
 }
 
 function fill(row, stage) {
@@ -69,7 +70,6 @@ function counted(stage) {
   const unit = UNITS[stage.key];
   const full = stage.done === stage.total;
   const parts = [full ? `${count(stage.total)} ${unit}` : `${count(stage.done)} of ${count(stage.total)}`];
-  if (stage.rate && unit !== "layers") parts.push(`${count(stage.rate)}/s`);
   if (stage.status === "done" && stage.seconds >= 0.5) parts.push(clock(stage.seconds));
   return parts.join(" · ");
 }
