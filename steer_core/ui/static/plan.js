@@ -22,7 +22,7 @@ function words(plan) {
   const weak = plan.controls ? "" : " Without controls no effect can be told from chance.";
   return [
     lead,
-    ` at ${count(plan.rate)} a second (${plan.source}): ${count(plan.answers)} answers to` +
+    ` at ${count(plan.rate)} a second (${plan.source}): ${count(plan.answers)} to` +
       ` prepare ${count(plan.pairs)} pairs, then up to ${count(plan.report)} held-out pairs × ${grid}.${weak}`,
   ];
 }
