@@ -334,3 +334,18 @@ def test_the_command_refuses_in_one_line(
     assert ";" in found.err
     for part in parts:
         assert part in found.err
+
+
+def test_a_folder_that_cannot_be_made_is_found_before_the_model_is_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    def load(*_):
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr("steer_core.cli.options.load", load)
+    (tmp_path / "file").write_text("")
+    out = str(tmp_path / "file" / "out")
+    assert main(["prepare", "--model", "tiny-llama", "--pairs", "test", "--out", out]) == 2
+    assert out in capsys.readouterr().err
+    with pytest.raises(AssertionError, match="loaded"):
+        main(["prepare", "--model", "tiny-llama", "--pairs", "test", "--out", str(tmp_path)])

@@ -28,7 +28,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--pairs", default="fit,test", help="bundled names or pair files, joined by commas"
     )
-    parser.add_argument("--out", type=Path, help="folder for prepared.json and pairs.jsonl")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder for prepared.json, pairs.jsonl and the answers so far: a run that was ended "
+        "goes on, another filter or split decodes nothing again",
+    )
     parser.add_argument("--max-new-tokens", type=int, default=256, help="limit (default 256)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_necessity(parser)
@@ -100,6 +105,7 @@ def split_settings(args: argparse.Namespace) -> "SplitSettings":
 
 def prepared_by_model(args: argparse.Namespace, settings: "SplitSettings") -> "Prepared":
     """Run the model over the pairs."""
+    from steer_core.pipeline.journal import FILE
     from steer_core.pipeline.prepare import PrepareSettings, prepare
 
     pairs = joined_pairs(args.pairs)
@@ -112,9 +118,18 @@ def prepared_by_model(args: argparse.Namespace, settings: "SplitSettings") -> "P
         settings,
         args.max_new_tokens,
     )
+    args.out.mkdir(parents=True, exist_ok=True)  # now: not after minutes of decoding
     model = options.load(args)
-    command = command_of(args)
-    return prepare(model, pairs, asked, show_progress, name=args.pairs, command=command)
+    return prepare(
+        model,
+        pairs,
+        asked,
+        show_progress,
+        name=args.pairs,
+        command=command_of(args),
+        answers=args.out / FILE,
+        lora_alpha=args.lora_alpha,
+    )
 
 
 def joined_pairs(text: str) -> "list[Pair]":

@@ -12,7 +12,10 @@ from steer_core.codi.config import CodiConfig
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Pair, Problem
 from steer_core.errors import UserError
+from steer_core.pipeline.journal import Answer, Journal
 from steer_core.pipeline.prepared import Necessity, Progress, Twin
+from steer_core.pipeline.records import canonical
+from steer_core.pipeline.spec import vectors_hash
 from steer_core.steering.decode import Decoded, Options, Row, decode_rows, stacked_states
 from steer_core.steering.directions import site_states
 from steer_core.steering.edits import Edit, can_act, check_edit, check_site
@@ -21,7 +24,7 @@ KINDS = ("zeros", "mean", "noise", "none")
 """What latents are replaced by: zeros, the mean state, noise of its size; or no test at all."""
 
 ROWS_AT_A_TIME = 256
-"""Rows of a batch, so that progress shows; results do not depend on it."""
+"""Rows of a unit, so that progress shows and a killed run loses little."""
 
 
 def necessity_of(
@@ -61,12 +64,16 @@ def replacement(states: torch.Tensor, necessity: Necessity) -> Edit:
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """A model that answers questions: how long, and who is told and asked while it does."""
+    """A model that answers questions: how long, who is told and asked while it does, what is known.
+
+    `journal` keeps the answers of each unit of questions.
+    """
 
     model: CodiModel
     max_new_tokens: int
     progress: Progress
     stop: Callable[[], bool]
+    journal: Journal
 
     def twins(
         self, pairs: Sequence[Pair], necessity: Necessity, seed: int
@@ -84,30 +91,71 @@ class Answering:
 
     def measured(
         self, questions: list[str], necessity: Necessity, seed: int
-    ) -> tuple[list[Decoded], list[Decoded]]:
+    ) -> tuple[list[Answer], list[Answer]]:
         """Every question's answer at baseline, and without latents (empty when not tested)."""
-        rows = [Row(i) for i in range(len(questions))]
         mean = SiteMean(self.model, necessity) if necessity.kind in ("mean", "noise") else None
-        baseline = self.answers("baseline", questions, rows, mean)
+        baseline = self.answers("baseline", questions, [None] * len(questions), mean)
         if necessity.kind == "none":
             return baseline, []
         edits = replacements(self.model.config, len(questions), necessity, mean, seed)
-        rows = [Row(i, (edit,)) for i, edit in enumerate(edits)]
-        return baseline, self.answers("without latents", questions, rows)
+        return baseline, self.answers("without latents", questions, edits)
 
     def answers(
-        self, stage: str, questions: list[str], rows: list[Row], mean: SiteMean | None = None
-    ) -> list[Decoded]:
-        """Decode rows, one a question; their states only go into the mean."""
+        self,
+        stage: str,
+        questions: list[str],
+        edits: Sequence[Edit | None],
+        mean: SiteMean | None = None,
+    ) -> list[Answer]:
+        """The answer to every question with its edit, unit by unit.
+
+        With a `mean` all are decoded, for their states go into it; a journal has none.
+        """
+        found: list[Answer] = [Answer("", None)] * len(questions)
+        # Questions of like length together; the order, and so every batch, is the same each time.
+        order = sorted(range(len(questions)), key=lambda i: (len(questions[i]), i))
+        hashes = edit_hashes(edits)
+        self.progress(stage, 0, len(order))
+        for start in range(0, len(order), ROWS_AT_A_TIME):
+            unit = order[start : start + ROWS_AT_A_TIME]
+            key = self.journal.key([[questions[i], hashes[i]] for i in unit])
+            known = self.journal.find(key) if mean is None else None
+            if known is None:
+                known = self.decoded([(questions[i], edits[i]) for i in unit], mean)
+                self.journal.write(key, known)
+            for i, answer in zip(unit, known, strict=True):
+                found[i] = answer
+            self.progress(stage, start + len(unit), len(order))
+        return found
+
+    def decoded(
+        self, asked: Sequence[tuple[str, Edit | None]], mean: SiteMean | None
+    ) -> list[Answer]:
+        """Decode one unit."""
         options = Options(self.max_new_tokens, hidden=mean is not None, max_rows=ROWS_AT_A_TIME)
+        rows = [Row(i, () if edit is None else (edit,)) for i, (_, edit) in enumerate(asked)]
+        texts = [question for question, _ in asked]
         found: dict[int, Decoded] = {}
-        self.progress(stage, 0, len(rows))
-        for batch in decode_rows(self.model, questions, rows, options, self.stop):
+        for batch in decode_rows(self.model, texts, rows, options, self.stop):
             if mean is not None:
                 mean.add([row for _, row in batch])
             found |= {i: replace(row, states=None) for i, row in batch}
-            self.progress(stage, len(found), len(rows))
-        return [found[i] for i in range(len(rows))]
+        return [Answer(found[i].text, found[i].answer) for i in range(len(rows))]
+
+
+def edit_hashes(edits: Sequence[Edit | None]) -> list[str]:
+    """What identifies each edit; empty for none. Many questions share one."""
+    known: dict[int, str] = {}
+    for edit in edits:
+        if id(edit) not in known:
+            known[id(edit)] = "" if edit is None else edit_hash(edit)
+    return [known[id(edit)] for edit in edits]
+
+
+def edit_hash(edit: Edit) -> str:
+    """The content of an edit."""
+    where = edit.operation, edit.site, edit.layer, edit.positions, edit.alpha
+    return canonical([*where, vectors_hash(edit.direction)])
 
 
 def both_twins(pairs: Sequence[Pair]) -> list[Problem]:
@@ -115,7 +163,7 @@ def both_twins(pairs: Sequence[Pair]) -> list[Problem]:
     return [problem for pair in pairs for problem in (pair.clean, pair.corrupted)]
 
 
-def twin_of(problem: Problem, baseline: Decoded, ablated: Decoded | None) -> Twin:
+def twin_of(problem: Problem, baseline: Answer, ablated: Answer | None) -> Twin:
     """What was answered, scored against the problem's own gold answer."""
     return Twin(
         text=baseline.text,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Pair
 from steer_core.errors import UserError
+from steer_core.pipeline.journal import Journal
 from steer_core.pipeline.necessity import KINDS, Answering, both_twins, necessity_of
 from steer_core.pipeline.prepared import CORRECT, Prepared, Progress
 from steer_core.pipeline.splits import SplitSettings, arrange
@@ -54,6 +56,8 @@ def prepare(
     *,
     name: str = "pairs",
     command: str = "",
+    answers: Path | None = None,
+    lora_alpha: float | None = None,
 ) -> Prepared:
     """Answer both twins with and without latents, and split the pairs.
 
@@ -65,6 +69,9 @@ def prepare(
         stop: Asked before every decoding step; True raises `steer_core.codi.engine.Cancelled`.
         name: What the pairs are called.
         command: The command line, for the record.
+        answers: File that keeps what was decoded, see `Journal`: what is in it is not decoded
+            again, whatever filter or split is asked for now.
+        lora_alpha: The model was loaded with (None: the published one); its hash lacks it.
 
     Raises:
         UserError: for no pairs, a site or position that does not fit, or when too few right or
@@ -74,7 +81,8 @@ def prepare(
         raise UserError("there are no pairs to prepare; give at least one")
     where = settings.site, settings.layer, settings.positions
     necessity = necessity_of(model.config, settings.necessity, *where)
-    answering = Answering(model, settings.max_new_tokens, progress, stop)
+    journal = Journal(answers, journal_setting(model, settings.max_new_tokens, lora_alpha))
+    answering = Answering(model, settings.max_new_tokens, progress, stop, journal)
     twins = answering.twins(pairs, necessity, settings.split.seed)
     arranged, funnel = arrange(pairs, twins, settings.split)
     return Prepared(
@@ -91,6 +99,16 @@ def prepare(
         versions=versions(),
         command=command,
     )
+
+
+def journal_setting(
+    model: CodiModel, max_new_tokens: int, lora_alpha: float | None
+) -> dict[str, Any]:
+    """Everything about the decoding that can change an answer."""
+    names = ("model_sha256", "latents", "dtype", "device")
+    record = model_record(model)
+    found = {name: record[name] for name in names} | {"keep_eos": model.config.keep_eos}
+    return found | {"max_new_tokens": max_new_tokens, "lora_alpha": lora_alpha}
 
 
 def model_record(model: CodiModel) -> dict[str, Any]:

@@ -192,13 +192,15 @@ def pair_columns(db: sqlite3.Connection, run: int, pair: np.ndarray) -> dict:
 
 def output_columns(db: sqlite3.Connection, output: np.ndarray) -> dict:
     """What each row says."""
-    distinct, which = np.unique(output, return_inverse=True)
+    # By content, not by id: what was stored first is a matter of when a run was ended.
     found = db.execute(
-        """SELECT text, token_ids, answer FROM outputs
-        WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id""",
-        (json.dumps(distinct.tolist()),),
+        """SELECT id, text, token_ids, answer FROM outputs
+        WHERE id IN (SELECT value FROM json_each(?)) ORDER BY text, token_ids""",
+        (json.dumps(np.unique(output).tolist()),),
     ).fetchall()
-    text, token_ids, answer = zip(*found, strict=True) if found else ((), (), ())
+    ids, text, token_ids, answer = zip(*found, strict=True) if found else ((), (), (), ())
+    places = {each: place for place, each in enumerate(ids)}
+    which = np.array([places[each] for each in output.tolist()], dtype=np.int64)
     return {
         "text": repeated(text, which),
         "token_ids": repeated(token_ids, which),
