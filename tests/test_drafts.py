@@ -134,8 +134,8 @@ def test_a_row_whose_answer_is_drafted_in_full_needs_no_pass_of_its_own(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ):
     fed = []
-    feed = Answer.feed
-    monkeypatch.setattr(Answer, "feed", lambda *args: fed.append(1) or feed(*args))
+    feed = Answer.next_tokens
+    monkeypatch.setattr(Answer, "next_tokens", lambda *args: fed.append(1) or feed(*args))
     case.run(None)
     assert len(fed) == max(map(len, case.wanted(LIMIT))) - 1
     fed.clear()

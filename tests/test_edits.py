@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tiny_models import PLACES, QUESTIONS, noise, tiny_model
 
 from steer_core import Edit, UserError, decode
-from steer_core.codi.engine import Reasoning, run_batch
+from steer_core.codi.engine import run_batch
 from steer_core.codi.model import CodiModel
+from steer_core.codi.passes import Reasoning
 from steer_core.steering.decode import Decoded, Options, Row, decode_rows
 from steer_core.steering.edits import SITES, check_edit, dead_positions
 from steer_core.steering.operations import OPERATIONS

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from steer_core.codi.cache import RowCache, TreeCache
-from steer_core.codi.drafts import Candidates, Drafts, follow, plant
+from steer_core.codi.body import Attention
+from steer_core.codi.cache import RowCache
+from steer_core.codi.drafts import Drafts, follow
 from steer_core.codi.model import CodiModel
+from steer_core.codi.passes import Cancelled, Inputs, start_of
 
 LOGITS_AT_A_TIME = {"cpu": 2**18, "cuda": 2**27}
 """Logits computed at once: a CPU's should stay in its cache, a GPU's must leave room for the
 rest."""
 ROOM = 32
 """Generated tokens a row has room for at first."""
-
-
-class Cancelled(Exception):
-    """The caller asked for the decoding to stop; nothing of the batch is returned."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,27 +44,56 @@ class BatchScores:
     landmarks: Tensor | None
 
 
+class Steps(Protocol):
+    """Another way to feed tokens, as long as it has room (`steer_core.codi.program`)."""
+
+    @property
+    def left(self) -> int:
+        """Tokens there is room for."""
+        ...
+
+    def begin(self, cache: RowCache) -> None:
+        """Go on from a cache."""
+        ...
+
+    def step(self, token: Tensor, where: Tensor) -> Tensor:
+        """Feed every row's token [N] at its absolute position [N]; what is picked, int [N]."""
+        ...
+
+    def end(self) -> RowCache:
+        """A cache to go on from without it."""
+        ...
+
+
 class Answer:
-    """Greedy answers of all rows of a grid; finished rows leave it."""
+    """Greedy answers of all rows of a grid; finished rows leave it.
+
+    Args:
+        model: The model.
+        cache: Of all rows, drafts included.
+        inputs: What the batch has read.
+        limit: Most tokens of an answer.
+        stop: Asked before every step.
+        steps: Goes on token by token while it has room; None for plain steps from the start.
+    """
 
     def __init__(
         self,
         model: CodiModel,
         cache: RowCache,
-        lengths: Tensor,
+        inputs: Inputs,
         limit: int,
         stop: Callable[[], bool],
+        steps: Steps | None = None,
     ):
-        self.model, self.cache, self.stop = model, cache, stop
-        config = model.config
-        self.start = (config.eot, config.eos) if config.keep_eos else (config.eot,)
-        self.questions = len(lengths)
-        self.lengths = lengths.repeat_interleave(cache.rows)
-        count, device = len(self.lengths), lengths.device
+        self.model, self.cache, self.stop, self.steps = model, cache, stop, steps
+        self.drafts, config = inputs.drafts, model.config
+        self.lengths = inputs.lengths.repeat_interleave(cache.rows)
+        count, device = len(self.lengths), self.lengths.device
         self.row = torch.arange(count, device=device)  # which row a slot of the grid holds
         self.alive = torch.ones(count, dtype=torch.bool, device=device)
         # Absolute position of a slot's next token; tokens it may still generate.
-        self.position = self.lengths + config.latents + 1 + len(self.start)
+        self.position = self.lengths + config.latents + 1 + len(start_of(config))
         self.room = (config.max_positions - self.position + 1).clamp(max=limit)
         self.ids = torch.empty(count, min(ROOM, limit), dtype=torch.long, device=device)
         self.noted = 0  # at least the largest count
@@ -74,31 +102,15 @@ class Answer:
         self.first_logits: Tensor | None = None
         self.scores: BatchScores | None = None
 
-    def draft(
-        self, candidates: Sequence[Candidates], keep_logits: bool, reference: Tensor | None
-    ) -> None:
-        """Feed the start of an answer and every candidate, and follow them as far as they fit."""
-        drafts = plant(self.start, candidates, self.model.config.pad, self.lengths.device)
-        hidden = self.feed_tree(drafts)
+    def judge(self, hidden: Tensor, keep_logits: bool, reference: Tensor | None) -> None:
+        """Follow the drafts as far as they fit; hidden [N, T, D] of their nodes."""
+        drafts = self.drafts
         if keep_logits:
             self.first_logits = self.model.body.logits(hidden[:, drafts.root]).float().cpu()
         judge = Judge(self.model, drafts, self.cache.rows, reference)
         scored = drafts.path.shape[1] > 0
         picked, self.scores = judge.scores(hidden) if scored else (judge.picked(hidden), None)
         self.accept(drafts, picked)
-
-    def feed_tree(self, drafts: Drafts) -> Tensor:
-        """Run all nodes of all rows; normed hidden states [N, T, D]."""
-        self.check()
-        model, rows = self.model, self.cache.rows
-        ids, depth = (x.repeat_interleave(rows, 0) for x in (drafts.ids, drafts.depth))
-        where = self.lengths[:, None] + model.config.latents + 1 + depth
-        # Drafts beyond the last position are never accepted, but must be computed somehow.
-        where = where.clamp_max(model.config.max_positions - 1)
-        cache = TreeCache(self.cache, drafts.sees)
-        out = model.body.run(model.body.embed(ids), where, cache)
-        self.cache.advance(ids.shape[1])
-        return model.body.norm(out)
 
     def accept(self, drafts: Drafts, picked: Tensor) -> None:
         """Note what rows picked on their way through the tree; picked int [N, T]."""
@@ -130,22 +142,29 @@ class Answer:
 
     def finish(self) -> tuple[tuple[int, ...], ...]:
         """Go on token by token until every row has ended; the ids of all N rows."""
+        if self.steps is not None and bool(self.alive.any()):
+            self.steps.begin(self.cache)
         while bool(self.alive.any()):
             self.check()
-            self.shrink()
-            out = self.feed(self.token[:, None], self.position[:, None])
-            picked = F.linear(out[:, -1], self.model.body.head[:-1]).argmax(-1)
-            self.note(picked, self.alive)
+            self.note(self.next_tokens(), self.alive)
         counts = self.count.tolist()
         return tuple(tuple(ids[:n]) for ids, n in zip(self.ids.tolist(), counts, strict=True))
 
-    def feed(self, ids: Tensor, where: Tensor) -> Tensor:
-        """Run ids [n, 1] at absolute positions [n, 1]; normed hidden states [n, 1, D]."""
-        # Rows that have ended stay in the grid until it shrinks, whatever their position.
-        where = where.clamp_max(self.model.config.max_positions - 1)
-        out = self.model.body.run(self.model.body.embed(ids), where, self.cache)
+    def next_tokens(self) -> Tensor:
+        """Feed every slot's token; what is picked behind it, int [n]."""
+        if self.steps is not None and not self.steps.left:
+            self.cache, self.steps = self.steps.end(), None
+        if self.steps is not None:
+            return self.steps.step(self.token, self.where())
+        self.shrink()
+        picked = picked_behind(self.model, self.token, self.where(), self.cache)
         self.cache.advance(1)
-        return self.model.body.norm(out)
+        return picked
+
+    def where(self) -> Tensor:
+        """Absolute position of every slot's next token."""
+        # Rows that have ended stay in the grid until it shrinks, whatever their position.
+        return self.position.clamp_max(self.model.config.max_positions - 1)
 
     def check(self) -> None:
         """Ask whether to go on."""
@@ -165,6 +184,12 @@ class Answer:
         self.cache = self.cache.keep(questions, order)
         for name in ("row", "alive", "lengths", "position", "room", "token"):
             setattr(self, name, getattr(self, name)[flat])
+
+
+def picked_behind(model: CodiModel, token: Tensor, where: Tensor, cache: Attention) -> Tensor:
+    """Feed tokens [n] at absolute positions [n]; the greedy choices behind them, int [n]."""
+    out = model.body.run(model.body.embed(token[:, None]), where[:, None], cache)
+    return F.linear(model.body.norm(out[:, -1]), model.body.head[:-1]).argmax(-1)
 
 
 class Judge:

@@ -7,6 +7,7 @@ preallocated cache of its own. Nothing is copied when a question is expanded ove
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -73,19 +74,34 @@ class RowCache:
         prefix: keys and values of each block, [G, H_kv, P, d].
         real: bool [G, P]; False marks padding in the prefix.
         rows: R.
-        capacity: own positions to make room for; it grows when they are used up.
+        own: keys and values of each block, [G, H_kv, R, S, d], with room for S own positions; a
+            block's grow when they are used up.
+        length: own positions that are filled.
     """
 
-    def __init__(self, prefix: list[KeysValues], real: Tensor, rows: int, capacity: int):
-        self.prefix, self.real, self.rows = prefix, real, rows
-        self.length = 0
+    def __init__(
+        self,
+        prefix: list[KeysValues],
+        real: Tensor,
+        rows: int,
+        own: list[KeysValues],
+        length: int = 0,
+    ):
+        self.prefix, self.real, self.rows, self.own, self.length = prefix, real, rows, own, length
         keys = prefix[0][0]
         lowest = torch.finfo(keys.dtype).min
         self.bias = torch.zeros(real.shape, dtype=keys.dtype, device=keys.device)
         self.bias = self.bias.masked_fill(~real, lowest)[:, None, None, :]
-        shape = (*keys.shape[:2], rows, capacity, keys.shape[3])
-        self.own = [(keys.new_empty(shape), keys.new_empty(shape)) for _ in prefix]
         self.hidden: Tensor | None = None
+
+    @classmethod
+    def empty(cls, prefix: list[KeysValues], real: Tensor, rows: int, capacity: int) -> RowCache:
+        """With room for `capacity` own positions."""
+        keys = prefix[0][0]
+        shape = (*keys.shape[:2], rows, capacity, keys.shape[3])
+        return cls(
+            prefix, real, rows, [(keys.new_empty(shape), keys.new_empty(shape)) for _ in prefix]
+        )
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `steer_core.codi.body.Attention`; call `advance` once all blocks have run."""
@@ -95,16 +111,26 @@ class RowCache:
         self, layer: int, q: Tensor, k: Tensor, v: Tensor, sees: Tensor | None
     ) -> Tensor:
         """As `attend`; new position i of a question sees new position j where sees [G, T, T]."""
-        n, t, heads, d = q.shape
         own_k, own_v = self.store(layer, k, v)
+        return self.mixed(layer, q, own_k, own_v, lambda scores: self.shown(scores, sees))
+
+    def mixed(
+        self,
+        layer: int,
+        q: Tensor,
+        own_k: Tensor,
+        own_v: Tensor,
+        shown: Callable[[Tensor], Tensor],
+    ) -> Tensor:
+        """Queries [N, T, H, d] over the prefix and own positions; `shown` hides scores of those."""
+        n, t, heads, d = q.shape
         prefix_k, prefix_v = self.prefix[layer]
         g, kv, p, _ = prefix_k.shape
         # Queries of a row: its new positions times the heads that share keys, m = t * H / H_kv.
         q = q.view(g, -1, t, kv, heads // kv, d).permute(0, 3, 1, 2, 4, 5)
         q = (q * d**-0.5).reshape(g, kv, -1, d)
         over_prefix = q @ prefix_k.transpose(2, 3) + self.bias
-        over_own = q.view(g, kv, self.rows, -1, d) @ own_k.transpose(3, 4)
-        over_own = self.shown(over_own, sees)
+        over_own = shown(q.view(g, kv, self.rows, -1, d) @ own_k.transpose(3, 4))
         scores = torch.cat((over_prefix, over_own.flatten(2, 3)), -1)
         weights = scores.float().softmax(-1).to(q.dtype)
         over_prefix = weights[..., :p] @ prefix_v
@@ -122,11 +148,13 @@ class RowCache:
             keys, values = self.own[layer]
             self.own[layer] = grown(keys, 2 * end), grown(values, 2 * end)
         keys, values = self.own[layer]
-        for store, new in ((keys, k), (values, v)):
-            store[:, :, :, self.length : end] = new.unflatten(0, (-1, self.rows)).permute(
-                0, 3, 1, 2, 4
-            )
+        keys[:, :, :, self.length : end] = self.by_question(k)
+        values[:, :, :, self.length : end] = self.by_question(v)
         return keys[:, :, :, :end], values[:, :, :, :end]
+
+    def by_question(self, x: Tensor) -> Tensor:
+        """New keys or values [N, t, H_kv, d] as they are stored, [G, H_kv, R, t, d]."""
+        return x.unflatten(0, (-1, self.rows)).permute(0, 3, 1, 2, 4)
 
     def advance(self, count: int) -> None:
         """The last `count` positions have gone through every block."""
@@ -164,22 +192,70 @@ class RowCache:
         ]
         assert self.hidden is None, "fork before the answer"
         real = F.pad(self.real, (0, self.length), value=True)
-        return RowCache(blocks, real, rows, capacity)
+        return RowCache.empty(blocks, real, rows, capacity)
 
     def keep(self, questions: Tensor, rows: Tensor) -> RowCache:
         """A smaller grid: `questions` [G'] and for each of them `rows` [G', R'] of its R rows."""
         prefix = [(k[questions], v[questions]) for k, v in self.prefix]
-        kept = RowCache.__new__(RowCache)
-        kept.prefix, kept.real, kept.rows = prefix, self.real[questions], rows.shape[1]
-        kept.length, kept.bias = self.length, self.bias[questions]
         # Two index tensors around a slice: the result is [G', R', H_kv, S, d].
         where = questions[:, None], slice(None), rows
-        kept.hidden = None if self.hidden is None else self.hidden[questions[:, None], rows]
-        kept.own = [
+        own = [
             (k[where].transpose(1, 2).contiguous(), v[where].transpose(1, 2).contiguous())
             for k, v in self.own
         ]
+        kept = RowCache(prefix, self.real[questions], rows.shape[1], own, self.length)
+        kept.hidden = None if self.hidden is None else self.hidden[questions[:, None], rows]
         return kept
+
+
+class FixedCache:
+    """A `RowCache` that goes on position by position with its length as data.
+
+    Every tensor stays where it is and keeps its shape, so that a step can be recorded once and
+    replayed; it ends when the room of the cache is used up. Own positions behind the length, and
+    those the cache hides, are masked.
+
+    Args:
+        cache: Whose tensors are used.
+    """
+
+    def __init__(self, cache: RowCache):
+        self.cache = cache
+        keys = cache.own[0][0]
+        groups, _, rows, self.capacity, _ = keys.shape
+        self.at = torch.zeros(1, dtype=torch.long, device=keys.device)
+        self.unseen = torch.ones(groups, rows, self.capacity, dtype=torch.bool, device=keys.device)
+
+    def begin(self, length: int, hidden: Tensor | None) -> None:
+        """Go on behind `length` own positions, of which some are hidden, bool [G, R, length]."""
+        self.at.fill_(length)
+        for _, values in self.cache.own:  # memory nobody wrote may hold NaN, and 0 times it is NaN
+            values[:, :, :, length:].zero_()
+        self.unseen.fill_(True)
+        self.unseen[..., :length] = False if hidden is None else hidden
+
+    def open(self) -> None:
+        """The next position is seen by the queries that come."""
+        self.unseen.index_fill_(2, self.at, False)
+
+    def advance(self) -> None:
+        """The position has gone through every block."""
+        self.at.add_(1)
+
+    def store(self, layer: int, k: Tensor, v: Tensor) -> KeysValues:
+        """See `steer_core.codi.body.Attention`; one position at a time."""
+        keys, values = self.cache.own[layer]
+        keys.index_copy_(3, self.at, self.cache.by_question(k))
+        values.index_copy_(3, self.at, self.cache.by_question(v))
+        return keys, values
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """See `steer_core.codi.body.Attention`."""
+        keys, values = self.store(layer, k, v)
+        lowest = torch.finfo(keys.dtype).min
+        return self.cache.mixed(
+            layer, q, keys, values, lambda x: x.masked_fill(self.unseen[:, None, :, None], lowest)
+        )
 
 
 def grown(x: Tensor, capacity: int) -> Tensor:

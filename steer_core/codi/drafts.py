@@ -92,7 +92,9 @@ class Drafts:
         return self.ids.shape[1] == self.root + 1
 
 
-def plant(start: Ids, each: Sequence[Candidates], pad: int, device: torch.device) -> Drafts:
+def plant(
+    start: Ids, each: Sequence[Candidates], pad: int, device: torch.device, rounded: int = 1
+) -> Drafts:
     """The trees of questions.
 
     Args:
@@ -100,13 +102,14 @@ def plant(start: Ids, each: Sequence[Candidates], pad: int, device: torch.device
         each: Candidates of G questions, the same number of scored ones each.
         pad: Filling id.
         device: Where the batch runs.
+        rounded: T is rounded up to a multiple of it.
     """
     trees = [Tree(start) for _ in each]
     paths = [
         [tree.add(answer) for answer in (*one.scored, *one.likely)][: len(one.scored)]
         for tree, one in zip(trees, each, strict=True)
     ]
-    width = max(len(tree.ids) for tree in trees)
+    width = -(-max(len(tree.ids) for tree in trees) // rounded) * rounded
     sees = torch.eye(width, dtype=torch.bool).repeat(len(trees), 1, 1)
     path = torch.zeros(len(trees), len(paths[0]), width, dtype=torch.bool)
     for g, tree in enumerate(trees):
@@ -117,9 +120,9 @@ def plant(start: Ids, each: Sequence[Candidates], pad: int, device: torch.device
     root = len(start) - 1
     fork = [forks(tree, nodes, one) for tree, nodes, one in zip(trees, paths, each, strict=True)]
     tensors = {
-        "ids": filled([tree.ids for tree in trees], pad),
-        "parent": filled([tree.parent for tree in trees], -1),
-        "depth": filled([tree.depth for tree in trees], 0),
+        "ids": filled([tree.ids for tree in trees], pad, width),
+        "parent": filled([tree.parent for tree in trees], -1, width),
+        "depth": filled([tree.depth for tree in trees], 0, width),
         "sees": sees,
         "path": path,
         "leaf": torch.tensor([[nodes[-1] if nodes else root for nodes in some] for some in paths]),
@@ -137,9 +140,8 @@ def forks(tree: Tree, nodes: Sequence[Sequence[int]], one: Candidates) -> tuple[
     return before, tree.ids[nodes[0][one.trunk]] if len(nodes[0]) > one.trunk else 0
 
 
-def filled(lists: Sequence[Sequence[int]], value: int) -> Tensor:
-    """Lists of whole numbers as rows of one tensor."""
-    width = max(map(len, lists))
+def filled(lists: Sequence[Sequence[int]], value: int, width: int) -> Tensor:
+    """Lists of whole numbers as rows of one tensor [len(lists), width]."""
     return torch.tensor([[*one, *[value] * (width - len(one))] for one in lists])
 
 

@@ -7,42 +7,26 @@ question; its tokens are read once and remembered (`steer_core.codi.prefix`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from steer_core.codi.answer import Answer, BatchScores, Cancelled
-from steer_core.codi.cache import RowCache
+from steer_core.codi.answer import Answer, BatchScores, Steps
 from steer_core.codi.drafts import Candidates
 from steer_core.codi.model import CodiModel
-from steer_core.codi.prefix import prefixes, side_by_side
-
-ANSWER_ROOM = 16
-"""Answer positions a row's cache starts with room for."""
-
-
-class Intervention(Protocol):
-    """What is changed in a batch of N = G * R rows while it reasons."""
-
-    first_position: int
-    """No row is changed at a position in front of this one."""
-
-    def apply(self, site: str, layer: int, position: int, x: Tensor) -> Tensor:
-        """The states x [N, D] at a site, edited; x itself where no row is edited there."""
-        ...
-
-
-class NoIntervention:
-    """Plain decoding."""
-
-    first_position = 1_000_000
-
-    def apply(self, site: str, layer: int, position: int, x: Tensor) -> Tensor:
-        """Return x."""
-        return x
+from steer_core.codi.passes import (
+    Cancelled,
+    Inputs,
+    Intervention,
+    NoIntervention,
+    Passed,
+    inputs_of,
+    passes,
+)
+from steer_core.codi.program import ROUNDED, lent_program
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,113 +43,6 @@ class BatchResult:
     states: Tensor | None
     first_logits: Tensor | None
     scores: BatchScores | None
-
-
-class Recorder:
-    """Keeps the states of positions 0..K, when asked to."""
-
-    def __init__(self, wanted: bool):
-        self.wanted = wanted
-        self.positions: list[Tensor] = []
-
-    def add(self, states: list[Tensor], normed: Tensor) -> None:
-        """States of the embedding and every block [N, D], and the final normed one."""
-        if self.wanted:
-            self.positions.append(torch.stack((*states, normed), 1))
-
-    def expand(self, rows: int) -> None:
-        """Every question's states so far become those of its rows."""
-        self.positions = [x.repeat_interleave(rows, 0) for x in self.positions]
-
-    def result(self) -> Tensor | None:
-        """Everything as float32 [N, K+1, L+2, D] on the CPU."""
-        return torch.stack(self.positions, 1).float().cpu() if self.wanted else None
-
-
-class Reasoning:
-    """One batch on its way through positions 0..K."""
-
-    def __init__(
-        self,
-        model: CodiModel,
-        prompts: Sequence[Sequence[int]],
-        rows: int,
-        intervention: Intervention,
-        record: bool,
-        stop: Callable[[], bool],
-    ):
-        self.model, self.intervention, self.stop = model, intervention, stop
-        known, real = side_by_side(prefixes(model, prompts))
-        self.lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
-        self.cache = RowCache(known, real, 1, model.config.latents + 1)
-        self.final_rows = rows
-        self.recorder = Recorder(record)
-
-    def run(self) -> RowCache:
-        """Go through all positions; the cache of N rows that the answer goes on from."""
-        config = self.model.config
-        bot = torch.tensor([config.bot], device=self.model.device)
-        thought = self.model.body.embed(bot).expand(len(self.lengths), -1)
-        for position in config.positions:
-            if position == self.intervention.first_position:
-                thought = self.spread(thought)
-            if position > 0:
-                thought = self.edit("embedding", 0, position, thought)
-            if position == config.latents and not self.recorder.wanted:
-                self.step(position, thought, last=True)
-            else:
-                hidden = self.step(position, thought)
-                thought = self.next_thought(position, hidden)
-        self.spread(thought)
-        return self.cache
-
-    def next_thought(self, position: int, hidden: Tensor) -> Tensor:
-        """z_{k+1} [N, D] of h_k; nothing projects h_K, it is given back as it is."""
-        if position == self.model.config.latents:
-            return hidden
-        return self.model.projection(self.edit("thought", 0, position, hidden))
-
-    def step(self, position: int, x: Tensor, last: bool = False) -> Tensor:
-        """Feed x [N, D] at a position; the normed hidden states h_k [N, D].
-
-        Nothing reads h_K: at the `last` position only keys and values are computed, and x returned.
-        """
-        if self.stop():
-            raise Cancelled
-        states: list[Tensor] = []
-
-        def tap(layer: int, x: Tensor) -> Tensor:
-            if layer > 0:
-                x = self.edit("residual", layer, position, x[:, 0])[:, None]
-            if self.recorder.wanted:
-                states.append(x[:, 0])
-            return x
-
-        where = (self.lengths.repeat_interleave(self.cache.rows) + position)[:, None]
-        if last:
-            self.model.body.read(x[:, None], where, self.cache, tap)
-            self.cache.advance(1)
-            return x
-        out = self.model.body.run(x[:, None], where, self.cache, tap)
-        self.cache.advance(1)
-        normed = self.model.body.norm(out[:, 0])
-        self.recorder.add(states, normed)
-        return normed
-
-    def edit(self, site: str, layer: int, position: int, x: Tensor) -> Tensor:
-        """The intervention, once the rows are apart (before that there is none)."""
-        if position < self.intervention.first_position:
-            return x
-        return self.intervention.apply(site, layer, position, x)
-
-    def spread(self, x: Tensor) -> Tensor:
-        """Give every question its R rows."""
-        if self.cache.rows == self.final_rows:
-            return x
-        room = self.model.config.latents + 2 + ANSWER_ROOM
-        self.cache = self.cache.fork(self.final_rows, room)
-        self.recorder.expand(self.final_rows)
-        return x.repeat_interleave(self.final_rows, 0)
 
 
 @torch.inference_mode()
@@ -199,9 +76,37 @@ def run_batch(
     Returns:
         The results of N rows.
     """
-    reasoning = Reasoning(model, prompts, rows, intervention or NoIntervention(), record, stop)
-    cache = reasoning.run()
-    answer = Answer(model, cache, reasoning.lengths, max_new_tokens, stop)
-    answer.draft(candidates or [Candidates()] * len(prompts), first_logits, reference)
-    ids = answer.finish()
-    return BatchResult(ids, reasoning.recorder.result(), answer.first_logits, answer.scores)
+    change = intervention or NoIntervention()
+    likely = candidates or [Candidates()] * len(prompts)
+    with passed(model, prompts, likely, rows, change, record, stop) as (inputs, ready, steps):
+        answer = Answer(model, ready.cache, inputs, max_new_tokens, stop, steps)
+        answer.judge(ready.hidden, first_logits, reference)
+        states = None if ready.states is None else ready.states.cpu()
+        return BatchResult(answer.finish(), states, answer.first_logits, answer.scores)
+
+
+@contextmanager
+def passed(
+    model: CodiModel,
+    prompts: Sequence[Sequence[int]],
+    candidates: Sequence[Candidates],
+    rows: int,
+    intervention: Intervention,
+    record: bool,
+    stop: Callable[[], bool],
+) -> Iterator[tuple[Inputs, Passed, Steps | None]]:
+    """The passes of a batch, recorded ones where the model has them for its shape."""
+    numbers = len(prompts) * rows * model.config.hidden
+    edits = intervention.as_data() if model.programs.suit(model.device, numbers) else None
+    if edits is None:
+        inputs = inputs_of(model, prompts, candidates)
+        yield inputs, passes(model, inputs, rows, intervention, record, stop), None
+        return
+    inputs = inputs_of(model, prompts, candidates, ROUNDED)
+    with lent_program(model, inputs, rows, edits, record) as program:
+        if program is None:
+            yield inputs, passes(model, inputs, rows, intervention, record, stop), None
+            return
+        if stop():
+            raise Cancelled
+        yield inputs, program.run(inputs, edits), program.steps

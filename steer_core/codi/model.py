@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from steer_core.codi.body import Body
 from steer_core.codi.config import CodiConfig
 from steer_core.codi.projection import Projection
+from steer_core.codi.recording import Programs
 from steer_core.codi.session import Session
 from steer_core.errors import UserError
 
@@ -19,7 +20,7 @@ class CodiModel:
     """One CODI model, ready to decode. It holds no per-request state and may be shared by threads.
 
     `session` remembers what every request would compute alike (questions that were read, plain
-    answers); `dataclasses.replace` starts a new one.
+    answers), `programs` what is recorded on a GPU; `dataclasses.replace` starts new ones.
     `name` as given to `load_model`; `source` is bundled, hub or local; `sha256` of its weights file
     (of all shards, in order) identifies it in directions and results; `revision` is the hub's.
     """
@@ -33,6 +34,7 @@ class CodiModel:
     tokenizer: PreTrainedTokenizerBase
     revision: str | None = None
     session: Session = field(default_factory=Session, init=False, repr=False)
+    programs: Programs = field(default_factory=Programs, init=False, repr=False)
 
     @property
     def device(self) -> torch.device:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from steer_core.codi.cache import KeysValues, PrefillCache
+from steer_core.codi.cache import PrefillCache
 from steer_core.codi.model import CodiModel
 
 Prompt = Sequence[int]
@@ -62,14 +62,17 @@ def prefill(model: CodiModel, prompts: Sequence[Prompt]) -> list[Tensor]:
     return [together[:, :, i, :, width - len(p) :].clone() for i, p in enumerate(prompts)]
 
 
-def side_by_side(found: Sequence[Tensor]) -> tuple[list[KeysValues], Tensor]:
-    """Prefixes of G questions as keys and values of each block [G, H_kv, P, d], and real [G, P]."""
+def side_by_side(found: Sequence[Tensor], rounded: int = 1) -> tuple[Tensor, Tensor]:
+    """Prefixes of G questions as one tensor [L, 2, G, H_kv, P, d], and real bool [G, P].
+
+    P, the longest, is rounded up to a multiple of `rounded`.
+    """
     layers, two, heads, _, d = found[0].shape
     lengths = [prefix.shape[3] for prefix in found]
-    width = max(lengths)
+    width = -(-max(lengths) // rounded) * rounded
     together = found[0].new_zeros((layers, two, len(found), heads, width, d))
     for g, prefix in enumerate(found):
         together[:, :, g, :, : lengths[g]] = prefix
     device = found[0].device
     real = torch.arange(width, device=device) < torch.tensor(lengths, device=device)[:, None]
-    return [(block[0], block[1]) for block in together], real
+    return together, real

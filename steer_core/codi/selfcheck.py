@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from steer_core.codi.engine import NoIntervention, run_batch
+from steer_core.codi.engine import run_batch
 from steer_core.codi.model import CodiModel
+from steer_core.codi.passes import NoIntervention
 from steer_core.errors import UserError
 
 QUESTION = "Tom has 3 apples and buys 4 more. How many apples does he have?"

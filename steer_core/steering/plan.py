@@ -11,6 +11,7 @@ from torch import Tensor
 
 from steer_core.steering.edits import Edit
 from steer_core.steering.operations import OPERATIONS
+from steer_core.steering.table import EditTable, table_of
 
 Edits = tuple[Edit, ...]
 """What one row is changed by: no edit, one, or several (layers, sums of directions) in order."""
@@ -52,7 +53,7 @@ class EditPlan:
     """
 
     def __init__(self, rows: Sequence[Edits], device: torch.device):
-        self.device = device
+        self.rows, self.device = rows, device
         self.bank_index: dict[int, int] = {}
         self.directions: list[Tensor] = []
         places: dict[Place, dict[tuple[int, str], list]] = defaultdict(lambda: defaultdict(list))
@@ -104,7 +105,14 @@ class EditPlan:
         )
 
     def apply(self, site: str, layer: int, position: int, x: Tensor) -> Tensor:
-        """See `steer_core.codi.engine.Intervention`."""
+        """See `steer_core.codi.passes.Intervention`."""
         for action in self.actions.get((site, layer, position), ()):
             x = action(x, position)
         return x
+
+    def as_data(self) -> EditTable | None:
+        """See `steer_core.codi.passes.Intervention`."""
+        shapes = [edit.direction.shape for edits in self.rows for edit in edits]
+        if not shapes:
+            return None
+        return table_of(self.rows, shapes[0][0] - 1, shapes[0][1], self.device)

@@ -1,0 +1,149 @@
+"""A program: the passes and answer steps of batches of one shape, recorded.
+
+Everything lies in tensors that stay in place: questions, drafts and edits are data, and another
+alpha, layer, mask or direction needs no new recording.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+
+from steer_core.codi import recording
+from steer_core.codi.answer import picked_behind
+from steer_core.codi.cache import FixedCache, RowCache
+from steer_core.codi.model import CodiModel
+from steer_core.codi.passes import EditData, Inputs, Passed, passes
+
+ROUNDED = 16
+"""Widths of questions and drafts are multiples of it, so that few shapes come up."""
+STEPS = 48
+"""Answer tokens a recorded batch has room for; whoever needs more goes on without it."""
+TOLERANCE = 0.02
+"""Relative difference that a replay may have from the plain run it is held to."""
+
+
+def lent_program(
+    model: CodiModel, inputs: Inputs, rows: int, edits: EditData, record: bool
+) -> AbstractContextManager[Program | None]:
+    """A program for a batch, to oneself, or None; see `steer_core.codi.recording.Programs`."""
+    shapes = [tuple(x.shape) for x in (*inputs.tensors, *edits.tensors)]
+    key = (rows, record, edits.first_position, inputs.drafts.root, *shapes)
+    return model.programs.lent(key, lambda: checked(model, inputs, rows, edits, record))
+
+
+def checked(model: CodiModel, inputs: Inputs, rows: int, edits: EditData, record: bool) -> Program:
+    """A new program, held to a plain run.
+
+    Raises:
+        RuntimeError: where it cannot be recorded, or gives something else.
+    """
+    program = Program(model, inputs, rows, edits, record)
+    got = program.run(inputs, edits).hidden
+    wanted = passes(model, inputs, rows, edits, record).hidden
+    if not torch.isclose(got, wanted, TOLERANCE, TOLERANCE).all():
+        raise RuntimeError("it differs from a plain run")
+    return program
+
+
+class Program:
+    """The passes of batches of one shape, and their answer steps.
+
+    Args:
+        model: The model.
+        inputs: A first batch of the shape.
+        rows: R.
+        edits: Its edits.
+        record: Keep hidden states.
+    """
+
+    def __init__(self, model: CodiModel, inputs: Inputs, rows: int, edits: EditData, record: bool):
+        self.model, self.rows, self.record = model, rows, record
+        self.inputs, self.edits = inputs.copied(), edits.copied()
+        self.lock = threading.Lock()
+        self.length = 0
+        self.filled, self.again = recording.RECORDS[model.device.type](self.compute)
+        self.steps = RecordedSteps(model, self.cache(), model.device)
+
+    def compute(self) -> list[Tensor]:
+        """Everything of `Passed` as a list of tensors: hidden, states, then the cache's."""
+        room = self.inputs.drafts.ids.shape[1] + STEPS
+        done = passes(self.model, self.inputs, self.rows, self.edits, self.record, room=room)
+        self.length = done.cache.length
+        states = [] if done.states is None else [done.states]
+        blocks = [x for both in (done.cache.prefix, done.cache.own) for kv in both for x in kv]
+        return [done.hidden, *states, done.cache.real, *blocks]
+
+    def run(self, inputs: Inputs, edits: EditData) -> Passed:
+        """The passes over other inputs; what comes back is overwritten by the next run."""
+        for mine, new in zip(
+            (*self.inputs.tensors, *self.edits.tensors),
+            (*inputs.tensors, *edits.tensors),
+            strict=True,
+        ):
+            mine.copy_(new)
+        self.again()
+        return Passed(self.cache(), self.filled[0], self.filled[1] if self.record else None)
+
+    def cache(self) -> RowCache:
+        """The rows' cache over the tensors that are filled."""
+        real, *blocks = self.filled[1 + self.record :]
+        pairs = list(zip(blocks[::2], blocks[1::2], strict=True))
+        half = len(pairs) // 2
+        return RowCache(pairs[:half], real, self.rows, pairs[half:], self.length)
+
+
+class RecordedSteps:
+    """Answer steps over a program's cache; see `steer_core.codi.answer.Steps`.
+
+    Recorded when they are needed first: most batches end with their drafts.
+
+    Args:
+        model: The model.
+        cache: Of the program.
+        device: Where it is.
+    """
+
+    def __init__(self, model: CodiModel, cache: RowCache, device: torch.device):
+        self.model, self.fixed = model, FixedCache(cache)
+        count = len(self.fixed.unseen) * cache.rows
+        self.token, self.where = (torch.zeros(count, dtype=torch.long, device=device) for _ in "ab")
+        self.filled: Sequence[Tensor] = ()
+        self.again: Callable[[], None] | None = None
+        self.length = 0
+
+    @property
+    def left(self) -> int:
+        return self.fixed.capacity - self.length
+
+    def begin(self, cache: RowCache) -> None:
+        if self.again is None:
+            self.fixed.begin(cache.length, None)  # a first run writes behind what is there
+            self.filled, self.again = recording.RECORDS[self.token.device.type](self.compute)
+        self.length = cache.length
+        self.fixed.begin(cache.length, cache.hidden)
+
+    def compute(self) -> list[Tensor]:
+        """One step over the tokens in place."""
+        self.fixed.open()
+        picked = picked_behind(self.model, self.token, self.where, self.fixed)
+        self.fixed.advance()
+        return [picked]
+
+    def step(self, token: Tensor, where: Tensor) -> Tensor:
+        assert self.again is not None, "begin first"
+        self.token.copy_(token)
+        self.where.copy_(where)
+        self.again()
+        self.length += 1
+        return self.filled[0]
+
+    def end(self) -> RowCache:
+        cache = self.fixed.cache
+        ended = RowCache(cache.prefix, cache.real, cache.rows, list(cache.own), self.length)
+        ended.hidden = self.fixed.unseen[..., : self.length].clone()
+        return ended

@@ -1,0 +1,255 @@
+"""Recorded programs against plain batches: questions, edits and drafts must be data to them.
+
+A CUDA graph bakes in every value the CPU knew while it was recorded and rewrites the same memory
+when it is replayed. Here a trace of the tensor operations does the same on a CPU; with a CUDA
+device the same tests run on the real thing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny_models import QUESTIONS, noise, tiny_model
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from steer_core import Edit, decode
+from steer_core.codi import program as programs
+from steer_core.codi import recording
+from steer_core.codi.model import CodiModel
+from steer_core.codi.recording import Programs
+from steer_core.steering.decode import Decoded
+
+LIMIT = 12
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+
+
+def record_trace(run: Callable[[], Sequence[Tensor]]):
+    """What `record_cuda_graph` does, by tracing: constants are baked in, the same memory filled."""
+    run()
+    traced = make_fx(lambda: run())()
+    filled = [x.clone() for x in traced()]
+
+    def again() -> None:
+        for mine, new in zip(filled, traced(), strict=True):
+            mine.copy_(new)
+
+    return filled, again
+
+
+class Counted:
+    """Counts what is recorded and what is replayed."""
+
+    def __init__(self, record: recording.Record):
+        self.record, self.recorded, self.replayed = record, 0, 0
+
+    def __call__(self, run: Callable[[], Sequence[Tensor]]):
+        self.recorded += 1
+        filled, again = self.record(run)
+
+        def counted() -> None:
+            self.replayed += 1
+            again()
+
+        return filled, counted
+
+
+@pytest.fixture(scope="module", params=DEVICES)
+def device(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module", params=["llama-bin"])
+def loaded(
+    request: pytest.FixtureRequest, device: str, tmp_path_factory: pytest.TempPathFactory
+) -> CodiModel:
+    return tiny_model(
+        tmp_path_factory.mktemp(request.param), request.param, device=device, latents=3
+    )
+
+
+@pytest.fixture
+def counted(device: str, monkeypatch: pytest.MonkeyPatch) -> Counted:
+    count = Counted(recording.RECORDS.get(device, record_trace))
+    monkeypatch.setitem(recording.RECORDS, device, count)
+    return count
+
+
+@pytest.fixture
+def model(loaded: CodiModel, counted: Counted) -> CodiModel:
+    """With nothing remembered and nothing recorded."""
+    return replace(loaded)
+
+
+def plain(model: CodiModel, monkeypatch: pytest.MonkeyPatch, *args, **kwargs) -> list[Decoded]:
+    """The same without any recording, by a model that remembers nothing."""
+    with monkeypatch.context() as patch:
+        patch.setattr(recording, "RECORDS", {})
+        return decode(replace(model), *args, **kwargs)
+
+
+def grid(model: CodiModel, shift: float, layers: Sequence[int | None]) -> list[Edit | None]:
+    """Edits of five rows: one plain, several alphas, layers, masks, sites, and a schedule."""
+    a, b = noise(model, seed=int(10 * shift)), noise(model, seed=int(10 * shift) + 1)
+    k = model.config.latents + 1
+    return [
+        None,
+        Edit(a, 0.5 + shift, "residual", layers[0], (1, 2)),
+        Edit(b, -1.0 - shift, "residual", layers[1], (1, 3)),
+        Edit(a, 2.0 * shift, "thought", None, (1, 2)),
+        Edit(b, tuple(0.3 * i - shift for i in range(k)), "embedding", None, (1, 3)),
+    ]
+
+
+def assert_same(found: Sequence[Decoded], wanted: Sequence[Decoded]) -> None:
+    for one, other in zip(found, wanted, strict=True):
+        assert one.token_ids == other.token_ids
+        if other.states is not None:
+            torch.testing.assert_close(
+                torch.from_numpy(one.states), torch.from_numpy(other.states), rtol=1e-4, atol=1e-4
+            )
+
+
+@pytest.mark.parametrize(
+    ("loaded", "hidden"), [("llama-bin", True), ("gpt2-bin", False)], indirect=["loaded"]
+)
+def test_other_edits_and_questions_are_only_data(
+    model: CodiModel, counted: Counted, hidden: bool, monkeypatch: pytest.MonkeyPatch
+):
+    asked = [
+        (QUESTIONS[0], 0.3, (1, 2)),
+        (QUESTIONS[0], 0.9, (2, 3)),
+        (QUESTIONS[0], 1.7, (3, 1)),
+        (QUESTIONS[1], 0.6, (1, 3)),
+    ]
+    for question, shift, layers in asked:
+        edits, questions = grid(model, shift, layers)[not hidden :], [question] * (4 + hidden)
+        wanted = plain(model, monkeypatch, questions, edits, max_new_tokens=LIMIT, hidden=hidden)
+        found = decode(model, questions, edits, max_new_tokens=LIMIT, hidden=hidden)
+        assert_same(found, wanted)
+    # The passes of the first batch of a shape are plain; steps are recorded when first needed.
+    assert 1 <= counted.recorded <= 2
+    assert counted.replayed >= len(asked) - 1
+
+
+def test_a_row_edited_at_position_0_has_a_program_of_its_own(
+    model: CodiModel, counted: Counted, monkeypatch: pytest.MonkeyPatch
+):
+    for alpha in (0.5, 1.0, 2.0):
+        edits = [Edit(noise(model), a, "residual", 2, (0, 1)) for a in (alpha, -alpha)]
+        wanted = plain(model, monkeypatch, QUESTIONS[:1] * 2, edits, max_new_tokens=LIMIT)
+        assert_same(decode(model, QUESTIONS[:1] * 2, edits, max_new_tokens=LIMIT), wanted)
+    assert counted.replayed >= 2
+
+
+def test_several_edits_of_a_row_act_in_their_order(
+    model: CodiModel, counted: Counted, monkeypatch: pytest.MonkeyPatch
+):
+    a, b = noise(model, seed=1), noise(model, seed=2)
+    for alpha in (0.5, 1.5, 2.5):
+        both = (Edit(a, alpha, "residual", 1, (1, 2)), Edit(b, 1.0, "residual", 2, (2,)))
+        edits = [both, Edit(b, alpha, "residual", 3, (1,))]
+        wanted = plain(model, monkeypatch, QUESTIONS[:1] * 2, edits, max_new_tokens=LIMIT)
+        assert_same(decode(model, QUESTIONS[:1] * 2, edits, max_new_tokens=LIMIT), wanted)
+    assert counted.replayed >= 2
+
+
+def test_answers_longer_than_there_is_room_for_go_on_plainly(
+    model: CodiModel, counted: Counted, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(programs, "STEPS", 3)
+    for alpha in (0.5, 1.0, 2.0):
+        edits = [Edit(noise(model), a, "residual", 2, (1,)) for a in (alpha, -alpha)]
+        wanted = plain(model, monkeypatch, QUESTIONS[:1] * 2, edits, max_new_tokens=30)
+        found = decode(model, QUESTIONS[:1] * 2, edits, max_new_tokens=30)
+        assert_same(found, wanted)
+    assert max(len(row.token_ids) for row in found) > 8, "no answer is longer than the room"
+    assert counted.recorded == 2
+
+
+def test_operations_that_are_no_addition_are_not_recorded(model: CodiModel, counted: Counted):
+    edit = Edit(noise(model), 0.5, "residual", 2, (1,), "project_out")
+    for _ in range(3):
+        decode(model, QUESTIONS[:1], edit, max_new_tokens=LIMIT)
+    assert counted.recorded == 0
+
+
+def test_a_batch_too_large_to_gain_is_not_recorded(
+    model: CodiModel, counted: Counted, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(recording, "LARGEST", 2 * model.config.hidden)
+    edits = grid(model, 0.3, (1, 2))
+    for _ in range(3):
+        decode(model, [QUESTIONS[0]] * 5, edits, max_new_tokens=LIMIT)
+    assert counted.recorded == 0
+
+
+def test_what_cannot_be_recorded_runs_plainly_and_says_so_once(
+    model: CodiModel,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    def refuse(run: Callable):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setitem(recording.RECORDS, model.device.type, refuse)
+    edits = grid(model, 0.3, (1, 2))
+    with caplog.at_level(logging.WARNING):
+        rows = [decode(model, [QUESTIONS[0]] * 5, edits, max_new_tokens=LIMIT) for _ in range(3)]
+    assert len({tuple(row.token_ids for row in each) for each in rows}) == 1
+    assert sum("cannot be recorded" in record.message for record in caplog.records) == 1
+
+
+def test_a_replay_that_gives_something_else_is_not_used(
+    model: CodiModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """Values that were baked in would show here."""
+
+    def stale(run: Callable[[], Sequence[Tensor]]):
+        return [torch.zeros_like(x) for x in run()], lambda: None
+
+    monkeypatch.setitem(recording.RECORDS, model.device.type, stale)
+    edits = grid(model, 0.3, (1, 2))
+    rows = [decode(model, [QUESTIONS[0]] * 5, edits, max_new_tokens=LIMIT) for _ in range(3)]
+    assert len({tuple(row.token_ids for row in each) for each in rows}) == 1
+    assert "differs from a plain run" in caplog.text
+
+
+# --- which programs are kept ---------------------------------------------------------------------
+
+
+class Thing:
+    """Stands for a program."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+def test_a_program_is_built_when_its_shape_comes_again():
+    known = Programs()
+    with known.lent("a", Thing) as first:
+        assert first is None
+    with known.lent("a", Thing) as second, known.lent("a", Thing) as busy:
+        assert isinstance(second, Thing)
+        assert busy is None
+    with known.lent("a", Thing) as third:
+        assert third is second
+
+
+def test_the_least_recently_used_program_goes():
+    known = Programs()
+    for shape in range(recording.KEPT + 1):
+        for _ in range(2):
+            with known.lent(shape, Thing):
+                pass
+    built = [shape for shape, thing in known.seen.items() if thing is not None]
+    assert built == list(range(1, recording.KEPT + 1))
+    for shape in range(1000, 1000 + recording.KEYS + 9):
+        with known.lent(shape, Thing):
+            pass
+    assert len(known.seen) == recording.KEYS
