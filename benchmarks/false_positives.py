@@ -34,6 +34,7 @@ from steer_core.pipeline.store import FILE, Store
 LEVEL = 0.05
 ALPHAS = np.arange(-3, 3.01, 0.5)
 CONTROLS = 20
+HARM = 0.006
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,23 @@ class Sweep:
     controls: dict[str, np.ndarray]
 
 
-def simulated(pairs: int, layers: int) -> Callable[[np.random.Generator], Sweep]:
-    """Sweeps whose directions are all drawn alike: each harms by a chance amount that grows."""
+def simulated(
+    pairs: int, layers: int, harm: float = HARM
+) -> Callable[[np.random.Generator], Sweep]:
+    """Sweeps whose directions are all drawn alike: each harms by a chance amount that grows.
+
+    `harm` is the mean share of pairs that they lose per unit of α.
+    """
 
     def draw(rng: np.random.Generator) -> Sweep:
         right = rng.random(pairs) < 0.6
-        harm = rng.gamma(4, 0.0015, (1 + 2 * CONTROLS, layers, 1)) * np.abs(ALPHAS)
+        lost = rng.gamma(4, harm / 4, (1 + 2 * CONTROLS, layers, 1)) * np.abs(ALPHAS)
         noise = 0.02 * (ALPHAS != 0)
-        lose = np.clip((harm + noise) / 0.6, 0, 1)
-        win = np.broadcast_to(noise / 0.4, harm.shape)
+        lose = np.clip((lost + noise) / 0.6, 0, 1)
+        win = np.broadcast_to(noise / 0.4, lost.shape)
         # A pair's luck is half its own and half new at each α: neighbours are alike.
-        own = rng.standard_normal((*harm.shape[:2], 1, pairs), np.float32)
-        luck = (own + rng.standard_normal((*harm.shape, pairs), np.float32)) / np.sqrt(2)
+        own = rng.standard_normal((*lost.shape[:2], 1, pairs), np.float32)
+        luck = (own + rng.standard_normal((*lost.shape, pairs), np.float32)) / np.sqrt(2)
         after = right ^ (luck < np.where(right, ndtri(lose)[..., None], ndtri(win)[..., None]))
         kinds = {"random": after[1 : 1 + CONTROLS], "label-shuffled": after[1 + CONTROLS :]}
         return Sweep(ALPHAS, right, after[0], kinds)
@@ -192,11 +198,18 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=999)
     parser.add_argument("--pairs", type=int, default=240, help="simulated pairs")
     parser.add_argument("--layers", type=int, default=4, help="simulated layers")
+    parser.add_argument(
+        "--harm",
+        type=float,
+        default=HARM,
+        help=f"simulated share of pairs that any direction loses per unit of α (default {HARM}, a "
+        "model that steering hardly moves; 0.06 is what the bundled ones lose)",
+    )
     args = parser.parse_args()
-    words, draw = f"{args.pairs} simulated pairs, {args.layers} curves", None
+    words, draw = f"{args.pairs} simulated pairs, {args.layers} curves, harm {args.harm:g}", None
     if args.folder is not None:
         words, draw = decoded(args.folder, args.run)
-    draw = draw or simulated(args.pairs, args.layers)
+    draw = draw or simulated(args.pairs, args.layers, args.harm)
     print(words)
     results = {}
     for name, change in SCENARIOS.items():
