@@ -20,6 +20,10 @@ LONG_WAIT = SECONDS * 1000
 STORED = ("stored-1", "stored-2")
 DIRECTIONS = {"Quick": 11, "Standard": 41}
 """The real one and its controls."""
+FITS = """() => {
+    const plot = document.querySelector('#sweep .plot');
+    return plot._fullLayout && Math.abs(plot._fullLayout.width - plot.clientWidth) <= 1;
+}"""
 STAGES = ("prepare", "directions", "sweep", "report")
 
 
@@ -163,6 +167,7 @@ def test_a_run_goes_on_while_the_page_is_reloaded_and_explored(page, desk):
     expect(row(page, "going")).to_have_attribute("data-state", "running")
 
     page.get_by_role("tab", name="Explore").click()
+    page.wait_for_function(FITS)  # its chart was drawn while the tab was hidden
     question = page.locator("#question .text").inner_text()
     page.locator("#following").click()
     expect(page.locator("#question .text")).not_to_have_text(question)

@@ -1,9 +1,9 @@
 // Accuracy against α as small charts beside each other, one a curve, on one scale.
-import { loadPlotly } from "./plotly.js";
+import { fit, loadPlotly } from "./plotly.js";
 import { colours, layout, traces } from "./sweep_figure.js";
 import { make } from "./numbers.js";
 
-const CONFIG = { responsive: true, displayModeBar: false, showSendToCloud: false, displaylogo: false };
+const CONFIG = { displayModeBar: false, showSendToCloud: false, displaylogo: false };
 const HEIGHT = 200;
 const LEGEND = [
   ["line", "the direction, with Wilson 95 % band"],
@@ -20,7 +20,10 @@ export async function drawCharts(grid, chart, address) {
     const curve = chart.curves[i];
     const drawn = [...controlBand(chart, curve, colour), ...traces(asSweep(chart, curve), colour)];
     for (const trace of drawn) if (trace.line?.dash) trace.x = limits.x;
-    await Plotly.react(cell.querySelector(".plot"), drawn, layoutOf(colour, limits), CONFIG);
+    const plot = cell.querySelector(".plot");
+    const first = !plot._fullLayout;
+    await Plotly.react(plot, drawn, layoutOf(colour, limits), CONFIG);
+    if (first) fit(plot);
   }
 }
 

@@ -11,3 +11,13 @@ export function loadPlotly(address) {
   });
   return loading;
 }
+
+// A figure is as wide as its place, also when the place was hidden or moved while it was drawn:
+// Plotly itself looks at the window only.
+export function fit(plot) {
+  new ResizeObserver(() => {
+    const drawn = plot._fullLayout?.width;
+    const off = drawn && plot.clientWidth && Math.abs(drawn - plot.clientWidth) > 1;
+    if (off) window.Plotly.Plots.resize(plot);
+  }).observe(plot);
+}

@@ -1,5 +1,5 @@
 // Accuracy against α over the test pairs, filling in while the server decodes.
-import { loadPlotly } from "./plotly.js";
+import { fit, loadPlotly } from "./plotly.js";
 import { arrived, moveSlider, nearest, on, store } from "./store.js";
 import { colours, layout, traces } from "./sweep_figure.js";
 import { saveCsv, tableInto } from "./sweep_table.js";
@@ -68,6 +68,7 @@ export function mountSweep(element, props, watch, plotly) {
       if (sweep) moveSlider(sweep.alphas[nearest(sweep.alphas, alpha)]);
     });
     plot.on("plotly_afterplot", place);
+    fit(plot);
     new MutationObserver(refresh).observe(document.body, { attributeFilter: ["class"] });
     place();
     receive(props.value);
@@ -85,7 +86,7 @@ function onTap(node, act) {
   }, { capture: true });
 }
 
-const CONFIG = { responsive: true, displayModeBar: false, showSendToCloud: false, displaylogo: false };
+const CONFIG = { displayModeBar: false, showSendToCloud: false, displaylogo: false };
 const EMPTY = { alphas: [], n: [], correct: [], low: [], high: [], wrong_to_right: [], right_to_wrong: [] };
 
 function status(sweep) {
