@@ -271,10 +271,9 @@ def test_a_few_rows_are_one_batch_and_many_are_shared_out(
 
     monkeypatch.setattr(batches, "run_batch", run)
     d = noise(model)
-    for count in (12, batches.FEW_ROWS):
+    for count, wanted in ((12, 1), (cores.NARROW_ROWS * account.total, account.total)):
         sizes.clear()
         rows = [Row(0, (Edit(d, 1.0 + i, "residual", 1, (1,)),)) for i in range(count)]
         for cap in (None, 512):
             list(decode_rows(model, QUESTIONS[:1], rows, Options(1, max_rows=cap)))
-        batches_wanted = account.total if count == batches.FEW_ROWS else 1
-        assert len(sizes) == 2 * batches_wanted
+        assert len(sizes) == 2 * wanted

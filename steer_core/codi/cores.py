@@ -17,6 +17,8 @@ from steer_core.codi.model import CodiModel
 
 WIDE = 512
 """Hidden size from which one product keeps several threads busy."""
+WIDE_ROWS, NARROW_ROWS = 64, 16
+"""Rows that make a batch of its own worth a core."""
 
 
 class Account:
@@ -105,6 +107,9 @@ def computing(
         hold.give_back()
 
 
-def batches_at_once(model: CodiModel) -> int:
-    """Batches of one request that run beside each other."""
-    return ACCOUNT.total if model.device.type == "cpu" else 1
+def batches_at_once(model: CodiModel, rows: int) -> int:
+    """Batches of one request for so many rows that run beside each other."""
+    if model.device.type != "cpu":
+        return 1
+    each = WIDE_ROWS if model.config.hidden >= WIDE else NARROW_ROWS
+    return max(1, min(ACCOUNT.total, rows // each))

@@ -21,8 +21,6 @@ from steer_core.steering.plan import EditPlan
 from steer_core.steering.rows import Decoded, Options, Row, Scores
 from steer_core.steering.workers import run_all
 
-FEW_ROWS = 128
-"""Rows that are not worth being split over several cores."""
 Found = list[tuple[int, Decoded]]
 """(index of the row, its result) pairs."""
 
@@ -89,7 +87,7 @@ class Batches:
 
     def decode(self, leaders: Sequence[int], stop: Callable[[], bool]) -> Iterator[Found]:
         """Decode rows in batches, several beside each other where there are cores for it."""
-        at_once = batches_at_once(self.model) if len(leaders) >= FEW_ROWS else 1
+        at_once = batches_at_once(self.model, len(leaders))
         lengths = [len(question.prompt) for question in self.questions]
         limit = self.limit(lengths, len(leaders), at_once)
         rows = [(lead, self.rows[lead].question) for lead in leaders]
