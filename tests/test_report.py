@@ -16,6 +16,7 @@ from steer_core.report.blocks import Callout, Cards, Code, Document, Facts, Figu
 from steer_core.report.html import to_html
 from steer_core.report.markdown import to_markdown
 from steer_core.report.source import load_source
+from steer_core.report.words import change
 from steer_core.report.write import document, write_report
 from steer_core.steering.fit import problems_hash
 
@@ -267,15 +268,29 @@ def test_two_folders_are_compared(folder: Path, other: Path, tmp_path: Path):
     assert blocks[0].text == "Side by side"
     run, effects, verdicts = [block for block in blocks if isinstance(block, Table)][:3]
     rows = {row[0]: row[1:] for row in run.rows}
-    assert rows["parameters"] == ("not recorded", "1.24 M")
+    assert rows["parameters"] == ("not recorded", "1.24 M", "—")
+    assert rows["pairs reported on"][2] == "3.00 ×"
+    assert rows["baseline accuracy"][2] == f"{(29 / 60) / second.analysis.baseline:.2f} ×"
     assert rows["layers"][1] == "4"
     assert re.match(r"48\.3 % \(29/60\), 95 % 36\.2 to 60\.7", rows["baseline accuracy"][0])
     assert rows["pairs reported on"][1] == "20 (report split)"
-    assert [row[0] for row in effects.rows] == ["best suppression", "best amplification"]
-    assert effects.rows[0][2] == "no change at any α of any curve"
+    named = {row[0]: row[1:] for row in effects.rows[:3]}
+    assert [row[0] for row in effects.rows[3:]][:1] == ["best amplification"]
+    assert named["best suppression"][1] == "no change at any α of any curve"
+    for kind, name in (("random", "random"), ("shuffled", "label-shuffled")):
+        bands = first.analysis.bands
+        there = bands[bands.kind.eq(kind) & bands.alpha.eq(-2) & bands.layer.eq(layer_of(named))]
+        middle = float(there.middle.iloc[0]) - first.analysis.baseline
+        mine = named[f"{name} directions there"]
+        assert mine[0].startswith(f"{change(middle)} (95 % of 20: ")
+        assert mine[1] == "—"
     assert [row[0] for row in verdicts.rows] == ["Layer 1", "Layer 2", "Layer 3"]
     assert verdicts.rows[1][2] == "—"
     assert "tiny-gpt2" in Page(out.read_text()).headings
+
+
+def layer_of(named: dict[str, tuple[str, ...]]) -> int:
+    return int(re.findall(r"\(Layer (\d)\)", named["best suppression"][0])[0])
 
 
 def test_one_model_twice_is_told_apart(other: Path, table, tmp_path: Path):

@@ -15,6 +15,7 @@ FILTERS: dict[str, Callable[[bool, bool], bool]] = {
 }
 """Which pairs pass, by whether the clean and the corrupted twin need their latents."""
 
+RIGHT_AT_BASELINE = "clean twin right at baseline"
 UNCHANGED = "the corruption leaves the answer unchanged"
 
 
