@@ -107,7 +107,7 @@ class Answer:
         drafts = self.drafts
         if keep_logits:
             self.first_logits = self.model.body.logits(hidden[:, drafts.root]).float().cpu()
-        judge = Judge(self.model, drafts, self.cache.rows, reference)
+        judge = Judge(self.model, drafts, self.cache.rows, reference, self.check)
         scored = drafts.path.shape[1] > 0
         picked, self.scores = judge.scores(hidden) if scored else (judge.picked(hidden), None)
         self.accept(drafts, picked)
@@ -202,20 +202,29 @@ class Judge:
         drafts: Trees of G questions.
         rows: R, rows of each question.
         reference: Log-probabilities of G plain rows [G, 2, V-1], or None.
+        check: Called between a few rows and the next; raises `Cancelled` to end.
     """
 
-    def __init__(self, model: CodiModel, drafts: Drafts, rows: int, reference: Tensor | None):
-        self.head, self.eos = model.body.head[:-1], model.config.eos
+    def __init__(
+        self,
+        model: CodiModel,
+        drafts: Drafts,
+        rows: int,
+        reference: Tensor | None,
+        check: Callable[[], None],
+    ):
+        self.head, self.eos, self.check = model.body.head[:-1], model.config.eos, check
         self.drafts, self.rows, self.reference = drafts, rows, reference
 
     def parts(self, hidden: Tensor):
         """The questions [n] of each part and its logits [n, T, V-1], in the order of the rows."""
         device = self.head.device
-        budget = LOGITS_AT_A_TIME.get(device.type, 2**20)
+        budget = LOGITS_AT_A_TIME.get(device.type, 2**18)
         each = max(1, budget // (hidden.shape[1] * len(self.head)))
         question = torch.arange(len(hidden), device=device) // self.rows
         for some, x in zip(question.split(each), hidden.split(each), strict=True):
             yield some, F.linear(x, self.head)
+            self.check()
 
     def picked(self, hidden: Tensor) -> Tensor:
         """The greedy choice behind every node, hidden [N, T, D] to int [N, T]."""

@@ -54,7 +54,7 @@ def fixed_bytes(model: CodiModel, prompt: int) -> int:
     item = model.body.tokens.element_size()
     tokens = max(prompt, TOKENS_AT_A_TIME.get(kind, 4096))
     reading = tokens * (prompt * (1 + 4 * config.heads) + 12 * config.hidden * item)
-    return reading + 12 * max(config.vocabulary * TREE, LOGITS_AT_A_TIME.get(kind, 2**20))
+    return reading + 12 * max(config.vocabulary * TREE, LOGITS_AT_A_TIME.get(kind, 2**18))
 
 
 def rows_that_fit(
