@@ -95,6 +95,7 @@ def test_sweep_prints_one_object_for_each_layer_direction_and_alpha(
         assert record.provenance["pairs"] == pairs
         assert "sweep" in record.provenance["command"]
         assert "--alphas=-1:1:1" in record.provenance["command"]
+        assert "--seed=0" in record.provenance["command"].split()
 
 
 def test_without_a_folder_the_rows_are_the_same(run, sweep: list[str], tmp_path: Path):

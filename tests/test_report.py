@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -243,6 +244,18 @@ def test_the_fit_split_is_marked_first(table, tmp_path: Path):
 def test_the_commands_make_it_again(shown: Document):
     (code,) = [block for block in shown.blocks if isinstance(block, Code)]
     assert [line.split()[3] for line in code.lines] == ["prepare", "sweep", "report"]
+
+
+def test_the_report_command_is_the_one_that_was_given(folder: Path, tmp_path: Path):
+    spaced = tmp_path / "my runs"
+    spaced.symlink_to(folder)
+    source = load_source(spaced, seed=5)
+    (code,) = [block for block in document([source]).blocks if isinstance(block, Code)]
+    words = shlex.split(code.lines[-1])
+    assert words[3:] == [
+        *("report", str(spaced), "--run", str(source.record.id), "--seed", "5"),
+        *("--out", "report.html"),
+    ]
 
 
 def test_an_unfinished_run_says_so(other: Path):

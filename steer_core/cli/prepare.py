@@ -144,7 +144,8 @@ def command_of(args: argparse.Namespace) -> str:
     """The command with every value it ran with, defaults too."""
     words = ["python", "-m", "steer_core", args.command]
     for name, value in sorted(vars(args).items()):
-        if name in ("command", "handler") or value in (None, False, ""):
+        # Not "in (None, False)": 0, the usual seed, is equal to False.
+        if name in ("command", "handler") or value is None or value is False or value == "":
             continue
         option = f"--{name.replace('_', '-')}"
         words += [option] if value is True else [f"{option}={value}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -243,5 +244,6 @@ def commands(source: Source, sweep: str) -> list[str]:
     """The commands of the experiment, in order."""
     prepare = [source.prepared.command] if source.prepared and source.prepared.command else []
     folder = Path(source.folder).as_posix()
-    report = f"python -m steer_core report {folder} --run {source.record.id} --out report.html"
+    chosen = f"--run {source.record.id} --seed {source.seed}"
+    report = f"python -m steer_core report {shlex.quote(folder)} {chosen} --out report.html"
     return [*prepare, *([sweep] if sweep else []), report]

@@ -45,7 +45,8 @@ class Source:
     """One run with everything a report says of it.
 
     `others` are the ids of the other runs in the folder; `prepared` (None: the pairs were not) and
-    `directions` are what the run notes, or what lies beside it and belongs to it.
+    `directions` are what the run notes, or what lies beside it and belongs to it; `seed` is that of
+    the analysis.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class Source:
     analysis: Analysis
     prepared: Preparation | None = None
     directions: tuple[DirectionFacts, ...] = ()
+    seed: int = 0
 
     @property
     def model(self) -> str:
@@ -99,6 +101,7 @@ def load_source(folder: Path, run: int | None = None, seed: int = 0) -> Source:
         analysis=analyse(table, expected=expected_rows(record), seed=seed),
         prepared=preparation_of(folder, record),
         directions=directions_of(folder, record),
+        seed=seed,
     )
 
 
