@@ -381,3 +381,14 @@ def test_a_loss_is_observed_behind_a_gain_within_chance(harm, said: str, tmp_pat
     blocks = document([source]).blocks
     best = next(b for b in blocks if isinstance(b, Table) and "best suppression" in b.columns)
     assert best.rows[0][-1] == said
+
+
+def test_a_comparison_says_how_many_it_picked_from(folder: Path, other: Path):
+    """Two curves of four α, and two of two."""
+    blocks = document([load_source(folder), load_source(other)]).blocks
+    end = next(i for i, b in enumerate(blocks) if isinstance(b, Heading) and b.level == 1)
+    marks = [b.text for b in blocks[:end] if isinstance(b, Callout)]
+    assert [re.findall(r"out of (\d+)", text) for text in marks] == [["8"], ["4"]]
+    same = document([load_source(folder), load_source(folder)]).blocks
+    end = next(i for i, b in enumerate(same) if isinstance(b, Heading) and b.level == 1)
+    assert sum(isinstance(b, Callout) for b in same[:end]) == 1

@@ -32,9 +32,16 @@ def comparison(first: Source, second: Source) -> list[Block]:
         Heading("Side by side"),
         Table(("", *names, "ratio"), tuple(rows), "What was run", left=3),
         Table(("", *names), tuple(effects), "Largest effects over all curves", left=3),
-        chosen(first, "Curve and α of each cell were"),
+        *marks(first, second),
         Table(("curve", *names), verdict_rows(first, second), "Verdicts", left=3),
     ]
+
+
+def marks(first: Source, second: Source) -> list[Block]:
+    """What each run's curve and α were picked out of; said once where it is the same."""
+    what = "Curve and α of each cell were"
+    found = [chosen(each, what, len(each.analysis.results)) for each in (first, second)]
+    return list(dict.fromkeys(found))
 
 
 def titles(first: Source, second: Source) -> tuple[str, str]:

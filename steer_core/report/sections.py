@@ -107,9 +107,9 @@ def remarks(source: Source) -> list[Block]:
     return marks
 
 
-def chosen(source: Source, what: str) -> Callout:
-    """The mark of an α that was picked on the pairs it is shown for."""
-    edited = int(np.count_nonzero(source.analysis.alphas))
+def chosen(source: Source, what: str, curves: int = 1) -> Callout:
+    """The mark of an α, of one of so many curves, that was picked on the pairs it is shown for."""
+    edited = curves * int(np.count_nonzero(source.analysis.alphas))
     split = f"the {source.split} split" if source.split else "the pairs of this run"
     return Callout(
         f"{what} picked out of {edited} on {split}, the pairs that are shown, so changes flatter. "
