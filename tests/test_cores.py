@@ -110,13 +110,35 @@ def test_only_a_wide_model_alone_takes_several_cores(
     hidden: int, alone: bool, wanted: int, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(cores, "ACCOUNT", Account(3))
-    threads = []
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    threads = [2]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
     with computing(model_of(hidden), alone, lambda: False):
         assert cores.ACCOUNT.free == 3 - wanted
-    assert threads == [wanted]
+        assert threads[-1] == wanted
     assert cores.ACCOUNT.free == 3
+    assert threads[-1] == 2  # the caller's own work goes on as before
+
+
+def test_who_waits_for_a_core_is_served_before_who_just_had_it(monkeypatch: pytest.MonkeyPatch):
+    """A long batch asks before every step; whoever waits must not starve behind it."""
+    monkeypatch.setattr(cores, "ACCOUNT", Account(1))
+    waiting, served = threading.Event(), threading.Event()
+
+    def visit() -> None:
+        waiting.set()
+        with computing(model_of(128), True, lambda: False):
+            served.set()
+
+    with computing(model_of(128), True, lambda: False) as stop:
+        visitor = threading.Thread(target=visit)
+        visitor.start()
+        assert waiting.wait(WAIT)
+        while not cores.ACCOUNT.waiting:
+            threading.Event().wait(0.001)
+        stop()
+        assert served.is_set()
+    visitor.join(WAIT)
 
 
 def test_an_accelerator_asks_for_no_core(monkeypatch: pytest.MonkeyPatch):

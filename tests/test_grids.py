@@ -78,6 +78,14 @@ def test_even_shares_by_example():
     assert [len(g.questions) for g in grids_of(rows, [5] * 24, 150, True, 2)] == [6, 6, 6, 6]
 
 
+@given(case=cases(), in_order=st.booleans(), at_once=st.integers(1, 3))
+def test_even_shares_cost_no_batch(case: tuple, in_order: bool, at_once: int):
+    rows, tokens, limit = case
+    fewest = len(grids_of(rows, tokens, limit, in_order))
+    found = grids_of(rows, tokens, limit, in_order, at_once)
+    assert len(found) <= -(-fewest // at_once) * at_once
+
+
 @given(case=cases())
 def test_in_order_rows_come_as_they_are_given(case: tuple):
     rows, tokens, limit = case

@@ -155,7 +155,7 @@ def test_a_cap_is_kept_and_is_not_more_than_fits(
     asked = ["Ann ran 5 km.", "Ann ran 6 km."]
     tokens = len(model.encode(asked[0]))
     each = memory.bytes_per_row(model, tokens, False, False)
-    free = int((free_rows * each + memory.fixed_bytes(model, tokens)) / memory.SHARE) + 2
+    free = int((free_rows * each + memory.fixed_bytes(model, tokens, 2)) / memory.SHARE) + 2
     monkeypatch.setattr(memory, "free_bytes", lambda _device: free)
     sizes, real = [], batches.run_batch
 

@@ -7,7 +7,6 @@ device the same tests run on the real thing.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -29,11 +28,14 @@ LIMIT = 12
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
-def record_trace(run: Callable[[], Sequence[Tensor]]):
-    """What `record_cuda_graph` does, by tracing: constants are baked in, the same memory filled."""
+def record_trace(run: Callable[[], Sequence[Tensor]], device: torch.device):
+    """What `record_cuda_graph` does, by tracing: constants are baked in, the same memory filled.
+
+    As with a graph, what is filled holds nonsense until it is first filled.
+    """
     run()
     traced = make_fx(lambda: run())()
-    filled = [x.clone() for x in traced()]
+    filled = [nonsense(x) for x in traced()]
 
     def again() -> None:
         for mine, new in zip(filled, traced(), strict=True):
@@ -42,15 +44,19 @@ def record_trace(run: Callable[[], Sequence[Tensor]]):
     return filled, again
 
 
+def nonsense(like: Tensor) -> Tensor:
+    return torch.full_like(like, torch.nan if like.is_floating_point() else 0)
+
+
 class Counted:
     """Counts what is recorded and what is replayed."""
 
     def __init__(self, record: recording.Record):
         self.record, self.recorded, self.replayed = record, 0, 0
 
-    def __call__(self, run: Callable[[], Sequence[Tensor]]):
+    def __call__(self, run: Callable[[], Sequence[Tensor]], device: torch.device):
         self.recorded += 1
-        filled, again = self.record(run)
+        filled, again = self.record(run, device)
 
         def counted() -> None:
             self.replayed += 1
@@ -132,8 +138,7 @@ def test_other_edits_and_questions_are_only_data(
         wanted = plain(model, monkeypatch, questions, edits, max_new_tokens=LIMIT, hidden=hidden)
         found = decode(model, questions, edits, max_new_tokens=LIMIT, hidden=hidden)
         assert_same(found, wanted)
-    # The passes of the first batch of a shape are plain; steps are recorded when first needed.
-    assert 1 <= counted.recorded <= 2
+    assert counted.recorded == 2  # passes and steps, once; the first batch of a shape is plain
     assert counted.replayed >= len(asked) - 1
 
 
@@ -189,35 +194,66 @@ def test_a_batch_too_large_to_gain_is_not_recorded(
     assert counted.recorded == 0
 
 
+def thrice(model: CodiModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three batches of one shape, whose answers must be the plain ones."""
+    for shift in (0.3, 0.9, 1.7):
+        edits = grid(model, shift, (1, 2))[1:]
+        wanted = plain(model, monkeypatch, [QUESTIONS[0]] * 4, edits, max_new_tokens=LIMIT)
+        assert_same(decode(model, [QUESTIONS[0]] * 4, edits, max_new_tokens=LIMIT), wanted)
+
+
+@pytest.mark.parametrize("fails", [1, 2])
 def test_what_cannot_be_recorded_runs_plainly_and_says_so_once(
     model: CodiModel,
+    fails: int,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ):
-    def refuse(run: Callable):
-        raise RuntimeError("operation not permitted when stream is capturing")
+    """Passes (the first recording of a program) or steps (the second)."""
+    tried = []
+
+    def refuse(run: Callable, device: torch.device):
+        tried.append(1)
+        if len(tried) == fails:
+            raise RuntimeError("operation not permitted when stream is capturing")
+        return record_trace(run, device)
 
     monkeypatch.setitem(recording.RECORDS, model.device.type, refuse)
-    edits = grid(model, 0.3, (1, 2))
-    with caplog.at_level(logging.WARNING):
-        rows = [decode(model, [QUESTIONS[0]] * 5, edits, max_new_tokens=LIMIT) for _ in range(3)]
-    assert len({tuple(row.token_ids for row in each) for each in rows}) == 1
+    thrice(model, monkeypatch)
     assert sum("cannot be recorded" in record.message for record in caplog.records) == 1
+    assert len(tried) == fails
 
 
-def test_a_replay_that_gives_something_else_is_not_used(
-    model: CodiModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_memory_that_runs_out_ends_no_recording_for_good(
+    model: CodiModel, monkeypatch: pytest.MonkeyPatch
 ):
-    """Values that were baked in would show here."""
+    def full(run: Callable, device: torch.device):
+        raise torch.OutOfMemoryError("CUDA out of memory")
 
-    def stale(run: Callable[[], Sequence[Tensor]]):
-        return [torch.zeros_like(x) for x in run()], lambda: None
+    with monkeypatch.context() as patch:
+        patch.setitem(recording.RECORDS, model.device.type, full)
+        thrice(model, monkeypatch)
+    assert not model.programs.broken
+    assert not any(model.programs.seen.values())
 
-    monkeypatch.setitem(recording.RECORDS, model.device.type, stale)
-    edits = grid(model, 0.3, (1, 2))
-    rows = [decode(model, [QUESTIONS[0]] * 5, edits, max_new_tokens=LIMIT) for _ in range(3)]
-    assert len({tuple(row.token_ids for row in each) for each in rows}) == 1
+
+@pytest.mark.parametrize("stale", ["passes", "steps"])
+def test_a_replay_that_fills_nothing_is_not_used(
+    model: CodiModel, stale: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """An empty graph, as of a recording on another device: values of the first run stay."""
+    made = []
+
+    def record(run: Callable[[], Sequence[Tensor]], device: torch.device):
+        made.append(1)
+        if len(made) == 1 + (stale == "steps"):
+            return [x.clone() for x in run()], lambda: None
+        return record_trace(run, device)
+
+    monkeypatch.setitem(recording.RECORDS, model.device.type, record)
+    thrice(model, monkeypatch)
     assert "differs from a plain run" in caplog.text
+    assert model.programs.broken
 
 
 # --- which programs are kept ---------------------------------------------------------------------

@@ -17,6 +17,7 @@ from steer_core.bench.transformers_way import Asked, TransformersWay
 from steer_core.codi import cores
 from steer_core.codi.memory import predicted_peak, weight_bytes
 from steer_core.experiment.grid import ROWS_AT_A_TIME, Curve, fill_grid
+from steer_core.process import give_back_freed_memory
 from steer_core.version import versions
 
 BATCH = 128
@@ -29,8 +30,9 @@ class Measured:
     """One benchmark.
 
     Decodes a second of the three ways (medians over the repeats), `seconds` of the engine for all
-    `rows`, also counted in decodes of the loop; `ids_equal` of `compared` rows. `floor_share` is
-    the floor's time over the engine's. Memory in bytes, weights counted.
+    `rows`, also counted in decodes of the loop; `ids_equal` of `compared` rows;
+    `share_of_ids_steered` of the edited rows have other ids than the plain row. `floor_share` is the
+    floor's time over the engine's. Memory in bytes, weights counted.
     """
 
     shape: str
@@ -56,6 +58,7 @@ class Measured:
     compared: int
     ids_equal: bool
     share_of_ids_equal: float
+    share_of_ids_steered: float
     versions: dict[str, str]
 
 
@@ -150,7 +153,7 @@ def measure(
     rows, way = grid_of(subject, alphas), TransformersWay(subject)
     chosen = Random(0)
     rates = measured_rates(subject.model, core_count(subject))
-    subject.model.session.forget()
+    forget(subject)
     _, ids = engine(subject, alphas, cap)  # warm-up
     way.decode(rows[:1])
     single = best_threads(way, rows[:1])
@@ -164,7 +167,7 @@ def measure(
         part = one_layer(rows, batches, chosen)
         official, found = transformers_run(way, part, BATCH, many)
         slow |= found
-        subject.model.session.forget()
+        forget(subject)
         cold, _ = engine(subject, alphas, cap)
         warm, _ = engine(subject, alphas, cap)
         times.append(Times(one_row / len(some), official / len(part), cold, warm))
@@ -172,12 +175,19 @@ def measure(
             f"{repeat + 1}/{repeats}: loop {len(some) / one_row:.1f}, official batches "
             f"{len(part) / official:.1f}, engine {len(rows) / cold:.1f} decodes/s"
         )
-    subject.model.session.forget()
+    forget(subject)
+    give_back_freed_memory()
     with Peak(subject.model.device) as peak:
         engine(subject, alphas, cap)
     same = np.array([ids[row] == answer for row, answer in slow.items()])
     rates = best_of(rates, measured_rates(subject.model, core_count(subject)))
     return summary(subject, alphas, times, same, ids, peak.bytes, cap, rates)
+
+
+def forget(subject: Subject) -> None:
+    """Nothing is read, answered or recorded yet."""
+    subject.model.session.forget()
+    subject.model.programs.forget()
 
 
 def core_count(subject: Subject) -> int:
@@ -237,8 +247,16 @@ def summary(
         compared=len(same),
         ids_equal=bool(same.all()),
         share_of_ids_equal=float(same.mean()),
+        share_of_ids_steered=steered_share(ids),
         versions=versions(),
     )
+
+
+def steered_share(ids: Ids) -> float:
+    """Share of the edited rows whose ids differ from the plain row's; NaN without plain rows."""
+    plain = {question: found for (question, _, alpha), found in ids.items() if alpha == 0}
+    differ = [found != plain[q] for (q, _, alpha), found in ids.items() if alpha and q in plain]
+    return float(np.mean(differ)) if differ else float("nan")
 
 
 def lengths(subject: Subject) -> list[int]:

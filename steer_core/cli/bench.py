@@ -108,7 +108,8 @@ def show(found: dict) -> None:
         f"{100 * found['floor_share']:.3g} % of the floor ({found['floor_s']:.3g} s)"
     )
     print(
-        f"same ids on {100 * found['share_of_ids_equal']:.4g} % of {found['compared']} rows; "
+        f"same ids on {100 * found['share_of_ids_equal']:.4g} % of {found['compared']} rows "
+        f"({100 * found['share_of_ids_steered']:.3g} % of edited rows differ from the plain one); "
         f"memory {megabytes(found['peak_memory_bytes'])}, "
         f"predicted at most {megabytes(found['predicted_memory_bytes'])}"
     )

@@ -109,8 +109,8 @@ class Answer:
             self.first_logits = self.model.body.logits(hidden[:, drafts.root]).float().cpu()
         judge = Judge(self.model, drafts, self.cache.rows, reference, self.check)
         scored = drafts.path.shape[1] > 0
-        picked, self.scores = judge.scores(hidden) if scored else (judge.picked(hidden), None)
-        self.accept(drafts, picked)
+        chosen, self.scores = judge.scores(hidden) if scored else (judge.picked(hidden), None)
+        self.accept(drafts, chosen)
 
     def accept(self, drafts: Drafts, picked: Tensor) -> None:
         """Note what rows picked on their way through the tree; picked int [N, T]."""
@@ -157,9 +157,9 @@ class Answer:
         if self.steps is not None:
             return self.steps.step(self.token, self.where())
         self.shrink()
-        picked = picked_behind(self.model, self.token, self.where(), self.cache)
+        hidden = behind(self.model, self.token, self.where(), self.cache)
         self.cache.advance(1)
-        return picked
+        return picked(self.model, hidden)
 
     def where(self) -> Tensor:
         """Absolute position of every slot's next token."""
@@ -186,10 +186,15 @@ class Answer:
             setattr(self, name, getattr(self, name)[flat])
 
 
-def picked_behind(model: CodiModel, token: Tensor, where: Tensor, cache: Attention) -> Tensor:
-    """Feed tokens [n] at absolute positions [n]; the greedy choices behind them, int [n]."""
+def behind(model: CodiModel, token: Tensor, where: Tensor, cache: Attention) -> Tensor:
+    """Feed tokens [n] at absolute positions [n]; the normed hidden states behind them, [n, D]."""
     out = model.body.run(model.body.embed(token[:, None]), where[:, None], cache)
-    return F.linear(model.body.norm(out[:, -1]), model.body.head[:-1]).argmax(-1)
+    return model.body.norm(out[:, -1])
+
+
+def picked(model: CodiModel, hidden: Tensor) -> Tensor:
+    """The greedy choices behind hidden states [n, D], int [n]; EOT is excluded."""
+    return F.linear(hidden, model.body.head[:-1]).argmax(-1)
 
 
 class Judge:

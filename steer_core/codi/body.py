@@ -54,6 +54,8 @@ class Norm:
     def __call__(self, x: Tensor) -> Tensor:
         if not self.rms:
             return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
+        if x.dtype is torch.float32:
+            return F.rms_norm(x, x.shape[-1:], self.weight, self.eps)
         # The mean square is taken in float32 and the weight applied after the cast back, as Llama
         # does.
         return self.weight * F.rms_norm(x.float(), x.shape[-1:], None, self.eps).to(x.dtype)

@@ -226,13 +226,15 @@ class FixedCache:
         self.at = torch.zeros(1, dtype=torch.long, device=keys.device)
         self.unseen = torch.ones(groups, rows, self.capacity, dtype=torch.bool, device=keys.device)
 
-    def begin(self, length: int, hidden: Tensor | None) -> None:
-        """Go on behind `length` own positions, of which some are hidden, bool [G, R, length]."""
+    def begin(self, cache: RowCache) -> None:
+        """Go on behind the positions of a cache over the same tensors."""
+        length = cache.length
         self.at.fill_(length)
+        self.cache.bias.copy_(cache.bias)
         for _, values in self.cache.own:  # memory nobody wrote may hold NaN, and 0 times it is NaN
             values[:, :, :, length:].zero_()
         self.unseen.fill_(True)
-        self.unseen[..., :length] = False if hidden is None else hidden
+        self.unseen[..., :length] = False if cache.hidden is None else cache.hidden
 
     def open(self) -> None:
         """The next position is seen by the queries that come."""

@@ -8,6 +8,7 @@ account, so that many requests at once never run more threads than there are cor
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -22,7 +23,7 @@ WIDE_ROWS, NARROW_ROWS = 64, 16
 
 
 class Account:
-    """The cores that are free.
+    """The cores that are free; who has waited longest is served first.
 
     Args:
         total: Cores to give out.
@@ -31,13 +32,20 @@ class Account:
     def __init__(self, total: int):
         self.total = self.free = total
         self.changed = threading.Condition()
+        self.waiting: deque[object] = deque()
 
     def take(self, wanted: int) -> int:
         """At least one core, up to `wanted` of those that are free; waits while there is none."""
+        ticket = object()
         with self.changed:
-            self.changed.wait_for(lambda: self.free > 0)
-            taken = min(wanted, self.free)
-            self.free -= taken
+            self.waiting.append(ticket)
+            try:
+                self.changed.wait_for(lambda: self.free > 0 and self.waiting[0] is ticket)
+                taken = min(wanted, self.free)
+                self.free -= taken
+            finally:
+                self.waiting.remove(ticket)
+                self.changed.notify_all()
             return taken
 
     def give_back(self, taken: int) -> None:
@@ -52,7 +60,7 @@ ACCOUNT = Account(torch.get_num_threads())
 
 
 class Hold:
-    """The cores of one batch, of this thread; torch computes with as many.
+    """The cores of one batch, of this thread; torch computes with as many while it lasts.
 
     Args:
         wanted: Cores it would like to have.
@@ -60,12 +68,12 @@ class Hold:
 
     def __init__(self, wanted: int):
         self.wanted, self.cores = wanted, 0
+        self.before = torch.get_num_threads()
 
     def take(self) -> None:
         """Wait for a core."""
         self.cores = ACCOUNT.take(self.wanted)
-        if torch.get_num_threads() != self.cores:
-            torch.set_num_threads(self.cores)
+        set_threads(self.cores)
 
     def give_back(self) -> None:
         """Let others have them."""
@@ -79,6 +87,12 @@ class Hold:
             return ask()
         finally:
             self.take()
+
+
+def set_threads(count: int) -> None:
+    """Threads of torch's operations, for this thread."""
+    if torch.get_num_threads() != count:
+        torch.set_num_threads(count)
 
 
 @contextmanager
@@ -105,6 +119,7 @@ def computing(
         yield lambda: hold.aside(stop)
     finally:
         hold.give_back()
+        set_threads(hold.before)
 
 
 def batches_at_once(model: CodiModel, rows: int) -> int:

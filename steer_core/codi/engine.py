@@ -99,10 +99,10 @@ def passed(
     numbers = len(prompts) * rows * model.config.hidden
     edits = intervention.as_data() if model.programs.suit(model.device, numbers) else None
     if edits is None:
-        inputs = inputs_of(model, prompts, candidates)
+        inputs = inputs_of(model, prompts, candidates, stop=stop)
         yield inputs, passes(model, inputs, rows, intervention, record, stop), None
         return
-    inputs = inputs_of(model, prompts, candidates, ROUNDED)
+    inputs = inputs_of(model, prompts, candidates, ROUNDED, stop)
     with lent_program(model, inputs, rows, edits, record) as program:
         if program is None:
             yield inputs, passes(model, inputs, rows, intervention, record, stop), None

@@ -24,6 +24,10 @@ SHARE = 0.6
 """Share of the free memory that one batch may take."""
 MEMINFO, AVAILABLE = Path("/proc/meminfo"), "MemAvailable:"
 """Linux's count of free memory, caches that can be dropped included."""
+OTHER_WORDS = ("DefaultCPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""How memory that ran out shows in errors that are no `torch.OutOfMemoryError`."""
+MANY = 2**30
+"""Questions, where nobody counted them."""
 UNKNOWN = 2 * 1024**3
 """Bytes taken to be free where there is no such file, as on macOS."""
 
@@ -48,11 +52,11 @@ def bytes_per_row(
     return int(cache + wide + attention + states + logits)
 
 
-def fixed_bytes(model: CodiModel, prompt: int) -> int:
-    """Peak bytes of a batch whatever its rows: reading questions, and logits."""
+def fixed_bytes(model: CodiModel, prompt: int, questions: int = MANY) -> int:
+    """Peak bytes of a batch whatever its rows: reading some questions, and logits."""
     config, kind = model.config, model.device.type
     item = model.body.tokens.element_size()
-    tokens = max(prompt, TOKENS_AT_A_TIME.get(kind, 4096))
+    tokens = max(prompt, min(questions * prompt, TOKENS_AT_A_TIME.get(kind, 4096)))
     reading = tokens * (prompt * (1 + 4 * config.heads) + 12 * config.hidden * item)
     return reading + 12 * max(config.vocabulary * TREE, LOGITS_AT_A_TIME.get(kind, 2**18))
 
@@ -64,10 +68,12 @@ def rows_that_fit(
     first_logits: bool,
     batches: int = 1,
     sharing: float = 1.0,
+    questions: int = MANY,
 ) -> int:
     """Rows of one of several batches that run at once, at least 1; see `bytes_per_row`."""
     each = bytes_per_row(model, prompt, hidden, first_logits, sharing)
-    free = int(free_bytes(model.device) * SHARE) // batches - fixed_bytes(model, prompt)
+    fixed = fixed_bytes(model, prompt, questions)
+    free = int(free_bytes(model.device) * SHARE) // batches - fixed
     rows = max(1, free // each)
     return min(rows, CPU_ROWS) if model.device.type == "cpu" else rows
 
@@ -87,7 +93,7 @@ def predicted_peak(
     longest = max(prompts, default=0)
     each = bytes_per_row(model, longest, False, False, max(1.0, rows / max(1, len(prompts))))
     remembered = min(BUDGET, sum(prompts) * prefix_bytes(model))
-    some = batches * (min(rows, cap) * each + fixed_bytes(model, longest))
+    some = batches * (min(rows, cap) * each + fixed_bytes(model, longest, len(prompts)))
     return weight_bytes(model) + remembered + some
 
 
@@ -107,7 +113,8 @@ def weight_bytes(model: CodiModel) -> int:
 def free_bytes(device: torch.device) -> int:
     """Free memory of a device, in bytes; a modest guess where the system does not say."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + cached
     try:
         lines = MEMINFO.read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(AVAILABLE))
@@ -117,5 +124,6 @@ def free_bytes(device: torch.device) -> int:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an error says that memory ran out; torch has no type of its own for a CPU's."""
-    kinds = (torch.OutOfMemoryError, MemoryError)
-    return isinstance(error, kinds) or "DefaultCPUAllocator" in str(error)
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return any(words in str(error) for words in OTHER_WORDS)

@@ -130,6 +130,7 @@ def inputs_of(
     prompts: Sequence[Sequence[int]],
     candidates: Sequence[Candidates],
     rounded: int = 1,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Inputs:
     """What a batch of prompts (ids without BOT) reads; prompts are read where not yet known.
 
@@ -138,8 +139,17 @@ def inputs_of(
         prompts: G lists of ids, `CodiModel.encode`.
         candidates: Likely answers of each.
         rounded: Widths P and T are multiples of it; padding changes nothing but shapes.
+        stop: Asked between a few prompts and the next.
+
+    Raises:
+        Cancelled: once `stop` says so.
     """
-    known, real = side_by_side(prefixes(model, prompts), rounded)
+
+    def check() -> None:
+        if stop():
+            raise Cancelled
+
+    known, real = side_by_side(prefixes(model, prompts, check), rounded)
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
     config = model.config
     drafts = plant(start_of(config), candidates, config.pad, model.device, rounded)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -15,19 +15,24 @@ TOKENS_AT_A_TIME = {"cpu": 4096, "cuda": 65536}
 """Tokens of one prefill, padding included: on a CPU its activations should stay in the cache."""
 
 
-def prefixes(model: CodiModel, prompts: Sequence[Prompt]) -> list[Tensor]:
+def prefixes(
+    model: CodiModel, prompts: Sequence[Prompt], check: Callable[[], None] = lambda: None
+) -> list[Tensor]:
     """Keys and values of prompts (without BOT), each [L, 2, H_kv, P, d]; read where not yet known.
 
     Args:
         model: The model.
         prompts: G lists of ids, `CodiModel.encode`.
+        check: Called between a few prompts and the next; may raise to end. What was read is kept.
     """
     keys = [("prefix", tuple(prompt)) for prompt in prompts]
     found = {key: model.session.get(key) for key in keys}
     missing = sorted(
         (key for key, known in found.items() if known is None), key=lambda k: len(k[1])
     )
-    for part in parts(missing, TOKENS_AT_A_TIME.get(model.device.type, 4096)):
+    for n, part in enumerate(parts(missing, TOKENS_AT_A_TIME.get(model.device.type, 4096))):
+        if n:
+            check()
         for key, prefix in zip(part, prefill(model, [key[1] for key in part]), strict=True):
             found[key] = prefix
             model.session.put(key, prefix, prefix.nbytes)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from steer_core.codi import recording
-from steer_core.codi.answer import picked_behind
+from steer_core.codi.answer import behind, picked
 from steer_core.codi.cache import FixedCache, RowCache
 from steer_core.codi.model import CodiModel
 from steer_core.codi.passes import EditData, Inputs, Passed, passes
@@ -37,17 +37,28 @@ def lent_program(
 
 
 def checked(model: CodiModel, inputs: Inputs, rows: int, edits: EditData, record: bool) -> Program:
-    """A new program, held to a plain run.
+    """A new program, its passes and a step held to plain ones.
 
     Raises:
         RuntimeError: where it cannot be recorded, or gives something else.
     """
     program = Program(model, inputs, rows, edits, record)
-    got = program.run(inputs, edits).hidden
-    wanted = passes(model, inputs, rows, edits, record).hidden
-    if not torch.isclose(got, wanted, TOLERANCE, TOLERANCE).all():
+    plain = passes(model, inputs, rows, edits, record, room=program.room)
+    got = program.run(inputs, edits)
+    token = inputs.drafts.ids[:, -1].repeat_interleave(rows)
+    where = inputs.lengths.repeat_interleave(rows) + got.cache.length
+    program.steps.begin(got.cache)
+    program.steps.step(token, where)
+    wanted = behind(model, token, where, plain.cache)
+    if not (alike(got.hidden, plain.hidden) and alike(program.steps.hidden, wanted)):
         raise RuntimeError("it differs from a plain run")
     return program
+
+
+def alike(got: Tensor, wanted: Tensor) -> bool:
+    """Whether vectors [..., D] are the same but for rounding."""
+    got, wanted = (x.float().nan_to_num() for x in (got, wanted))
+    return bool(((got - wanted).norm(dim=-1) <= TOLERANCE * wanted.norm(dim=-1)).all())
 
 
 class Program:
@@ -63,16 +74,18 @@ class Program:
 
     def __init__(self, model: CodiModel, inputs: Inputs, rows: int, edits: EditData, record: bool):
         self.model, self.rows, self.record = model, rows, record
+        self.room = inputs.drafts.ids.shape[1] + STEPS
         self.inputs, self.edits = inputs.copied(), edits.copied()
+        for each in (*self.inputs.tensors, *self.edits.tensors):
+            each.zero_()  # nothing of the first batch can get into what is recorded
         self.lock = threading.Lock()
         self.length = 0
-        self.filled, self.again = recording.RECORDS[model.device.type](self.compute)
-        self.steps = RecordedSteps(model, self.cache(), model.device)
+        self.filled, self.again = recorded(self.compute, model.device)
+        self.steps = RecordedSteps(model, self.cache())
 
     def compute(self) -> list[Tensor]:
         """Everything of `Passed` as a list of tensors: hidden, states, then the cache's."""
-        room = self.inputs.drafts.ids.shape[1] + STEPS
-        done = passes(self.model, self.inputs, self.rows, self.edits, self.record, room=room)
+        done = passes(self.model, self.inputs, self.rows, self.edits, self.record, room=self.room)
         self.length = done.cache.length
         states = [] if done.states is None else [done.states]
         blocks = [x for both in (done.cache.prefix, done.cache.own) for kv in both for x in kv]
@@ -100,50 +113,48 @@ class Program:
 class RecordedSteps:
     """Answer steps over a program's cache; see `steer_core.codi.answer.Steps`.
 
-    Recorded when they are needed first: most batches end with their drafts.
-
     Args:
         model: The model.
         cache: Of the program.
-        device: Where it is.
     """
 
-    def __init__(self, model: CodiModel, cache: RowCache, device: torch.device):
+    def __init__(self, model: CodiModel, cache: RowCache):
         self.model, self.fixed = model, FixedCache(cache)
-        count = len(self.fixed.unseen) * cache.rows
+        count, device = len(self.fixed.unseen) * cache.rows, model.device
         self.token, self.where = (torch.zeros(count, dtype=torch.long, device=device) for _ in "ab")
-        self.filled: Sequence[Tensor] = ()
-        self.again: Callable[[], None] | None = None
         self.length = 0
+        self.begin(cache)
+        (self.hidden, self.picked), self.again = recorded(self.compute, device)
 
     @property
     def left(self) -> int:
         return self.fixed.capacity - self.length
 
     def begin(self, cache: RowCache) -> None:
-        if self.again is None:
-            self.fixed.begin(cache.length, None)  # a first run writes behind what is there
-            self.filled, self.again = recording.RECORDS[self.token.device.type](self.compute)
         self.length = cache.length
-        self.fixed.begin(cache.length, cache.hidden)
+        self.fixed.begin(cache)
 
     def compute(self) -> list[Tensor]:
-        """One step over the tokens in place."""
+        """One step over the tokens in place: what is behind them, and picked there."""
         self.fixed.open()
-        picked = picked_behind(self.model, self.token, self.where, self.fixed)
+        hidden = behind(self.model, self.token, self.where, self.fixed)
         self.fixed.advance()
-        return [picked]
+        return [hidden, picked(self.model, hidden)]
 
     def step(self, token: Tensor, where: Tensor) -> Tensor:
-        assert self.again is not None, "begin first"
         self.token.copy_(token)
         self.where.copy_(where)
         self.again()
         self.length += 1
-        return self.filled[0]
+        return self.picked
 
     def end(self) -> RowCache:
         cache = self.fixed.cache
         ended = RowCache(cache.prefix, cache.real, cache.rows, list(cache.own), self.length)
         ended.hidden = self.fixed.unseen[..., : self.length].clone()
         return ended
+
+
+def recorded(run: Callable[[], Sequence[Tensor]], device: torch.device):
+    """See `steer_core.codi.recording.Record`."""
+    return recording.RECORDS[device.type](run, device)

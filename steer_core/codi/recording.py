@@ -12,6 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -25,23 +26,40 @@ KEYS = 256
 """Shapes that are remembered as having come once."""
 log = logging.getLogger(__name__)
 
-Record = Callable[[Callable[[], Sequence[Tensor]]], tuple[Sequence[Tensor], Callable[[], None]]]
-"""Records a function without arguments: the tensors it fills, and what fills them again."""
+Record = Callable[
+    [Callable[[], Sequence[Tensor]], torch.device], tuple[Sequence[Tensor], Callable[[], None]]
+]
+"""Records a function without arguments on a device: the tensors it fills, and what fills them."""
+RECORDING = threading.Lock()
+"""Only one recording may be under way in a process."""
+
+
+@cache
+def side_stream(device: torch.device) -> torch.cuda.Stream:
+    """Where a device records; libraries keep a workspace for each stream they have met."""
+    return torch.cuda.Stream(device)
 
 
 def record_cuda_graph(
-    run: Callable[[], Sequence[Tensor]],
+    run: Callable[[], Sequence[Tensor]], device: torch.device
 ) -> tuple[Sequence[Tensor], Callable[[], None]]:
-    """See `Record`; on the current CUDA device."""
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):  # libraries make their workspaces in a first run
-        run()
-    torch.cuda.current_stream().wait_stream(aside)
+    """See `Record`. What is filled holds nothing before it is first filled."""
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        filled = run()
-    return filled, graph.replay
+    # The outer stream is restored even where a broken recording leaves its own current.
+    with RECORDING, torch.cuda.device(device), torch.cuda.stream(torch.cuda.current_stream()):
+        aside = side_stream(device)
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):  # libraries make their workspaces in a first run
+            run()
+        torch.cuda.current_stream().wait_stream(aside)
+        with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
+            filled = run()
+
+    def again() -> None:
+        with torch.cuda.device(device):
+            graph.replay()
+
+    return filled, again
 
 
 RECORDS: dict[str, Record] = {"cuda": record_cuda_graph}
@@ -65,7 +83,8 @@ class Programs:
         """The program of a shape, to oneself.
 
         None for a shape that comes for the first time, while another thread has its program, or
-        where it cannot be built: that is said once, and nothing is recorded from then on.
+        where it cannot be built: but for memory that ran out, that is said once, and nothing is
+        recorded from then on.
         """
         with self.lock:
             program = self.known(shape, build)
@@ -81,20 +100,33 @@ class Programs:
         """A shape's program, built when the shape comes again."""
         program = self.seen.get(shape)
         if program is None and shape in self.seen and not self.broken:
-            try:
-                program = build()
-            except RuntimeError as error:
-                log.warning("a batch cannot be recorded (%s); going on without", error)
-                self.broken = True
+            self.drop_old(KEPT - 1)
+            program = self.built(build)
         self.seen[shape] = program
         self.seen.move_to_end(shape)
-        self.drop_old()
+        self.drop_old(KEPT)
         return program
 
-    def drop_old(self) -> None:
+    def built(self, build: Callable[[], Any]) -> Any | None:
+        """A new program, or None; where memory ran out, all are dropped to make room."""
+        try:
+            return build()
+        except torch.OutOfMemoryError:
+            self.seen.clear()
+        except RuntimeError as error:
+            log.warning("a batch cannot be recorded (%s); going on without", error)
+            self.broken = True
+        return None
+
+    def forget(self) -> None:
+        """Drop everything, and with it the memory of the programs."""
+        with self.lock:
+            self.seen.clear()
+
+    def drop_old(self, kept: int) -> None:
         """Drop what was used least recently: programs, and shapes that came once."""
         built = [shape for shape, program in self.seen.items() if program is not None]
-        for shape in built[: max(0, len(built) - KEPT)]:
+        for shape in built[: max(0, len(built) - kept)]:
             del self.seen[shape]
         while len(self.seen) > KEYS:
             self.seen.popitem(last=False)

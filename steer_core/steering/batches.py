@@ -11,7 +11,7 @@ from torch import Tensor
 from steer_core.codi.answer import BatchScores
 from steer_core.codi.cores import batches_at_once, computing
 from steer_core.codi.engine import BatchResult, run_batch
-from steer_core.codi.memory import rows_that_fit
+from steer_core.codi.memory import is_out_of_memory, rows_that_fit
 from steer_core.codi.model import CodiModel
 from steer_core.data.answers import extract_answer
 from steer_core.steering.edits import is_read
@@ -95,7 +95,12 @@ class Batches:
 
         def run(grid: Grid, stop: Callable[[], bool]) -> Found:
             with computing(self.model, len(grids) == 1, stop) as asked:
-                return self.run_grid(grid, asked)
+                try:
+                    return self.run_grid(grid, asked)
+                except (RuntimeError, MemoryError) as error:
+                    if is_out_of_memory(error):
+                        self.model.programs.forget()  # their memory is no other batch's
+                    raise
 
         for found in run_all(grids, run, at_once, stop):
             yield self.given_out(found)
@@ -110,6 +115,7 @@ class Batches:
             options.first_logits,
             at_once,
             sharing=max(1.0, total / max(1, len(lengths))),
+            questions=len(lengths),
         )
         most = max(1, min(fit, math.ceil(total / at_once)))
         return min(most, options.max_rows or most)

@@ -59,12 +59,21 @@ def grids_of(
 
 
 def even_limit(parts: Sequence[Part], limit: int, at_once: int) -> int:
-    """A limit under which as many batches as needed are of one size, a multiple of `at_once`."""
+    """A limit under which batches are of about one size, and a multiple of `at_once`.
+
+    Where that would take more batches, as it may with very uneven questions, it is `limit`.
+    """
     if len(parts) < 2:
         return limit
-    batches = -(-sum(1 for _ in packed(parts, limit)) // at_once) * at_once
+    batches = -(-count(packed(parts, limit)) // at_once) * at_once
     rows, widest = sum(len(some) for _, some in parts), max(len(some) for _, some in parts)
-    return min(limit, -(-rows // batches) + widest - 1)
+    even = min(limit, -(-rows // batches) + widest - 1)
+    return even if count(packed(parts, even)) <= batches else limit
+
+
+def count(grids: Iterable[Grid]) -> int:
+    """How many batches there are."""
+    return sum(1 for _ in grids)
 
 
 def parts_of(rows: Iterable[tuple[int, int]], limit: int, in_order: bool) -> Iterator[Part]:
