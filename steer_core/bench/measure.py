@@ -31,8 +31,8 @@ class Measured:
 
     Decodes a second of the three ways (medians over the repeats), `seconds` of the engine for all
     `rows`, also counted in decodes of the loop; `ids_equal` of `compared` rows;
-    `share_of_ids_steered` of the edited rows have other ids than the plain row. `floor_share` is the
-    floor's time over the engine's. Memory in bytes, weights counted.
+    `share_of_ids_steered` of the edited rows have other ids than the plain row. `floor_share` is
+    the floor's time over the engine's. Memory in bytes, weights counted.
     """
 
     shape: str
