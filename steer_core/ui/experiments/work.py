@@ -20,6 +20,7 @@ import numpy as np
 from steer_core.data.pairs import dump_pairs, load_pairs
 from steer_core.data.problems import Pair
 from steer_core.errors import UserError
+from steer_core.pipeline.journal import FILE as ANSWERS
 from steer_core.pipeline.prepare import fit_from, prepare
 from steer_core.pipeline.prepared import ABOUT_FILE, Prepared, load_prepared, write_whole
 from steer_core.pipeline.run import Origin, run_sweep
@@ -41,7 +42,7 @@ SWEPT = "report"
 """The split that is swept: no direction was computed, no setting chosen on it."""
 SLICE_SECONDS = 45.0 if FORKS else math.inf
 PREPARE_SECONDS = 240
-"""The longest that preparing may hold a shared GPU: it is not stored in parts."""
+"""The longest that preparing may hold a shared GPU; cut off, it keeps its answers so far."""
 
 Progress = Callable[[str, int, int, float], None]
 """Called with a stage, how many of how many decodes of it are done, and the seconds it took."""
@@ -105,7 +106,9 @@ def decoded(engine: Engine, order: Order, stop: Callable[[], bool], progress: Pr
             prepared.split(SWEPT),
             experiment.spec,
             store,
-            origin=Origin(prepared.pairs_name, SWEPT, sweep_command(experiment, folder)),
+            origin=Origin(
+                prepared.pairs_name, SWEPT, sweep_command(experiment, folder), prepared=prepared
+            ),
             fit=fit,
             progress=lambda done, total, seconds: progress(SWEEP, done, total, seconds),
             stop=stop,
@@ -130,8 +133,16 @@ def prepare_pairs(
         before = 0 if stage == "baseline" else total
         progress(PREPARE, before + done, parts * total, monotonic() - began)
 
-    command = prepare_command(experiment, folder)
-    return prepare(model, pairs, experiment.prepare, told, stop, name=name, command=command)
+    return prepare(
+        model,
+        pairs,
+        experiment.prepare,
+        told,
+        stop,
+        name=name,
+        command=prepare_command(experiment, folder),
+        answers=folder / ANSWERS,
+    )
 
 
 def chosen_pairs(experiment: Experiment, folder: Path) -> tuple[list[Pair], str]:
