@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tiny_models import QUESTIONS, noise, tiny_model
 
 from steer_core import Edit, decode
-from steer_core.codi import prefix
+from steer_core.codi import cores, prefix
 from steer_core.codi.model import CodiModel
 from steer_core.codi.prefix import parts, prefixes
 from steer_core.codi.session import Session
@@ -270,3 +270,27 @@ def test_what_answers_begin_with_is_learnt(model: CodiModel):
     for ids, usual in [((1, 2, 3), (1, 2, 3)), ((1, 2, 4, 5), (1, 2)), ((1,), (1,)), ((9,), ())]:
         keep_usual(model, ids)
         assert model.session.get("usual") == usual
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_a_wide_model_answers_plainly_first_and_drafts_edited_rows_with_it(
+    model: CodiModel, wide: bool, monkeypatch: pytest.MonkeyPatch
+):
+    plainly = decode(replace(model), QUESTIONS[:3], max_new_tokens=LIMIT)
+    wanted = {row.question: row.token_ids for row in plainly}
+    monkeypatch.setattr(cores, "WIDE", model.config.hidden if wide else model.config.hidden + 1)
+    edits = [None, Edit(noise(model), 1e-6, "residual", 2, (1,))]
+    asked, likely, run = [], [], batches.run_batch
+
+    def running(model, prompts, rows, *args, **kwargs):
+        likely.extend(each.likely for each in kwargs["candidates"])
+        asked.append(len(prompts) * rows)
+        return run(model, prompts, rows, *args, **kwargs)
+
+    monkeypatch.setattr(batches, "run_batch", running)
+    questions = [question for question in QUESTIONS[:3] for _ in edits]
+    found = decode(model, questions, edits * 3, max_new_tokens=LIMIT)
+    assert all(row.token_ids == wanted[row.question] for row in found)
+    assert asked == ([3, 3] if wide else [6])
+    if wide:
+        assert set(likely[3:]) == {(ids,) for ids in wanted.values()}

@@ -113,7 +113,7 @@ def computing(
     if model.device.type != "cpu":
         yield stop
         return
-    hold = Hold(ACCOUNT.total if alone and model.config.hidden >= WIDE else 1)
+    hold = Hold(ACCOUNT.total if alone and is_wide(model) else 1)
     hold.take()
     try:
         yield lambda: hold.aside(stop)
@@ -122,9 +122,14 @@ def computing(
         set_threads(hold.before)
 
 
+def is_wide(model: CodiModel) -> bool:
+    """Whether one product keeps several threads busy."""
+    return model.config.hidden >= WIDE
+
+
 def batches_at_once(model: CodiModel, rows: int) -> int:
     """Batches of one request for so many rows that run beside each other."""
     if model.device.type != "cpu":
         return 1
-    each = WIDE_ROWS if model.config.hidden >= WIDE else NARROW_ROWS
+    each = WIDE_ROWS if is_wide(model) else NARROW_ROWS
     return max(1, min(ACCOUNT.total, rows // each))

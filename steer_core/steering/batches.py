@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from steer_core.codi.answer import BatchScores
-from steer_core.codi.cores import batches_at_once, computing
+from steer_core.codi.cores import batches_at_once, computing, is_wide
 from steer_core.codi.engine import BatchResult, run_batch
 from steer_core.codi.memory import is_out_of_memory, rows_that_fit
 from steer_core.codi.model import CodiModel
@@ -67,9 +67,21 @@ class Batches:
         if self.scored:
             yield from self.decode(first + self.references(first, rest), stop)
             yield from self.decode(rest, stop)
+        elif self.plain_first:
+            yield from self.decode(first, stop)
+            yield from self.decode(rest, stop)
         else:
             wanted = set(first)
             yield from self.decode([i for i in leaders if i in wanted or self.rows[i].edits], stop)
+
+    @property
+    def plain_first(self) -> bool:
+        """Whether plain answers are decoded first, to be drafts of the edited rows.
+
+        That saves a wide model passes over its weights; a narrow one gains less than batches that
+        are not full cost it.
+        """
+        return len(self.questions) > 1 and is_wide(self.model)
 
     def recall(self) -> None:
         """Look up the plain rows that have been decoded before."""
