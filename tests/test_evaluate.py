@@ -233,7 +233,7 @@ def test_scoring(model: CodiModel):
     assert (result.low, result.high) == pytest.approx(wilson(right, 12))
     assert result.no_number == sum(row.answer is None for row in plain)
     assert result.problems_per_s == pytest.approx(12 / result.seconds)
-    assert [done for done, _, _ in seen] == [5, 10, 12]
+    assert [done for done, _, _ in seen] == [4, 8, 12]
     assert seen[-1] == (12, 12, right)
     assert (result.published, result.gate) == ((), "no published figure")
 

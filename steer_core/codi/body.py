@@ -105,8 +105,10 @@ class Block:
         """Gated SiLU (Llama) or tanh-approximated GELU (GPT-2)."""
         if not self.gated:
             return self.down(F.gelu(self.up(x), approximate="tanh"))
-        # In place: these are the widest tensors of a pass, and fresh memory costs time.
         gate, up = self.up(x).chunk(2, dim=-1)
+        if torch.is_grad_enabled():
+            return self.down(F.silu(gate) * up)
+        # In place: these are the widest tensors of a pass, and fresh memory costs time.
         return self.down(F.silu(gate, inplace=True).mul_(up))
 
 
