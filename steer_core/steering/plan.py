@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from steer_core.codi.passes import NEVER
 from steer_core.steering.edits import Edit
 from steer_core.steering.operations import OPERATIONS
 from steer_core.steering.table import EditTable, table_of
@@ -18,8 +19,6 @@ Edits = tuple[Edit, ...]
 
 Place = tuple[str, int, int]
 """Site, layer (0 where the site has none), position."""
-
-NEVER = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
