@@ -151,7 +151,7 @@ def test_an_accelerator_asks_for_no_core(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize(
     ("hidden", "rows", "wanted"),
-    [(128, 0, 1), (128, 31, 1), (128, 32, 2), (128, 999, 3), (512, 127, 1), (512, 128, 2)],
+    [(128, 0, 1), (128, 95, 1), (128, 96, 2), (128, 999, 3), (512, 127, 1), (512, 128, 2)],
 )
 def test_cores_get_batches_that_are_worth_it(hidden: int, rows: int, wanted: int, account: Account):
     assert cores.batches_at_once(model_of(hidden), rows) == wanted

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from tiny_models import PLACES, QUESTIONS, noise, tiny_model
 
 from steer_core import Edit, UserError, decode
+from steer_core.codi.body import Block
 from steer_core.codi.engine import run_batch
 from steer_core.codi.model import CodiModel
-from steer_core.codi.passes import Reasoning
+from steer_core.codi.prefix import prefixes
 from steer_core.steering.decode import Decoded, Options, Row, decode_rows
 from steer_core.steering.edits import SITES, check_edit, dead_positions
 from steer_core.steering.operations import OPERATIONS
@@ -255,7 +256,7 @@ def test_sharing_up_to_the_first_edit_is_exact(model: CodiModel, first: int):
     prompts, plan = grid(model, first)
     options = {"max_new_tokens": LIMIT, "record": True, "first_logits": True}
     shared = run_batch(model, prompts, 3, plan, **options)
-    plan.first_position = 0
+    plan.first = (0, 0)
     apart = run_batch(model, prompts, 3, plan, **options)
     assert shared.token_ids == apart.token_ids
     assert_close(shared.states.numpy(), apart.states.numpy())
@@ -264,21 +265,42 @@ def test_sharing_up_to_the_first_edit_is_exact(model: CodiModel, first: int):
     assert torch.equal(before, before[:, :1].expand_as(before))
 
 
-@pytest.mark.parametrize("first", [1, 4])
-def test_positions_before_the_first_edit_run_once_per_question(
-    model: CodiModel, first: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("site", "layer", "position", "shared"),
+    [
+        ("residual", 2, 0, 2),  # BOT again, up to where it is changed
+        ("residual", 1, 1, 1),
+        ("residual", 3, 4, 3 * L + 3),
+        ("thought", None, 0, 0),
+        ("thought", None, 2, 2 * L),
+        ("embedding", None, 1, 0),
+        ("embedding", None, 4, 3 * L),
+        ("residual", 2, K, (K - 1) * L),  # rows are apart when the drafts come
+    ],
+)
+def test_blocks_before_the_first_edit_run_once_per_question(
+    model: CodiModel,
+    site: str,
+    layer: int | None,
+    position: int,
+    shared: int,
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    widths = []
-    step = Reasoning.step
+    widths: list[int] = []
+    block = Block.__call__
 
-    def counted(self: Reasoning, position: int, x: torch.Tensor, **how: bool) -> torch.Tensor:
+    def counted(self: Block, index: int, x: torch.Tensor, *rest) -> torch.Tensor:
         widths.append(len(x))
-        return step(self, position, x, **how)
+        return block(self, index, x, *rest)
 
-    monkeypatch.setattr(Reasoning, "step", counted)
-    prompts, plan = grid(model, first)
-    run_batch(model, prompts, 3, plan, max_new_tokens=1)
-    assert widths == [2] * first + [6] * (K + 1 - first)
+    prompts, _ = grid(model, 1)
+    prefixes(model, prompts)
+    monkeypatch.setattr(Block, "__call__", counted)
+    edit = Edit(noise(model, 1), 1.0, site, layer, (position, K))
+    rows = [(), (edit,), (edit,)] * 2
+    run_batch(model, prompts, 3, EditPlan(rows, model.device), max_new_tokens=1)
+    steps = (K + (position == 0 and site == "residual")) * L
+    assert widths[:steps] == [2] * shared + [6] * (steps - shared)
 
 
 # --- edits that do not fit -----------------------------------------------------------------------

@@ -239,9 +239,9 @@ def test_prefixes_come_in_the_order_asked_and_do_not_see_each_other(model: CodiM
     assert work.read == [3]  # one of them twice
     for found, prompt in zip(together, prompts, strict=True):
         (alone,) = prefixes(replace(model), [prompt])
-        assert found.shape == alone.shape
-        assert found.shape[3] == len(prompt)
-        torch.testing.assert_close(found, alone, rtol=0, atol=1e-5)
+        assert found.known.shape[3] == len(prompt) + 1
+        torch.testing.assert_close(found.known, alone.known, rtol=0, atol=1e-5)
+        torch.testing.assert_close(found.states, alone.states, rtol=0, atol=1e-5)
 
 
 @given(lengths=st.lists(st.integers(1, 9), max_size=12).map(sorted), tokens=st.integers(1, 30))
@@ -250,9 +250,9 @@ def test_prompts_are_read_in_parts_of_so_many_tokens(lengths: list[int], tokens:
     found = list(parts(keys, tokens))
     assert [key for part in found for key in part] == keys
     for part in found:
-        assert len(part) == 1 or len(part) * len(part[-1][1]) <= tokens
+        assert len(part) == 1 or len(part) * (len(part[-1][1]) + 1) <= tokens
     for part, after in pairwise(found):
-        assert (len(part) + 1) * len(after[0][1]) > tokens
+        assert (len(part) + 1) * (len(after[0][1]) + 1) > tokens
 
 
 def test_many_questions_are_read_in_several_parts(
@@ -261,7 +261,7 @@ def test_many_questions_are_read_in_several_parts(
     wanted = plain(replace(model), hidden=True)
     work.read.clear()
     longest = max(len(model.encode(question)) for question in QUESTIONS[:3])
-    monkeypatch.setitem(prefix.TOKENS_AT_A_TIME, "cpu", 2 * longest)
+    monkeypatch.setitem(prefix.TOKENS_AT_A_TIME, "cpu", 2 * (longest + 1))
     assert_same(plain(model, hidden=True), wanted)
     assert work.read == [2, 1]
 

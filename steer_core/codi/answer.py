@@ -19,6 +19,8 @@ from steer_core.codi.passes import Cancelled, Inputs, start_of
 LOGITS_AT_A_TIME = {"cpu": 2**18, "cuda": 2**27}
 """Logits computed at once: a CPU's should stay in its cache, a GPU's must leave room for the
 rest."""
+GROUP = 64
+"""Logits of which the largest is found at once."""
 ROOM = 32
 """Generated tokens a row has room for at first."""
 
@@ -194,7 +196,26 @@ def behind(model: CodiModel, token: Tensor, where: Tensor, cache: Attention) -> 
 
 def picked(model: CodiModel, hidden: Tensor) -> Tensor:
     """The greedy choices behind hidden states [n, D], int [n]; EOT is excluded."""
-    return F.linear(hidden, model.body.head[:-1]).argmax(-1)
+    return first_largest(F.linear(hidden, model.body.head[:-1]))
+
+
+def first_largest(x: Tensor) -> Tensor:
+    """`x.argmax(-1)`, of equals the first.
+
+    On a CPU that goes number by number, but the largest value of a group is found many at a time:
+    so first the best group, then its best member.
+    """
+    size = x.shape[-1]
+    if x.device.type != "cpu" or size < 2 * GROUP:
+        return x.argmax(-1)
+    whole = size // GROUP * GROUP
+    best = x[..., :whole].unflatten(-1, (-1, GROUP)).amax(-1)
+    if whole < size:
+        best = torch.cat((best, x[..., whole:].amax(-1, keepdim=True)), -1)
+    # The last group is filled up with members of the one before, all smaller than its best.
+    start = (best.argmax(-1, keepdim=True) * GROUP).clamp_max(size - GROUP)
+    members = x.gather(-1, start + torch.arange(GROUP))
+    return start[..., 0] + members.argmax(-1)
 
 
 class Judge:
@@ -233,12 +254,13 @@ class Judge:
 
     def picked(self, hidden: Tensor) -> Tensor:
         """The greedy choice behind every node, hidden [N, T, D] to int [N, T]."""
-        return torch.cat([logits.argmax(-1) for _, logits in self.parts(hidden)])
+        return torch.cat([first_largest(logits) for _, logits in self.parts(hidden)])
 
     def scores(self, hidden: Tensor) -> tuple[Tensor, BatchScores]:
         """The greedy choices [N, T], and the scores of all candidates."""
         found = [
-            (logits.argmax(-1), *self.score(some, logits)) for some, logits in self.parts(hidden)
+            (first_largest(logits), *self.score(some, logits))
+            for some, logits in self.parts(hidden)
         ]
         picked, logprobs, margin, marks, *rest = (
             None if part[0] is None else torch.cat(part) for part in zip(*found, strict=True)

@@ -23,11 +23,10 @@ class Attention(Protocol):
     """What a body needs from a cache: take new keys and values, return what was attended to."""
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Take q [N, T, H, d], k and v [N, T, H_kv, d] of block `layer`; return [N, T, H, d]."""
-        ...
+        """Take k and v [N, T, H_kv, d] of block `layer`, q [N, t, H, d] of the last t positions.
 
-    def store(self, layer: int, k: Tensor, v: Tensor) -> object:
-        """Only take keys and values."""
+        Returns [N, t, H, d].
+        """
         ...
 
 
@@ -79,10 +78,16 @@ class Block:
     k_norm: Norm | None = None
 
     def __call__(
-        self, layer: int, x: Tensor, rotary: tuple[Tensor, Tensor] | None, cache: Attention
+        self,
+        layer: int,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor] | None,
+        cache: Attention,
+        last: int = 0,
     ) -> Tensor:
-        """x [N, T, D] to the block's output [N, T, D]."""
+        """x [N, T, D] to the block's output [N, T, D], or of the `last` positions only."""
         q, k, v = self.project(x, rotary)
+        q, x = q[:, -last:], x[:, -last:]
         x = x + self.out(cache.attend(layer, q, k, v).flatten(-2))
         return x + self.mlp(self.mlp_norm(x))
 
@@ -113,10 +118,8 @@ class Block:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions: x [N, T, H, d], cos and sin [N, T, 1, d]."""
-    half = x.shape[-1] // 2
-    turned = torch.cat((-x[..., half:], x[..., :half]), dim=-1)
-    return torch.addcmul(x * cos, turned, sin)
+    """Rotary positions: x [N, T, H, d], cos and sin [N, T, 1, d], the first half of sin negated."""
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,39 +142,39 @@ class Body:
         """Token ids [...] to token embeddings [..., D], positions not yet added."""
         return F.embedding(ids, self.tokens)
 
-    def run(self, x: Tensor, positions: Tensor, cache: Attention, tap: Tap | None = None) -> Tensor:
+    def run(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        cache: Attention,
+        tap: Tap | None = None,
+        last: int = 0,
+    ) -> Tensor:
         """Run x [N, T, D] at absolute positions [N, T] through all blocks; not yet normed.
 
         `tap` is called with l = 0 for the input embedding (learned positions added) and with
-        l = 1..L for the blocks.
+        l = 1..L for the blocks. With `last`, only so many last positions come out of the last
+        block: of the others only the keys and values are read later.
         """
-        return self.through(x, positions, cache, tap, self.blocks)
-
-    def read(self, x: Tensor, positions: Tensor, cache: Attention, tap: Tap | None = None) -> None:
-        """As `run`, for what comes later only: nothing behind the last keys and values."""
-        x = self.through(x, positions, cache, tap, self.blocks[:-1])
-        _, k, v = self.blocks[-1].project(x, self.rotary(positions, x.dtype))
-        cache.store(len(self.blocks) - 1, k, v)
-
-    def through(self, x: Tensor, positions: Tensor, cache: Attention, tap: Tap | None, blocks):
-        """Input embeddings x [N, T, D] through the first blocks."""
-        if self.positions is not None:
-            x = x + F.embedding(positions, self.positions)
+        x = self.placed(x, positions)
         rotary = self.rotary(positions, x.dtype)
         x = tap(0, x) if tap else x
-        for index, block in enumerate(blocks):
-            x = block(index, x, rotary, cache)
+        for index, block in enumerate(self.blocks):
+            x = block(index, x, rotary, cache, last if index + 1 == len(self.blocks) else 0)
             x = tap(index + 1, x) if tap else x
         return x
 
+    def placed(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Input embeddings [N, T, D] with learned positions added, where the family has them."""
+        return x if self.positions is None else x + F.embedding(positions, self.positions)
+
     def rotary(self, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
-        """Cosines and sines [N, T, 1, d] of the rotary angles, computed in float32."""
+        """Cosines and sines [N, T, 1, d] of the rotary angles for `rotate`, in float32 first."""
         if self.inverse_frequencies is None:
             return None
-        angles = positions[..., None].float() * self.inverse_frequencies
-        angles = torch.cat((angles, angles), dim=-1)[..., None, :]
-        cos, sin = (wave * self.rotary_scale for wave in (angles.cos(), angles.sin()))
-        return cos.to(dtype), sin.to(dtype)
+        angles = (positions[..., None].float() * self.inverse_frequencies)[..., None, :]
+        cos, sin = angles.cos() * self.rotary_scale, angles.sin() * self.rotary_scale
+        return torch.cat((cos, cos), -1).to(dtype), torch.cat((-sin, sin), -1).to(dtype)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Normed hidden states [..., D] to logits [..., V]."""

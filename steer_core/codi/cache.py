@@ -16,6 +16,8 @@ from torch import Tensor
 
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values of one block, each [B, H_kv, T, d]."""
+FAST_PRODUCT = 400
+"""Multiplications from which torch hands each product of a batch to its fast library."""
 
 
 class PrefillCache:
@@ -36,16 +38,11 @@ class PrefillCache:
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `steer_core.codi.body.Attention`."""
-        k, v = self.store(layer, k, v)
-        q = q.transpose(1, 2)
-        grouped = q.shape[1] != k.shape[1]
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=self.allowed, enable_gqa=grouped)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+        self.blocks.append((k, v))
+        allowed, grouped = self.allowed[:, :, -q.shape[2] :], q.shape[1] != k.shape[1]
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, enable_gqa=grouped)
         return out.transpose(1, 2)
-
-    def store(self, layer: int, k: Tensor, v: Tensor) -> KeysValues:
-        """Keep keys and values [G, P, H_kv, d] of the next block, heads first."""
-        self.blocks.append((k.transpose(1, 2), v.transpose(1, 2)))
-        return self.blocks[-1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,13 +52,9 @@ class TreeCache:
     cache: RowCache
     sees: Tensor
 
-    def store(self, layer: int, k: Tensor, v: Tensor) -> KeysValues:
-        """See `steer_core.codi.body.Attention`."""
-        return self.cache.store(layer, k, v)
-
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `steer_core.codi.body.Attention`."""
-        return self.cache.attend_some(layer, q, k, v, self.sees)
+        return self.cache.attend_some(layer, q, k, v, self.sees[:, -q.shape[1] :])
 
 
 class RowCache:
@@ -99,9 +92,10 @@ class RowCache:
         """With room for `capacity` own positions."""
         keys = prefix[0][0]
         shape = (*keys.shape[:2], rows, capacity, keys.shape[3])
-        return cls(
-            prefix, real, rows, [(keys.new_empty(shape), keys.new_empty(shape)) for _ in prefix]
-        )
+        own = [(keys.new_empty(shape), keys.new_empty(shape)) for _ in prefix]
+        for _, values in own:  # `mixed` reads a few more than are filled, with weights of 0
+            values[:, :, :, : slots_of(1, keys.shape[3])] = 0.0
+        return cls(prefix, real, rows, own)
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `steer_core.codi.body.Attention`; call `advance` once all blocks have run."""
@@ -110,9 +104,11 @@ class RowCache:
     def attend_some(
         self, layer: int, q: Tensor, k: Tensor, v: Tensor, sees: Tensor | None
     ) -> Tensor:
-        """As `attend`; new position i of a question sees new position j where sees [G, T, T]."""
-        own_k, own_v = self.store(layer, k, v)
-        return self.mixed(layer, q, own_k, own_v, lambda scores: self.shown(scores, sees))
+        """As `attend`; query i of a question sees new position j where sees [G, t, T]."""
+        end = self.store(layer, k, v)
+        keys, values = self.own[layer]
+        own_k = keys[:, :, :, :end]
+        return self.mixed(layer, q, own_k, values, lambda scores: self.shown(scores, sees))
 
     def mixed(
         self,
@@ -122,7 +118,10 @@ class RowCache:
         own_v: Tensor,
         shown: Callable[[Tensor], Tensor],
     ) -> Tensor:
-        """Queries [N, T, H, d] over the prefix and own positions; `shown` hides scores of those."""
+        """Queries [N, T, H, d] over the prefix and own positions; `shown` hides scores of those.
+
+        Values [..., S', d] may be more than the keys; what is behind those must be finite.
+        """
         n, t, heads, d = q.shape
         prefix_k, prefix_v = self.prefix[layer]
         g, kv, p, _ = prefix_k.shape
@@ -130,19 +129,25 @@ class RowCache:
         q = q.view(g, -1, t, kv, heads // kv, d).permute(0, 3, 1, 2, 4, 5)
         q = (q * d**-0.5).reshape(g, kv, -1, d)
         over_prefix = q @ prefix_k.transpose(2, 3) + self.bias
-        over_own = shown(q.view(g, kv, self.rows, -1, d) @ own_k.transpose(3, 4))
-        scores = torch.cat((over_prefix, over_own.flatten(2, 3)), -1)
+        over_own = shown(q.view(g, kv, self.rows, -1, d) @ own_k.transpose(3, 4)).flatten(2, 3)
+        filled = over_own.shape[3]
+        slots = min(max(filled, slots_of(q.shape[2] // self.rows, d)), own_v.shape[3])
+        lowest = self.bias.new_full((), torch.finfo(q.dtype).min)
+        unfilled = lowest.expand(g, kv, q.shape[2], slots - filled)
+        scores = torch.cat((over_prefix, over_own, unfilled), -1)
         weights = scores.float().softmax(-1).to(q.dtype)
         over_prefix = weights[..., :p] @ prefix_v
         own_weights = weights[..., p:].unflatten(2, (self.rows, -1)).flatten(0, 2)
         out = torch.baddbmm(
-            over_prefix.view(len(own_weights), -1, d), own_weights, own_v.flatten(0, 2)
+            over_prefix.view(len(own_weights), -1, d),
+            own_weights,
+            own_v[:, :, :, :slots].flatten(0, 2),
         )
         out = out.view(g, kv, self.rows, t, heads // kv, d).permute(0, 2, 3, 1, 4, 5)
         return out.reshape(n, t, heads, d)
 
-    def store(self, layer: int, k: Tensor, v: Tensor) -> KeysValues:
-        """Store new keys and values [N, t, H_kv, d] behind the rows' own; all of the own so far."""
+    def store(self, layer: int, k: Tensor, v: Tensor) -> int:
+        """Store new keys and values [N, t, H_kv, d] behind the rows' own; how many those are."""
         end = self.length + k.shape[1]
         if end > self.own[layer][0].shape[3]:
             keys, values = self.own[layer]
@@ -150,7 +155,7 @@ class RowCache:
         keys, values = self.own[layer]
         keys[:, :, :, self.length : end] = self.by_question(k)
         values[:, :, :, self.length : end] = self.by_question(v)
-        return keys[:, :, :, :end], values[:, :, :, :end]
+        return end
 
     def by_question(self, x: Tensor) -> Tensor:
         """New keys or values [N, t, H_kv, d] as they are stored, [G, H_kv, R, t, d]."""
@@ -167,8 +172,8 @@ class RowCache:
             old = scores[..., : self.hidden.shape[-1]]
             old.masked_fill_(self.hidden[:, None, :, None], lowest)
         if sees is not None:
-            new = sees.shape[-1]
-            blind = ~sees.repeat_interleave(scores.shape[3] // new, 1)
+            queries, new = sees.shape[1:]
+            blind = ~sees.repeat_interleave(scores.shape[3] // queries, 1)
             scores[..., -new:].masked_fill_(blind[:, None, None], lowest)
         return scores
 
@@ -181,8 +186,11 @@ class RowCache:
             hidden[..., : self.hidden.shape[-1]] |= self.hidden
         self.hidden = hidden
 
-    def fork(self, rows: int, capacity: int) -> RowCache:
-        """R = 1 rows become the prefix of `rows` rows each."""
+    def fork(self, rows: int, capacity: int, ran: int) -> RowCache:
+        """R = 1 rows become the prefix of `rows` rows each.
+
+        The first `ran` blocks have stored one more position, which every row gets.
+        """
         blocks = [
             (
                 torch.cat((pk, ok[:, :, 0, : self.length]), 2),
@@ -192,7 +200,11 @@ class RowCache:
         ]
         assert self.hidden is None, "fork before the answer"
         real = F.pad(self.real, (0, self.length), value=True)
-        return RowCache.empty(blocks, real, rows, capacity)
+        forked = RowCache.empty(blocks, real, rows, capacity)
+        for mine, theirs in zip(self.own[:ran], forked.own, strict=False):
+            for one, each in zip(mine, theirs, strict=True):
+                each[:, :, :, 0] = one[:, :, :1, self.length].expand(-1, -1, rows, -1)
+        return forked
 
     def keep(self, questions: Tensor, rows: Tensor) -> RowCache:
         """A smaller grid: `questions` [G'] and for each of them `rows` [G', R'] of its R rows."""
@@ -244,24 +256,27 @@ class FixedCache:
         """The position has gone through every block."""
         self.at.add_(1)
 
-    def store(self, layer: int, k: Tensor, v: Tensor) -> KeysValues:
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `steer_core.codi.body.Attention`; one position at a time."""
         keys, values = self.cache.own[layer]
         keys.index_copy_(3, self.at, self.cache.by_question(k))
         values.index_copy_(3, self.at, self.cache.by_question(v))
-        return keys, values
-
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """See `steer_core.codi.body.Attention`."""
-        keys, values = self.store(layer, k, v)
         lowest = torch.finfo(keys.dtype).min
         return self.cache.mixed(
             layer, q, keys, values, lambda x: x.masked_fill(self.unseen[:, None, :, None], lowest)
         )
 
 
+def slots_of(queries: int, d: int) -> int:
+    """Own positions from which the product of weights and values is large enough to be fast.
+
+    Smaller ones take torch's plain loop on a CPU, four times as long as a larger product.
+    """
+    return -(-FAST_PRODUCT // (queries * d))
+
+
 def grown(x: Tensor, capacity: int) -> Tensor:
     """The same own positions [..., S, d] with room for `capacity`."""
-    wider = x.new_empty((*x.shape[:-2], capacity, x.shape[-1]))
+    wider = x.new_zeros((*x.shape[:-2], capacity, x.shape[-1]))
     wider[..., : x.shape[-2], :] = x
     return wider

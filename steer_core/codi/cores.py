@@ -18,7 +18,7 @@ from steer_core.codi.model import CodiModel
 
 WIDE = 512
 """Hidden size from which one product keeps several threads busy."""
-WIDE_ROWS, NARROW_ROWS = 64, 16
+WIDE_ROWS, NARROW_ROWS = 64, 48
 """Rows that make a batch of its own worth a core."""
 
 

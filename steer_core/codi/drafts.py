@@ -9,7 +9,7 @@ same pass gives the log-probability of every candidate.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -28,6 +28,17 @@ class Candidates:
     scored: tuple[Ids, ...] = ()
     likely: tuple[Ids, ...] = ()
     trunk: int = 0
+
+
+def evened(each: Sequence[Candidates]) -> list[Candidates]:
+    """The same with likely answers cut to what at least half of them have.
+
+    All trees are padded to the largest, so one long answer would cost every row of the batch more
+    than it saves its own.
+    """
+    lengths = sorted(len(answer) for one in each for answer in one.likely)
+    most = lengths[len(lengths) // 2] if lengths else 0
+    return [replace(one, likely=tuple(answer[:most] for answer in one.likely)) for one in each]
 
 
 class Tree:

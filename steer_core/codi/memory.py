@@ -56,7 +56,7 @@ def fixed_bytes(model: CodiModel, prompt: int, questions: int = MANY) -> int:
     """Peak bytes of a batch whatever its rows: reading some questions, and logits."""
     config, kind = model.config, model.device.type
     item = model.body.tokens.element_size()
-    tokens = max(prompt, min(questions * prompt, TOKENS_AT_A_TIME.get(kind, 4096)))
+    tokens = max(prompt, min(questions * prompt, TOKENS_AT_A_TIME[kind]))
     reading = tokens * (prompt * (1 + 4 * config.heads) + 12 * config.hidden * item)
     return reading + 12 * max(config.vocabulary * TREE, LOGITS_AT_A_TIME.get(kind, 2**18))
 

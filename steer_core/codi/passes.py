@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from steer_core.codi.cache import RowCache, TreeCache
@@ -21,8 +22,10 @@ from steer_core.codi.prefix import prefixes, side_by_side
 
 ANSWER_ROOM = 16
 """Answer positions a row's cache starts with room for."""
-NEVER = 1_000_000
-"""A position that no batch reaches."""
+Place = tuple[int, int]
+"""A position, and a block whose output there is meant, 0 for the input of the first."""
+NEVER: Place = (1_000_000, 0)
+"""A place that no batch reaches."""
 
 
 class Cancelled(Exception):
@@ -33,8 +36,8 @@ class Intervention(Protocol):
     """What is changed in a batch of N = G * R rows while it reasons."""
 
     @property
-    def first_position(self) -> int:
-        """No row is changed at a position in front of this one."""
+    def first(self) -> Place:
+        """No row is changed in front of it; h_k before its projection is at (k+1, 0)."""
         ...
 
     def apply(self, site: str, layer: int, position: int, x: Tensor) -> Tensor:
@@ -62,7 +65,7 @@ class EditData(Intervention, Protocol):
 class NoIntervention:
     """Plain decoding."""
 
-    first_position = NEVER
+    first = NEVER
     tensors: tuple[Tensor, ...] = ()
 
     def apply(self, site: str, layer: int, position: int, x: Tensor) -> Tensor:
@@ -82,13 +85,15 @@ class NoIntervention:
 class Inputs:
     """What the passes over G questions read.
 
-    `known`: keys and values of the questions' tokens, [L, 2, G, H_kv, P, d]; `real` bool [G, P],
-    False for padding; `lengths` [G], tokens of each question, BOT not counted. `ids`, `depth` int
-    and `sees` bool [G, T, T] are those of the `drafts`.
+    `known`: keys and values of the questions' tokens and BOT, [L, 2, G, H_kv, P, d]; `real` bool
+    [G, P], False for padding; `states` [G, L+2, D] at BOT (`steer_core.codi.prefix.Prefix`);
+    `lengths` [G], tokens of each question, BOT not counted. `ids`, `depth` int and `sees` bool
+    [G, T, T] are those of the `drafts`.
     """
 
     known: Tensor
     real: Tensor
+    states: Tensor
     lengths: Tensor
     drafts: Drafts
 
@@ -96,14 +101,13 @@ class Inputs:
     def tensors(self) -> tuple[Tensor, ...]:
         """All that the passes read."""
         drafts = self.drafts
-        return self.known, self.real, self.lengths, drafts.ids, drafts.depth, drafts.sees
+        questions = self.known, self.real, self.states, self.lengths
+        return *questions, drafts.ids, drafts.depth, drafts.sees
 
     def copied(self) -> Inputs:
         """The same with tensors of its own, of those that the passes read."""
-        drafts = self.drafts
-        ids, depth, sees = drafts.ids.clone(), drafts.depth.clone(), drafts.sees.clone()
-        own = replace(drafts, ids=ids, depth=depth, sees=sees)
-        return Inputs(self.known.clone(), self.real.clone(), self.lengths.clone(), own)
+        *questions, ids, depth, sees = (x.clone() for x in self.tensors)
+        return Inputs(*questions, replace(self.drafts, ids=ids, depth=depth, sees=sees))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,11 +153,13 @@ def inputs_of(
         if stop():
             raise Cancelled
 
-    known, real = side_by_side(prefixes(model, prompts, check), rounded)
+    found = prefixes(model, prompts, check)
+    known, real = side_by_side(found, rounded)
+    states = torch.stack([prefix.states for prefix in found])
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
     config = model.config
     drafts = plant(start_of(config), candidates, config.pad, model.device, rounded)
-    return Inputs(known, real, lengths, drafts)
+    return Inputs(known, real, states, lengths, drafts)
 
 
 def passes(
@@ -180,24 +186,8 @@ def passes(
         Cancelled: once `stop` says so.
     """
     reasoning = Reasoning(model, inputs, rows, intervention, record, stop, room)
-    cache = reasoning.run()
-    if stop():
-        raise Cancelled
-    return Passed(cache, feed_trees(model, cache, inputs), reasoning.recorder.stacked())
-
-
-def feed_trees(model: CodiModel, cache: RowCache, inputs: Inputs) -> Tensor:
-    """Run all nodes of all rows; normed hidden states [N, T, D]."""
-    drafts, config = inputs.drafts, model.config
-    ids, depth, lengths = (
-        x.repeat_interleave(cache.rows, 0) for x in (drafts.ids, drafts.depth, inputs.lengths)
-    )
-    where = lengths[:, None] + config.latents + 1 + depth
-    # Drafts beyond the last position are never accepted, but must be computed somehow.
-    where = where.clamp_max(config.max_positions - 1)
-    out = model.body.run(model.body.embed(ids), where, TreeCache(cache, drafts.sees))
-    cache.advance(ids.shape[1])
-    return model.body.norm(out)
+    hidden = reasoning.run()
+    return Passed(reasoning.cache, hidden, reasoning.recorder.stacked(model.config.layers + 2))
 
 
 class Recorder:
@@ -205,24 +195,28 @@ class Recorder:
 
     def __init__(self, wanted: bool):
         self.wanted = wanted
-        self.positions: list[Tensor] = []
+        self.states: list[Tensor] = []
+        """One after the other, each [N, D]: of the first position, then of the next."""
 
-    def add(self, states: list[Tensor], normed: Tensor) -> None:
-        """States of the embedding and every block [N, D], and the final normed one."""
+    def add(self, *states: Tensor) -> None:
+        """The next states of the position that is on its way."""
         if self.wanted:
-            self.positions.append(torch.stack((*states, normed), 1))
+            self.states += [x.clone() for x in states]
 
     def expand(self, rows: int) -> None:
         """Every question's states so far become those of its rows."""
-        self.positions = [x.repeat_interleave(rows, 0) for x in self.positions]
+        self.states = [x.repeat_interleave(rows, 0) for x in self.states]
 
-    def stacked(self) -> Tensor | None:
-        """Everything as float32 [N, K+1, L+2, D]."""
-        return torch.stack(self.positions, 1).float() if self.wanted else None
+    def stacked(self, each: int) -> Tensor | None:
+        """Everything as float32 [N, K+1, L+2, D]; `each` is L + 2."""
+        return torch.stack(self.states, 1).unflatten(1, (-1, each)).float() if self.wanted else None
 
 
 class Reasoning:
-    """One batch on its way through positions 0..K."""
+    """One batch on its way through positions 0..K, and the draft trees with the last of them.
+
+    The rows of a question are one row until the first of them is changed (`spread`).
+    """
 
     def __init__(
         self,
@@ -234,73 +228,117 @@ class Reasoning:
         stop: Callable[[], bool],
         room: int,
     ):
-        self.model, self.intervention, self.stop = model, intervention, stop
-        self.lengths = inputs.lengths
+        config = model.config
+        self.model, self.inputs, self.intervention, self.stop = model, inputs, intervention, stop
+        self.rows, self.room = rows, config.latents + 2 + room
+        self.first = min(intervention.first, (config.latents, 0))
+        self.apart = False
+        # Where BOT is changed, it is fed once more, and the one that was read is not looked at.
+        self.start = int(self.first >= (1, 0))
+        real = inputs.real
+        if self.start == 0:
+            where = torch.arange(real.shape[1], device=real.device)
+            real = real & (where != inputs.lengths[:, None])
         blocks = [(block[0], block[1]) for block in inputs.known]
-        self.cache = RowCache.empty(blocks, inputs.real, 1, model.config.latents + 1)
-        self.final_rows, self.room = rows, model.config.latents + 2 + room
+        own = self.room if rows == 1 else config.latents + 1
+        self.cache = RowCache.empty(blocks, real, 1, own)
         self.recorder = Recorder(record)
 
-    def run(self) -> RowCache:
-        """Go through all positions; the cache of N rows that the answer goes on from."""
-        config = self.model.config
-        thought = self.model.body.tokens[config.bot].expand(len(self.lengths), -1)
-        for position in config.positions:
-            if position == self.intervention.first_position:
-                thought = self.spread(thought)
-            if position > 0:
-                thought = self.edit("embedding", 0, position, thought)
-            if position == config.latents and not self.recorder.wanted:
-                self.step(position, thought, last=True)
-            else:
-                hidden = self.step(position, thought)
-                thought = self.next_thought(position, hidden)
-        self.spread(thought)
-        return self.cache
+    def run(self) -> Tensor:
+        """Go through all positions and trees; normed hidden states of the trees [N, T, D]."""
+        states, last = self.inputs.states, self.model.config.latents
+        if self.start:
+            self.recorder.add(*states.unbind(1))
+        hidden = states[:, -1]
+        for position in range(self.start, last):
+            hidden = self.step(position, self.thought(position, hidden)[:, None])[:, 0]
+        return self.trees(self.thought(last, hidden))
 
-    def next_thought(self, position: int, hidden: Tensor) -> Tensor:
-        """z_{k+1} [N, D] of h_k; nothing projects h_K, it is given back as it is."""
-        if position == self.model.config.latents:
-            return hidden
-        return self.model.projection(self.edit("thought", 0, position, hidden))
+    def thought(self, position: int, hidden: Tensor) -> Tensor:
+        """What is fed at a position: z_k of h_{k-1} [n, D], or BOT at position 0."""
+        if position == 0:
+            bot = self.model.body.tokens[self.model.config.bot]
+            return self.spread(bot.expand(len(hidden), -1), 0, 0)
+        hidden = self.spread(hidden, position, 0)
+        hidden = self.edit("thought", 0, position - 1, hidden)
+        return self.edit("embedding", 0, position, self.model.projection(hidden))
 
-    def step(self, position: int, x: Tensor, last: bool = False) -> Tensor:
-        """Feed x [N, D] at a position; the normed hidden states h_k [N, D].
+    def trees(self, thought: Tensor) -> Tensor:
+        """Run the last thought [N, D] and all nodes of all rows; normed states of the nodes.
 
-        Nothing reads h_K: at the `last` position only keys and values are computed, and x returned.
+        A thought's keys and values are all that the nodes see of it, so it goes along with them;
+        by itself only where it is recorded: then not even its last bit shall depend on drafts.
+        """
+        drafts, body, last = self.inputs.drafts, self.model.body, self.model.config.latents
+        ids, depth = (x.repeat_interleave(self.rows, 0) for x in (drafts.ids, drafts.depth))
+        nodes, behind = body.embed(ids), depth + 1
+        if not self.recorder.wanted:
+            sees = F.pad(drafts.sees, (1, 0, 1, 0))
+            sees[:, :, 0] = True
+            x = torch.cat((thought[:, None], nodes), 1)
+            return self.step(last, x, F.pad(behind, (1, 0)), sees)
+        self.step(last, thought[:, None])
+        out = body.run(nodes, self.places(last, behind), TreeCache(self.cache, drafts.sees))
+        self.cache.advance(ids.shape[1])
+        return body.norm(out)
+
+    def step(
+        self, position: int, x: Tensor, behind: Tensor | None = None, sees: Tensor | None = None
+    ) -> Tensor:
+        """Feed x [n, 1, D] at a position of the reasoning; the normed hidden states h_k.
+
+        At position K more may be fed, `behind` [n, T] it (0 for itself), that see each other as
+        `sees` [G, T, T] says; what comes back are their states, for nothing reads h_K.
         """
         if self.stop():
             raise Cancelled
-        states: list[Tensor] = []
+        body, recorder = self.model.body, self.recorder
+        last = x.shape[1] - 1
+        x = body.placed(x, self.places(position, behind))
+        rotary = body.rotary(self.places(position, behind), x.dtype)
+        recorder.add(x[:, 0])
+        for layer, block in enumerate(body.blocks, 1):
+            cache = self.cache if sees is None else TreeCache(self.cache, sees)
+            cut = last if layer == len(body.blocks) else 0
+            x = block(layer - 1, x, rotary, cache, cut)
+            if cut:
+                break
+            if not self.apart and (position, layer) >= self.first:
+                x = self.spread(x, position, layer)
+                rotary = body.rotary(self.places(position, behind), x.dtype)
+            self.change(layer, position, x)
+            recorder.add(x[:, 0])
+        self.cache.advance(1 if behind is None else behind.shape[1])
+        hidden = body.norm(x)
+        recorder.add(hidden[:, 0])
+        return hidden
 
-        def tap(layer: int, x: Tensor) -> Tensor:
-            if layer > 0:
-                x = self.edit("residual", layer, position, x[:, 0])[:, None]
-            if self.recorder.wanted:
-                states.append(x[:, 0])
-            return x
+    def places(self, position: int, behind: Tensor | None) -> Tensor:
+        """Absolute positions [n, T] of what is fed at a position."""
+        first = (self.inputs.lengths.repeat_interleave(self.cache.rows) + position)[:, None]
+        if behind is None:
+            return first
+        # Drafts beyond the last position are never accepted, but must be computed somehow.
+        return (first + behind).clamp_max(self.model.config.max_positions - 1)
 
-        where = (self.lengths.repeat_interleave(self.cache.rows) + position)[:, None]
-        if last:
-            self.model.body.read(x[:, None], where, self.cache, tap)
-            self.cache.advance(1)
-            return x
-        out = self.model.body.run(x[:, None], where, self.cache, tap)
-        self.cache.advance(1)
-        normed = self.model.body.norm(out[:, 0])
-        self.recorder.add(states, normed)
-        return normed
+    def change(self, layer: int, position: int, x: Tensor) -> None:
+        """The intervention on outputs of a block x [n, T, D] that nobody has read yet, in place."""
+        here = x[:, 0]
+        changed = self.edit("residual", layer, position, here)
+        if changed is not here:
+            x[:, 0] = changed
 
     def edit(self, site: str, layer: int, position: int, x: Tensor) -> Tensor:
         """The intervention, once the rows are apart (before that there is none)."""
-        if position < self.intervention.first_position:
-            return x
-        return self.intervention.apply(site, layer, position, x)
+        return self.intervention.apply(site, layer, position, x) if self.apart else x
 
-    def spread(self, x: Tensor) -> Tensor:
-        """Give every question its R rows."""
-        if self.cache.rows == self.final_rows:
+    def spread(self, x: Tensor, position: int, layer: int) -> Tensor:
+        """Give every question its R rows, if they are no longer the same here."""
+        if self.apart or (position, layer) < self.first:
             return x
-        self.cache = self.cache.fork(self.final_rows, self.room)
-        self.recorder.expand(self.final_rows)
-        return x.repeat_interleave(self.final_rows, 0)
+        self.apart = True
+        if self.rows == 1:
+            return x
+        self.cache = self.cache.fork(self.rows, self.room, layer)
+        self.recorder.expand(self.rows)
+        return x.repeat_interleave(self.rows, 0)

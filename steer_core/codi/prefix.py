@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,14 +12,32 @@ from steer_core.codi.cache import PrefillCache
 from steer_core.codi.model import CodiModel
 
 Prompt = Sequence[int]
-TOKENS_AT_A_TIME = {"cpu": 4096, "cuda": 65536}
-"""Tokens of one prefill, padding included: on a CPU its activations should stay in the cache."""
+TOKENS_AT_A_TIME = {"cpu": 1024, "cuda": 65536}
+"""Tokens of one prefill, padding included: on a CPU its activations should stay in the cache, and
+shorter parts, sorted by length, hold less padding."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prefix:
+    """A question that has been read, up to position 0.
+
+    `known` [L, 2, H_kv, P + 1, d]: keys and values of its P tokens and BOT; `states` [L+2, D] at
+    BOT: index 0 input embedding, 1..L block outputs, L+1 after the final norm.
+    """
+
+    known: Tensor
+    states: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        return self.known.nbytes + self.states.nbytes
 
 
 def prefixes(
     model: CodiModel, prompts: Sequence[Prompt], check: Callable[[], None] = lambda: None
-) -> list[Tensor]:
-    """Keys and values of prompts (without BOT), each [L, 2, H_kv, P, d]; read where not yet known.
+) -> list[Prefix]:
+    """Prompts (without BOT) and BOT; read where not yet known.
 
     Args:
         model: The model.
@@ -30,7 +49,7 @@ def prefixes(
     missing = sorted(
         (key for key, known in found.items() if known is None), key=lambda k: len(k[1])
     )
-    for n, part in enumerate(parts(missing, TOKENS_AT_A_TIME.get(model.device.type, 4096))):
+    for n, part in enumerate(parts(missing, TOKENS_AT_A_TIME[model.device.type])):
         if n:
             check()
         for key, prefix in zip(part, prefill(model, [key[1] for key in part]), strict=True):
@@ -43,7 +62,7 @@ def parts(keys: list, tokens: int) -> Iterator[list]:
     """Keys of prompts, the shortest first, cut where a batch would have too many tokens."""
     part: list = []
     for key in keys:
-        if part and (len(part) + 1) * len(key[1]) > tokens:
+        if part and (len(part) + 1) * (len(key[1]) + 1) > tokens:
             yield part
             part = []
         part.append(key)
@@ -51,33 +70,43 @@ def parts(keys: list, tokens: int) -> Iterator[list]:
         yield part
 
 
-def prefill(model: CodiModel, prompts: Sequence[Prompt]) -> list[Tensor]:
-    """Run prompts, left-padded, as one batch; each one's keys and values [L, 2, H_kv, P, d]."""
-    width = max(map(len, prompts))
+def prefill(model: CodiModel, prompts: Sequence[Prompt]) -> list[Prefix]:
+    """Run prompts and BOT, left-padded, as one batch."""
+    lengths = [len(prompt) + 1 for prompt in prompts]
+    width = max(lengths)
     ids = torch.full((len(prompts), width), model.config.pad)
     real = torch.zeros((len(prompts), width), dtype=torch.bool)
     for i, prompt in enumerate(prompts):
-        ids[i, width - len(prompt) :] = torch.tensor(prompt)
-        real[i, width - len(prompt) :] = True
+        ids[i, width - lengths[i] :] = torch.tensor((*prompt, model.config.bot))
+        real[i, width - lengths[i] :] = True
     ids, real = ids.to(model.device), real.to(model.device)
-    cache = PrefillCache(real)
+    cache, states = PrefillCache(real), []
+
+    def keep(_layer: int, x: Tensor) -> Tensor:
+        states.append(x[:, -1].clone())
+        return x
+
     positions = (real.cumsum(1) - 1).clamp_min(0)
-    model.body.read(model.body.embed(ids), positions, cache)
-    together = torch.stack([torch.stack(block) for block in cache.blocks])
-    return [together[:, :, i, :, width - len(p) :].clone() for i, p in enumerate(prompts)]
+    out = model.body.run(model.body.embed(ids), positions, cache, keep, last=1)
+    kept = torch.stack((*states, model.body.norm(out[:, -1])), 1)
+    known = torch.stack([torch.stack(block) for block in cache.blocks])
+    return [
+        Prefix(known[:, :, i, :, width - length :].clone(), kept[i].clone())
+        for i, length in enumerate(lengths)
+    ]
 
 
-def side_by_side(found: Sequence[Tensor], rounded: int = 1) -> tuple[Tensor, Tensor]:
-    """Prefixes of G questions as one tensor [L, 2, G, H_kv, P, d], and real bool [G, P].
+def side_by_side(found: Sequence[Prefix], rounded: int = 1) -> tuple[Tensor, Tensor]:
+    """Keys and values of G questions as one tensor [L, 2, G, H_kv, P, d], and real bool [G, P].
 
-    P, the longest, is rounded up to a multiple of `rounded`.
+    P, that of the longest with BOT, is rounded up to a multiple of `rounded`.
     """
-    layers, two, heads, _, d = found[0].shape
-    lengths = [prefix.shape[3] for prefix in found]
+    layers, two, heads, _, d = found[0].known.shape
+    lengths = [prefix.known.shape[3] for prefix in found]
     width = -(-max(lengths) // rounded) * rounded
-    together = found[0].new_zeros((layers, two, len(found), heads, width, d))
+    together = found[0].known.new_zeros((layers, two, len(found), heads, width, d))
     for g, prefix in enumerate(found):
-        together[:, :, g, :, : lengths[g]] = prefix
-    device = found[0].device
+        together[:, :, g, :, : lengths[g]] = prefix.known
+    device = found[0].known.device
     real = torch.arange(width, device=device) < torch.tensor(lengths, device=device)[:, None]
     return together, real

@@ -32,7 +32,7 @@ def lent_program(
 ) -> AbstractContextManager[Program | None]:
     """A program for a batch, to oneself, or None; see `steer_core.codi.recording.Programs`."""
     shapes = [tuple(x.shape) for x in (*inputs.tensors, *edits.tensors)]
-    key = (rows, record, edits.first_position, inputs.drafts.root, *shapes)
+    key = (rows, record, edits.first, inputs.drafts.root, *shapes)
     return model.programs.lent(key, lambda: checked(model, inputs, rows, edits, record))
 
 

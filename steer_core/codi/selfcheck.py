@@ -36,9 +36,9 @@ class Check:
 
 
 class Nothing(NoIntervention):
-    """An edit of coefficient 0 at every site, layer and position."""
+    """An edit of coefficient 0 at every site, layer and position behind BOT."""
 
-    first_position = 0
+    first = (1, 0)
 
     def apply(self, site: str, layer: int, position: int, x: Tensor) -> Tensor:
         """See `steer_core.codi.engine.Intervention`."""
@@ -52,7 +52,7 @@ class PushAndBlank(NoIntervention):
         layer: Block whose output gets noise of its own size, at every position.
     """
 
-    first_position = 0
+    first = (0, 0)
 
     def __init__(self, layer: int):
         self.layer = layer

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from steer_core.codi.answer import BatchScores
 from steer_core.codi.cores import batches_at_once, computing, is_wide
+from steer_core.codi.drafts import evened
 from steer_core.codi.engine import BatchResult, run_batch
 from steer_core.codi.memory import is_out_of_memory, rows_that_fit
 from steer_core.codi.model import CodiModel
@@ -146,7 +147,9 @@ class Batches:
             max_new_tokens=self.options.max_new_tokens,
             record=self.options.hidden,
             first_logits=self.options.first_logits,
-            candidates=[question.candidates(self.model, plain) for question, plain in asked],
+            candidates=evened(
+                [question.candidates(self.model, plain) for question, plain in asked]
+            ),
             reference=landmarks([plain for _, plain in asked]),
             stop=stop,
         )

@@ -59,16 +59,13 @@ def grids_of(
 
 
 def even_limit(parts: Sequence[Part], limit: int, at_once: int) -> int:
-    """A limit under which batches are of about one size, and a multiple of `at_once`.
-
-    Where that would take more batches, as it may with very uneven questions, it is `limit`.
-    """
+    """The least limit under which batches are a multiple of `at_once`, and so of about one size."""
     if len(parts) < 2:
         return limit
     batches = -(-count(packed(parts, limit)) // at_once) * at_once
     rows, widest = sum(len(some) for _, some in parts), max(len(some) for _, some in parts)
-    even = min(limit, -(-rows // batches) + widest - 1)
-    return even if count(packed(parts, even)) <= batches else limit
+    tried = range(-(-rows // batches), limit, max(1, widest // 2))
+    return next((even for even in tried if count(packed(parts, even)) <= batches), limit)
 
 
 def count(grids: Iterable[Grid]) -> int:

@@ -21,6 +21,12 @@ Place = tuple[str, int, int]
 """Site, layer (0 where the site has none), position."""
 
 
+def reached(place: Place) -> tuple[int, int]:
+    """Where a row is no longer as it was: position and layer, see `Intervention.first`."""
+    site, layer, position = place
+    return (position + 1, 0) if site == "thought" else (position, layer)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Action:
     """One operation on some rows at one place.
@@ -59,7 +65,7 @@ class EditPlan:
         for row, edits in enumerate(rows):
             for order, edit in enumerate(edits):
                 self.place(places, row, order, edit)
-        self.first_position = min((place[2] for place in places), default=NEVER)
+        self.first = min(map(reached, places), default=NEVER)
         self.actions = self.compiled(places)
 
     def place(self, places, row: int, order: int, edit: Edit) -> None:

@@ -33,7 +33,7 @@ class EditTable:
     which: Tensor
     alpha: Tensor
     bank: Tensor
-    first_position: int
+    first: tuple[int, int]
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -47,7 +47,7 @@ class EditTable:
     def copied(self) -> EditTable:
         """The same with tensors of its own."""
         place, which, alpha, bank = (x.clone() for x in self.tensors)
-        return EditTable(place, which, alpha, bank, self.first_position)
+        return EditTable(place, which, alpha, bank, self.first)
 
     def apply(self, site: str, layer: int, position: int, x: Tensor) -> Tensor:
         """See `steer_core.codi.passes.Intervention`; a row without an edit here stays as it is."""
@@ -83,6 +83,6 @@ def table_of(
     vectors = torch.zeros(filled, latents + 1, hidden)
     for i, direction in enumerate(bank.values()):
         vectors[i] = direction.float()
-    first = 0 if bool(alpha[:, :, 0].any()) else 1
+    first = (0 if bool(alpha[:, :, 0].any()) else 1), 0
     place, which, alpha, vectors = (x.to(device) for x in (place, which, alpha, vectors))
     return EditTable(place, which, alpha, vectors, first)
