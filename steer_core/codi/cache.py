@@ -82,9 +82,9 @@ class RowCache:
     ):
         self.prefix, self.real, self.rows, self.own, self.length = prefix, real, rows, own, length
         keys = prefix[0][0]
-        lowest = torch.finfo(keys.dtype).min
-        self.bias = torch.zeros(real.shape, dtype=keys.dtype, device=keys.device)
-        self.bias = self.bias.masked_fill(~real, lowest)[:, None, None, :]
+        self.lowest = keys.new_full((), torch.finfo(keys.dtype).min)
+        bias = torch.where(real, torch.zeros_like(self.lowest), self.lowest)
+        self.bias = bias.repeat_interleave(keys.shape[1], 0)[:, None]  # [G * H_kv, 1, P]
         self.hidden: Tensor | None = None
 
     @classmethod
@@ -126,23 +126,21 @@ class RowCache:
         prefix_k, prefix_v = self.prefix[layer]
         g, kv, p, _ = prefix_k.shape
         # Queries of a row: its new positions times the heads that share keys, m = t * H / H_kv.
+        m, filled = t * heads // kv, own_k.shape[3]
         q = q.view(g, -1, t, kv, heads // kv, d).permute(0, 3, 1, 2, 4, 5)
-        q = (q * d**-0.5).reshape(g, kv, -1, d)
-        over_prefix = q @ prefix_k.transpose(2, 3) + self.bias
-        over_own = shown(q.view(g, kv, self.rows, -1, d) @ own_k.transpose(3, 4)).flatten(2, 3)
-        filled = over_own.shape[3]
-        slots = min(max(filled, slots_of(q.shape[2] // self.rows, d)), own_v.shape[3])
-        lowest = self.bias.new_full((), torch.finfo(q.dtype).min)
-        unfilled = lowest.expand(g, kv, q.shape[2], slots - filled)
-        scores = torch.cat((over_prefix, over_own, unfilled), -1)
-        weights = scores.float().softmax(-1).to(q.dtype)
-        over_prefix = weights[..., :p] @ prefix_v
-        own_weights = weights[..., p:].unflatten(2, (self.rows, -1)).flatten(0, 2)
-        out = torch.baddbmm(
-            over_prefix.view(len(own_weights), -1, d),
-            own_weights,
-            own_v[:, :, :, :slots].flatten(0, 2),
-        )
+        q = torch.mul(q, d**-0.5, out=q.new_empty(q.shape))
+        together, each = q.view(g * kv, -1, d), q.view(-1, m, d)
+        over_prefix = torch.baddbmm(self.bias, together, prefix_k.flatten(0, 1).transpose(1, 2))
+        over_own = torch.bmm(each, own_k.flatten(0, 2).transpose(1, 2))
+        over_own = shown(over_own.view(g, kv, self.rows, m, filled))
+        scores = [over_prefix, over_own.view(g * kv, -1, filled)]
+        slots = min(max(filled, slots_of(m, d)), own_v.shape[3])
+        if slots > filled:
+            scores.append(self.lowest.expand(g * kv, together.shape[1], slots - filled))
+        weights = torch.cat(scores, -1).softmax(-1, torch.float32).to(q.dtype)
+        out = torch.bmm(weights[..., :p], prefix_v.flatten(0, 1)).view(-1, m, d)
+        own_weights = weights[..., p:].view(-1, m, slots)
+        out = torch.baddbmm(out, own_weights, own_v[:, :, :, :slots].flatten(0, 2))
         out = out.view(g, kv, self.rows, t, heads // kv, d).permute(0, 2, 3, 1, 4, 5)
         return out.reshape(n, t, heads, d)
 

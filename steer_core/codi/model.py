@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -48,18 +49,20 @@ class CodiModel:
 
     def encode(self, question: str) -> list[int]:
         """The prompt's ids without BOT: stripped, double spaces to one, EOS behind it if kept."""
-        text = question.strip().replace("  ", " ")
-        if not text:
-            raise UserError("the question is empty; type a word problem with at least one word")
-        if not is_unicode(text):
-            raise UserError(f"the question {text!a} is no Unicode text; give it in UTF-8")
-        ids = list(self.tokenizer(text)["input_ids"])
+        return self.encode_all([question])[0]
+
+    def encode_all(self, questions: Sequence[str]) -> list[list[int]]:
+        """The ids of many prompts, which takes less time than one by one."""
+        texts = [checked(question.strip().replace("  ", " ")) for question in questions]
+        each = self.tokenizer(texts)["input_ids"] if texts else []
         limit = self.longest_question
-        if len(ids) > limit:
-            raise UserError(
-                f"the question has {len(ids)} tokens, {self.name} reads at most {limit}; shorten it"
-            )
-        return ids + [self.config.eos] * self.config.keep_eos
+        for ids in each:
+            if len(ids) > limit:
+                raise UserError(
+                    f"the question has {len(ids)} tokens, {self.name} reads at most {limit}; "
+                    "shorten it"
+                )
+        return [[*ids, *[self.config.eos] * self.config.keep_eos] for ids in each]
 
     @property
     def longest_question(self) -> int:
@@ -69,6 +72,15 @@ class CodiModel:
     def text(self, ids: list[int]) -> str:
         """Generated ids as text; special tokens are dropped, as the official evaluation does."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+
+
+def checked(text: str) -> str:
+    """A question that can be read."""
+    if not text:
+        raise UserError("the question is empty; type a word problem with at least one word")
+    if not is_unicode(text):
+        raise UserError(f"the question {text!a} is no Unicode text; give it in UTF-8")
+    return text
 
 
 def is_unicode(text: str) -> bool:

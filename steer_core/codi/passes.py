@@ -106,8 +106,9 @@ class Inputs:
 
     def copied(self) -> Inputs:
         """The same with tensors of its own, of those that the passes read."""
-        *questions, ids, depth, sees = (x.clone() for x in self.tensors)
-        return Inputs(*questions, replace(self.drafts, ids=ids, depth=depth, sees=sees))
+        known, real, states, lengths, ids, depth, sees = (x.clone() for x in self.tensors)
+        own = replace(self.drafts, ids=ids, depth=depth, sees=sees)
+        return Inputs(known, real, states, lengths, own)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

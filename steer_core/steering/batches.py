@@ -44,8 +44,8 @@ class Batches:
         self.scored = candidates is not None
         numbers = [None] * len(questions) if candidates is None else candidates
         self.questions = [
-            question_of(model, text, options.max_new_tokens, some)
-            for text, some in zip(questions, numbers, strict=True)
+            question_of(model, prompt, options.max_new_tokens, some)
+            for prompt, some in zip(model.encode_all(questions), numbers, strict=True)
         ]
         self.rows = list(rows)
         self.same: dict[tuple, list[int]] = {}

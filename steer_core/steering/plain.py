@@ -66,11 +66,11 @@ class Question:
 
 
 def question_of(
-    model: CodiModel, text: str, max_new_tokens: int, numbers: Sequence[float] | None
+    model: CodiModel, prompt: Sequence[int], max_new_tokens: int, numbers: Sequence[float] | None
 ) -> Question:
-    """A question's text and candidate numbers as ids."""
+    """A prompt, `CodiModel.encode`, and candidate numbers as ids."""
     scored = () if numbers is None else tuple(answer_ids(model, number) for number in numbers)
-    return Question(tuple(model.encode(text)), max_new_tokens, scored)
+    return Question(tuple(prompt), max_new_tokens, scored)
 
 
 def keep_usual(model: CodiModel, ids: Ids) -> None:
