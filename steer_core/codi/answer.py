@@ -19,6 +19,10 @@ from steer_core.codi.passes import Cancelled, Inputs, start_of
 LOGITS_AT_A_TIME = {"cpu": 2**18, "cuda": 2**27}
 """Logits computed at once: a CPU's should stay in its cache, a GPU's must leave room for the
 rest."""
+NODES_AT_A_TIME = 128
+"""Nodes that are worth reading the whole head for, though their logits may leave the cache."""
+TOKENS_AT_A_TIME = 4096
+"""Tokens of the vocabulary whose logits a CPU computes at once."""
 GROUP = 64
 """Logits of which the largest is found at once."""
 ROOM = 32
@@ -196,7 +200,25 @@ def behind(model: CodiModel, token: Tensor, where: Tensor, cache: Attention) -> 
 
 def picked(model: CodiModel, hidden: Tensor) -> Tensor:
     """The greedy choices behind hidden states [n, D], int [n]; EOT is excluded."""
-    return first_largest(F.linear(hidden, model.body.head[:-1]))
+    return largest_logit(hidden, model.body.head[:-1])
+
+
+def largest_logit(hidden: Tensor, head: Tensor) -> Tensor:
+    """The token [...] of the largest logit behind normed states [..., D], of equals the first.
+
+    On a CPU some tokens at a time, so that their logits never leave its cache.
+    """
+    if hidden.device.type != "cpu":
+        return F.linear(hidden, head).argmax(-1)
+    size = -(-len(head) // -(-len(head) // TOKENS_AT_A_TIME))
+    best, token = None, torch.zeros(hidden.shape[:-1], dtype=torch.long)
+    for start in range(0, len(head), size):
+        logits = F.linear(hidden, head[start : start + size])
+        found = first_largest(logits)
+        value = logits.gather(-1, found[..., None])[..., 0]
+        token = found if best is None else torch.where(value > best, found + start, token)
+        best = value if best is None else torch.maximum(value, best)
+    return token
 
 
 def first_largest(x: Tensor) -> Tensor:
@@ -243,31 +265,32 @@ class Judge:
         self.drafts, self.rows, self.reference = drafts, rows, reference
 
     def parts(self, hidden: Tensor):
-        """The questions [n] of each part and its logits [n, T, V-1], in the order of the rows."""
+        """The questions [n] of each part and its states [n, T, D], in the order of the rows."""
         device = self.head.device
-        budget = LOGITS_AT_A_TIME.get(device.type, 2**18)
-        each = max(1, budget // (hidden.shape[1] * len(self.head)))
+        nodes = max(LOGITS_AT_A_TIME[device.type] // len(self.head), NODES_AT_A_TIME)
+        each = max(1, nodes // hidden.shape[1])
         question = torch.arange(len(hidden), device=device) // self.rows
         for some, x in zip(question.split(each), hidden.split(each), strict=True):
-            yield some, F.linear(x, self.head)
+            yield some, x
             self.check()
 
     def picked(self, hidden: Tensor) -> Tensor:
         """The greedy choice behind every node, hidden [N, T, D] to int [N, T]."""
-        return torch.cat([first_largest(logits) for _, logits in self.parts(hidden)])
+        return torch.cat([largest_logit(x, self.head) for _, x in self.parts(hidden)])
 
     def scores(self, hidden: Tensor) -> tuple[Tensor, BatchScores]:
         """The greedy choices [N, T], and the scores of all candidates."""
-        found = [
-            (first_largest(logits), *self.score(some, logits))
-            for some, logits in self.parts(hidden)
-        ]
+        found = [self.judged(some, F.linear(x, self.head)) for some, x in self.parts(hidden)]
         picked, logprobs, margin, marks, *rest = (
             None if part[0] is None else torch.cat(part) for part in zip(*found, strict=True)
         )
         assert picked is not None
         kept = [None if x is None else x.cpu() for x in (logprobs, margin, *rest)]
         return picked, BatchScores(*kept, landmarks=marks)  # type: ignore[arg-type]
+
+    def judged(self, some: Tensor, logits: Tensor) -> tuple[Tensor | None, ...]:
+        """The choices, and scores: log-probabilities, margin, landmarks, three distances."""
+        return first_largest(logits), *self.score(some, logits)
 
     def score(self, some: Tensor, logits: Tensor) -> tuple[Tensor | None, ...]:
         """Log-probabilities, margin, landmarks, and the three distances from the reference."""

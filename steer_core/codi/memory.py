@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from steer_core.codi.answer import LOGITS_AT_A_TIME
+from steer_core.codi.answer import LOGITS_AT_A_TIME, NODES_AT_A_TIME
 from steer_core.codi.config import FAMILIES
 from steer_core.codi.layout import named_tensors
 from steer_core.codi.model import CodiModel
@@ -58,7 +58,7 @@ def fixed_bytes(model: CodiModel, prompt: int, questions: int = MANY) -> int:
     item = model.body.tokens.element_size()
     tokens = max(prompt, min(questions * prompt, TOKENS_AT_A_TIME[kind]))
     reading = tokens * (prompt * (1 + 4 * config.heads) + 12 * config.hidden * item)
-    return reading + 12 * max(config.vocabulary * TREE, LOGITS_AT_A_TIME.get(kind, 2**18))
+    return reading + 12 * max(config.vocabulary * NODES_AT_A_TIME, LOGITS_AT_A_TIME[kind])
 
 
 def rows_that_fit(
