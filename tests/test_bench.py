@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -214,13 +215,15 @@ def test_operations_by_hand():
     heads = 7 * 4 * 2 * 4 * 10
     thoughts = 7 * 3 * 2 * (4 * 4 + 4 * 4)
     assert operations(model, work) == reading + steps + heads + thoughts
+    shared = replace(work, shared=1)  # one of the two blocks, for 5 questions in place of 7 rows
+    assert operations(model, work) - operations(model, shared) == (7 - 5) * token / 2
 
 
 def test_traffic_by_hand():
     model, work = small(), Work(questions=5, prompt=10, rows=7, answer=4, batches=2)
-    passes = 2 * 4 * (4 * 2 * 112) + 2 * (4 * 4 * 11)  # float32: blocks 4 times, the head once
+    passes = 2 * 3 * (4 * 2 * 112) + 2 * (4 * 4 * 11)  # float32: blocks 3 times, the head once
     token = 4 * 2 * 2 * 2  # keys and values of two blocks, one head of 2
-    assert traffic(model, work) == passes + 7 * (3 + 4) * token + 5 * 10 * 4 * token
+    assert traffic(model, work) == passes + 7 * (3 + 4) * token + 5 * 10 * 3 * token
 
 
 def test_the_floor_is_the_slower_of_both():
@@ -254,6 +257,7 @@ def test_what_the_grid_asks_for(random_one: Subject):
     work = work_of(random_one, dict.fromkeys(rows, (5, 6, 7)), 5)
     assert (work.questions, work.rows) == (4, 4 * (2 * 2 + 1))
     assert work.batches == 4
+    assert work.shared == sum(random_one.layers) / len(random_one.layers)
     lengths = [len(random_one.model.encode(p.question)) for p in random_one.problems]
     assert 0 <= work.prompt - sum(lengths) / 4 <= 1  # BOT counted
     assert 3 <= work.answer <= 4

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steer_core.codi.drafts import Candidates, Tree, follow, plant
+from steer_core.codi.drafts import Candidates, Tree, evened, follow, plant
 
 CPU = torch.device("cpu")
 PAD = 99
@@ -20,6 +20,11 @@ def grown(start: tuple, some: list) -> tuple[Tree, list[list[int]]]:
     return tree, [tree.add(answer) for answer in some]
 
 
+def ancestors(tree: Tree, node: int) -> list[int]:
+    """A node and everything above it."""
+    return [node, *(ancestors(tree, tree.parent[node]) if tree.parent[node] >= 0 else [])]
+
+
 # --- one tree ------------------------------------------------------------------------------------
 
 
@@ -29,7 +34,7 @@ def test_answers_share_what_they_begin_with():
     assert tree.parent == [-1, 0, 1, 2, 3, 3, 1]
     assert tree.depth == [0, 1, 2, 3, 4, 4, 2]
     assert paths == [[2, 3, 4], [2, 3, 5], [2], [], [6], [2, 3, 4]]
-    assert tree.ancestors(5) == [5, 3, 2, 1, 0]
+    assert ancestors(tree, 5) == [5, 3, 2, 1, 0]
 
 
 def test_a_token_of_the_start_is_no_child():
@@ -47,6 +52,31 @@ def test_a_tree_holds_every_beginning_once(start: tuple, some: list):
         assert tuple(tree.ids[node] for node in path) == answer
         assert [tree.depth[node] for node in path] == [len(start) + i for i in range(len(answer))]
         assert all(tree.parent[b] == a for a, b in zip([tree.root, *path], path, strict=False))
+
+
+# --- as long as most need ------------------------------------------------------------------------
+
+
+def test_one_long_answer_is_cut_and_scored_ones_are_not():
+    likely = [(1, 2), (1, 2, 3), tuple(range(20)), (1, 2, 3)]
+    each = [Candidates(scored=((5,) * 9,), likely=(answer,), trunk=1) for answer in likely]
+    cut = evened(each)
+    assert [one.likely for one in cut] == [((1, 2),), ((1, 2, 3),), ((0, 1, 2),), ((1, 2, 3),)]
+    assert [one.scored for one in cut] == [((5,) * 9,)] * 4
+    assert evened([Candidates(likely=(likely[2],))])[0].likely == (likely[2],)
+    assert evened([Candidates()] * 2) == [Candidates()] * 2
+
+
+@given(each=st.lists(several, min_size=1, max_size=5))
+def test_at_least_half_of_the_answers_stay_whole_or_reach_the_limit(each: list):
+    before = [answer for some in each for answer in some]
+    after = [a for one in evened([Candidates(likely=tuple(s)) for s in each]) for a in one.likely]
+    assert all(cut == whole[: len(cut)] for cut, whole in zip(after, before, strict=True))
+    longest = max(map(len, after), default=0)
+    assert 2 * sum(len(answer) >= longest for answer in before) >= len(before)
+    assert all(
+        len(cut) == min(len(whole), longest) for cut, whole in zip(after, before, strict=True)
+    )
 
 
 # --- planted side by side ------------------------------------------------------------------------
@@ -79,7 +109,7 @@ def test_a_node_sees_itself_and_what_is_above_it(start: tuple, each: list):
         tree, _ = grown(start, some)
         for node in range(drafts.ids.shape[1]):
             seen = set(drafts.sees[g, node].nonzero()[:, 0].tolist())
-            assert seen == (set(tree.ancestors(node)) if node < len(tree.ids) else {node})
+            assert seen == (set(ancestors(tree, node)) if node < len(tree.ids) else {node})
 
 
 @given(start=starts, each=st.lists(st.tuples(answers, answers, several), min_size=1, max_size=3))

@@ -1,8 +1,9 @@
 """The least time a grid can take here: operations over the matrix rate, bytes over the bandwidth.
 
 The operations are those of the engine's own plan with nothing wasted: every question's tokens once,
-then for every row its latent steps and the tokens of its answer. The bytes are the weights once
-for every pass over a batch, and every row's keys and values once for every token it adds.
+then for every row its latent steps, from its first edit on, and the tokens of its answer. The bytes
+are the weights once for every pass over a batch, and every row's keys and values once for every
+token it adds.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class Work:
     """What a grid asks for: `questions` of `prompt` tokens (BOT counted), `rows` of them.
 
     `answer`: tokens that a row is fed after its latent thoughts, EOT counted; prompt and answer are
-    means. `batches` that the rows are decoded in.
+    means. `batches` that the rows are decoded in. `shared`: blocks in front of a row's first edit
+    that all rows of its question go through as one, from position 1 on; a mean.
     """
 
     questions: int
@@ -40,6 +42,7 @@ class Work:
     rows: int
     answer: float
     batches: int
+    shared: float = 0.0
 
 
 def floor_seconds(model: CodiModel, work: Work, rates: Rates) -> float:
@@ -58,7 +61,9 @@ def operations(model: CodiModel, work: Work) -> float:
     head = 2 * config.hidden * (config.vocabulary - 1)
     thoughts = config.latents * 4 * config.hidden**2
     each = steps * (token + attention * (work.prompt + steps / 2)) - last
-    return reading + work.rows * (each + work.answer * head + thoughts)
+    once = work.shared * token / config.layers
+    rows = work.rows * (each + work.answer * head + thoughts - once)
+    return reading + work.questions * once + rows
 
 
 def last_block_unread(model: CodiModel) -> int:
@@ -73,11 +78,11 @@ def traffic(model: CodiModel, work: Work) -> float:
     """Bytes that must come from memory."""
     config, item = model.config, model.body.tokens.element_size()
     head = config.hidden * config.vocabulary
-    passes = work.batches * (config.latents + 1)  # an answer as one
+    passes = work.batches * config.latents  # the last thought and an answer as one
     weights = item * (passes * block_weights(model) + work.batches * head)
     each = 2 * config.layers * config.kv_heads * config.head_dim * item
     own = work.rows * (config.latents + work.answer) * each
-    shared = work.questions * work.prompt * each * (config.latents + 1)
+    shared = work.questions * work.prompt * each * config.latents
     return weights + own + shared
 
 

@@ -270,7 +270,9 @@ def work_of(subject: Subject, ids: Ids, cap: int | None) -> Work:
     limit = subject.max_new_tokens
     answer = float(np.mean([min(len(each) + 1, limit) for each in ids.values()]))
     prompt = float(np.mean(lengths(subject))) + 1
-    return Work(len(subject.problems), prompt, rows, answer, -(-rows // (cap or ROWS_AT_A_TIME)))
+    batches = -(-rows // (cap or ROWS_AT_A_TIME))
+    shared = float(np.mean(subject.layers))
+    return Work(len(subject.problems), prompt, rows, answer, batches, shared)
 
 
 def device_name(device) -> str:

@@ -189,13 +189,15 @@ class RowCache:
 
         The first `ran` blocks have stored one more position, which every row gets.
         """
-        blocks = [
-            (
-                torch.cat((pk, ok[:, :, 0, : self.length]), 2),
-                torch.cat((pv, ov[:, :, 0, : self.length]), 2),
-            )
-            for (pk, pv), (ok, ov) in zip(self.prefix, self.own, strict=True)
-        ]
+        blocks = self.prefix
+        if self.length > 0:
+            blocks = [
+                (
+                    torch.cat((pk, ok[:, :, 0, : self.length]), 2),
+                    torch.cat((pv, ov[:, :, 0, : self.length]), 2),
+                )
+                for (pk, pv), (ok, ov) in zip(self.prefix, self.own, strict=True)
+            ]
         assert self.hidden is None, "fork before the answer"
         real = F.pad(self.real, (0, self.length), value=True)
         forked = RowCache.empty(blocks, real, rows, capacity)

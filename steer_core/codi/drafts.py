@@ -68,14 +68,6 @@ class Tree:
         self.depth.append(self.depth[at] + 1)
         return len(self.ids) - 1
 
-    def ancestors(self, node: int) -> list[int]:
-        """A node and everything above it."""
-        found = []
-        while node >= 0:
-            found.append(node)
-            node = self.parent[node]
-        return found
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drafts:
@@ -121,26 +113,34 @@ def plant(
         for tree, one in zip(trees, each, strict=True)
     ]
     width = -(-max(len(tree.ids) for tree in trees) // rounded) * rounded
-    sees = torch.eye(width, dtype=torch.bool).repeat(len(trees), 1, 1)
+    parent = filled([tree.parent for tree in trees], -1, width)
     path = torch.zeros(len(trees), len(paths[0]), width, dtype=torch.bool)
-    for g, tree in enumerate(trees):
-        for node in range(len(tree.ids)):
-            sees[g, node, tree.ancestors(node)] = True
-        for c, nodes in enumerate(paths[g]):
+    for g, some in enumerate(paths):
+        for c, nodes in enumerate(some):
             path[g, c, nodes] = True
     root = len(start) - 1
     fork = [forks(tree, nodes, one) for tree, nodes, one in zip(trees, paths, each, strict=True)]
     tensors = {
         "ids": filled([tree.ids for tree in trees], pad, width),
-        "parent": filled([tree.parent for tree in trees], -1, width),
+        "parent": parent,
         "depth": filled([tree.depth for tree in trees], 0, width),
-        "sees": sees,
+        "sees": seen_from(parent),
         "path": path,
         "leaf": torch.tensor([[nodes[-1] if nodes else root for nodes in some] for some in paths]),
         "fork": torch.tensor([node for node, _ in fork]),
         "first": torch.tensor([token for _, token in fork]),
     }
     return Drafts(**{name: x.to(device) for name, x in tensors.items()}, root=root)
+
+
+def seen_from(parent: Tensor) -> Tensor:
+    """Every node with everything above it, bool [G, T, T] of parents int [G, T] (-1 for none)."""
+    trees = torch.arange(len(parent))
+    sees = torch.eye(parent.shape[1], dtype=torch.bool).repeat(len(parent), 1, 1)
+    for node in range(1, parent.shape[1]):  # parents come in front of their children
+        above = parent[:, node]
+        sees[:, node] |= sees[trees, above.clamp_min(0)] & (above >= 0)[:, None]
+    return sees
 
 
 def forks(tree: Tree, nodes: Sequence[Sequence[int]], one: Candidates) -> tuple[int, int]:

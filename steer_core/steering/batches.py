@@ -48,15 +48,13 @@ class Batches:
             for prompt, some in zip(model.encode_all(questions), numbers, strict=True)
         ]
         self.rows = list(rows)
-        self.same: dict[tuple, list[int]] = {}
-        for where, row in enumerate(rows):
-            self.same.setdefault(row.key, []).append(where)
+        self.same = equals(rows)
         self.plain: dict[int, Plain] = {}
         self.read: dict[tuple[int, ...], tuple[str, int | float | None]] = {}
 
     def run(self, stop: Callable[[], bool]) -> Iterator[Found]:
         """Every batch's results: remembered ones, plain ones if they are needed first, the rest."""
-        leaders = [wheres[0] for wheres in self.same.values()]
+        leaders = list(self.same)
         plain = [lead for lead in leaders if not self.rows[lead].edits]
         rest = [lead for lead in leaders if self.rows[lead].edits]
         self.recall()
@@ -172,11 +170,7 @@ class Batches:
 
     def given_out(self, found: Found) -> Found:
         """The results of leading rows for all rows that equal them."""
-        return [
-            (where, decoded)
-            for lead, decoded in found
-            for where in self.same.get(self.rows[lead].key, ())
-        ]
+        return [(where, decoded) for lead, decoded in found for where in self.same.get(lead, ())]
 
     def recalled(self, question: int) -> Decoded:
         """A remembered plain row as a result."""
@@ -213,6 +207,19 @@ class Batches:
         text, answer = self.read[ids]
         tokens = len(self.questions[question].prompt) + 1
         return Decoded(self.texts[question], ids, text, answer, tokens, scores=scores, **kept)
+
+
+def equals(rows: Sequence[Row]) -> dict[int, list[int]]:
+    """The first of rows with equal results: all that equal it, itself among them."""
+    changes: dict[int, tuple] = {}  # rows of a grid share their edits
+    first: dict[tuple, int] = {}
+    same: dict[int, list[int]] = {}
+    for where, row in enumerate(rows):
+        if id(row.edits) not in changes:
+            changes[id(row.edits)] = row.change
+        lead = first.setdefault((row.question, changes[id(row.edits)]), where)
+        same.setdefault(lead, []).append(where)
+    return same
 
 
 def landmarks(each: Sequence[Plain | None]) -> Tensor | None:

@@ -62,21 +62,26 @@ class EditPlan:
         self.bank_index: dict[int, int] = {}
         self.directions: list[Tensor] = []
         places: dict[Place, dict[tuple[int, str], list]] = defaultdict(lambda: defaultdict(list))
+        same: dict[tuple[int, int], list[int]] = defaultdict(list)
+        known: dict[int, Edit] = {}
         for row, edits in enumerate(rows):
             for order, edit in enumerate(edits):
-                self.place(places, row, order, edit)
+                known[id(edit)] = edit
+                same[id(edit), order].append(row)
+        for (edit, order), some in same.items():
+            self.place(places, some, order, known[edit])
         self.first = min(map(reached, places), default=NEVER)
         self.actions = self.compiled(places)
 
-    def place(self, places, row: int, order: int, edit: Edit) -> None:
-        """Note one edit of one row at every position where it acts."""
+    def place(self, places, rows: Sequence[int], order: int, edit: Edit) -> None:
+        """Note one edit of some rows at every position where it acts."""
         layer = (edit.layer or 0) if edit.site == "residual" else 0
         index = self.index_of(edit.direction)
         for position in edit.positions:
             alpha = edit.coefficient(position)
             if alpha != 0.0:
-                entry = (row, index, alpha)
-                places[edit.site, layer, position][order, edit.operation].append(entry)
+                entries = places[edit.site, layer, position][order, edit.operation]
+                entries += [(row, index, alpha) for row in rows]
 
     def index_of(self, direction: Tensor) -> int:
         """Index of a direction in the bank; the same tensor is stored once."""

@@ -94,9 +94,9 @@ class Row:
     edits: Edits = ()
 
     @property
-    def key(self) -> tuple:
-        """Rows of equal key have equal results."""
-        return self.question, tuple(
+    def change(self) -> tuple:
+        """Rows of one question with equal changes have equal results."""
+        return tuple(
             (id(e.direction), e.alpha, e.site, e.layer, tuple(sorted(e.positions)), e.operation)
             for e in self.edits
         )
