@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tiny_models import PLACES, QUESTIONS, noise, tiny_model
 
 from steer_core import Edit, UserError, decode
-from steer_core.codi.body import Block
+from steer_core.codi.body import TOKENS_AT_A_TIME, Block
+from steer_core.codi.drafts import Candidates
 from steer_core.codi.engine import run_batch
 from steer_core.codi.model import CodiModel
 from steer_core.codi.prefix import prefixes
@@ -301,6 +302,30 @@ def test_blocks_before_the_first_edit_run_once_per_question(
     run_batch(model, prompts, 3, EditPlan(rows, model.device), max_new_tokens=1)
     steps = (K + (position == 0 and site == "residual")) * L
     assert widths[:steps] == [2] * shared + [6] * (steps - shared)
+
+
+@pytest.mark.parametrize("tokens", [1, 20, 40])
+def test_drafts_fed_a_few_questions_at_a_time_are_the_same(
+    model: CodiModel, tokens: int, monkeypatch: pytest.MonkeyPatch
+):
+    """Edits at the last position too, whose thought goes along; drafts longer than there is room."""
+    prompts, plan = grid(model, K - 1)
+    likely = [Candidates(likely=((5,) * n, tuple(range(n)))) for n in (14, 3)]
+    options = {"max_new_tokens": LIMIT, "first_logits": True, "candidates": likely}
+    whole = run_batch(model, prompts, 3, plan, **options)
+    fed: list[int] = []
+    block = Block.__call__
+
+    def counted(self: Block, index: int, x: torch.Tensor, *rest) -> torch.Tensor:
+        fed.append(len(x))
+        return block(self, index, x, *rest)
+
+    monkeypatch.setattr(Block, "__call__", counted)
+    monkeypatch.setitem(TOKENS_AT_A_TIME, "cpu", tokens)
+    found = run_batch(model, prompts, 3, plan, **options)
+    assert 3 in fed  # the rows of one question
+    assert found.token_ids == whole.token_ids
+    assert_close(found.first_logits.numpy(), whole.first_logits.numpy())
 
 
 # --- edits that do not fit -----------------------------------------------------------------------

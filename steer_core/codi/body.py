@@ -15,6 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+TOKENS_AT_A_TIME = {"cpu": 1024, "cuda": 65536}
+"""Tokens that go through a block at once, padding included, where they can be parted: on a CPU its
+activations should stay in the cache, a GPU must have memory for them."""
 Tap = Callable[[int, Tensor], Tensor]
 """`tap(l, x)` gets the output of block l (counted from 1) and returns what goes on instead."""
 

@@ -147,13 +147,34 @@ class RowCache:
     def store(self, layer: int, k: Tensor, v: Tensor) -> int:
         """Store new keys and values [N, t, H_kv, d] behind the rows' own; how many those are."""
         end = self.length + k.shape[1]
-        if end > self.own[layer][0].shape[3]:
-            keys, values = self.own[layer]
-            self.own[layer] = grown(keys, 2 * end), grown(values, 2 * end)
+        self.make_room(layer, end)
         keys, values = self.own[layer]
         keys[:, :, :, self.length : end] = self.by_question(k)
         values[:, :, :, self.length : end] = self.by_question(v)
         return end
+
+    def make_room(self, layer: int, end: int) -> None:
+        """Let a block have room for `end` own positions."""
+        keys, values = self.own[layer]
+        if end > keys.shape[3]:
+            self.own[layer] = grown(keys, 2 * end), grown(values, 2 * end)
+
+    def parts(self, count: int, more: int) -> list[tuple[slice, RowCache]]:
+        """About `count` caches of some questions each, over this one's memory, and which those are.
+
+        `more` positions can be stored in each of them, and are then stored in this one.
+        """
+        for layer in range(len(self.own)):
+            self.make_room(layer, self.length + more)
+        size = -(-len(self.real) // count)
+        cuts = [slice(i, i + size) for i in range(0, len(self.real), size)]
+        return [(some, self.part(some)) for some in cuts]
+
+    def part(self, some: slice) -> RowCache:
+        """The cache of some questions, over the same memory."""
+        assert self.hidden is None, "part before the answer"
+        prefix, own = ([(k[some], v[some]) for k, v in each] for each in (self.prefix, self.own))
+        return RowCache(prefix, self.real[some], self.rows, own, self.length)
 
     def by_question(self, x: Tensor) -> Tensor:
         """New keys or values [N, t, H_kv, d] as they are stored, [G, H_kv, R, t, d]."""

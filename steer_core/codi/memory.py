@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 
 from steer_core.codi.answer import LOGITS_AT_A_TIME, NODES_AT_A_TIME
+from steer_core.codi.body import TOKENS_AT_A_TIME
 from steer_core.codi.config import FAMILIES
 from steer_core.codi.layout import named_tensors
 from steer_core.codi.model import CodiModel
 from steer_core.codi.passes import ANSWER_ROOM
-from steer_core.codi.prefix import TOKENS_AT_A_TIME
 from steer_core.codi.projection import named_projection
 from steer_core.codi.session import BUDGET
 

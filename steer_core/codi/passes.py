@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from steer_core.codi.body import TOKENS_AT_A_TIME, Attention, Block
 from steer_core.codi.cache import RowCache, TreeCache
 from steer_core.codi.config import CodiConfig
 from steer_core.codi.drafts import Candidates, Drafts, Ids, plant
@@ -191,6 +192,21 @@ def passes(
     return Passed(reasoning.cache, hidden, reasoning.recorder.stacked(model.config.layers + 2))
 
 
+Parts = Sequence[tuple[slice, Attention]]
+"""Which rows go through a block together, with the cache of them."""
+
+
+def in_parts(block: Block, layer: int, x: Tensor, rotary, caches: Parts, last: int) -> Tensor:
+    """Rows x [N, T, D] through a block, a few at a time; see `steer_core.codi.body.Block`."""
+    if len(caches) == 1:
+        return block(layer, x, rotary, caches[0][1], last)
+    done = []
+    for some, cache in caches:
+        theirs = None if rotary is None else tuple(wave[some] for wave in rotary)
+        done.append(block(layer, x[some], theirs, cache, last))
+    return torch.cat(done)
+
+
 class Recorder:
     """Keeps the states of positions 0..K, when asked to."""
 
@@ -277,19 +293,31 @@ class Reasoning:
             sees = F.pad(drafts.sees, (1, 0, 1, 0))
             sees[:, :, 0] = True
             x = torch.cat((thought[:, None], nodes), 1)
-            return self.step(last, x, F.pad(behind, (1, 0)), sees)
+            return self.step(last, x, F.pad(behind, (1, 0)), self.tree_caches(x, sees))
         self.step(last, thought[:, None])
         out = body.run(nodes, self.places(last, behind), TreeCache(self.cache, drafts.sees))
         self.cache.advance(ids.shape[1])
         return body.norm(out)
 
+    def tree_caches(self, x: Tensor, sees: Tensor) -> Parts:
+        """Where the trees x [N, T, D] are fed, a part of the questions at a time.
+
+        Position i of a question sees position j where sees [G, T, T].
+        """
+        tokens, rows = x.shape[0] * x.shape[1], self.rows
+        count = -(-tokens // TOKENS_AT_A_TIME[x.device.type])
+        return [
+            (slice(some.start * rows, some.stop * rows), TreeCache(cache, sees[some]))
+            for some, cache in self.cache.parts(count, x.shape[1])
+        ]
+
     def step(
-        self, position: int, x: Tensor, behind: Tensor | None = None, sees: Tensor | None = None
+        self, position: int, x: Tensor, behind: Tensor | None = None, trees: Parts | None = None
     ) -> Tensor:
         """Feed x [n, 1, D] at a position of the reasoning; the normed hidden states h_k.
 
-        At position K more may be fed, `behind` [n, T] it (0 for itself), that see each other as
-        `sees` [G, T, T] says; what comes back are their states, for nothing reads h_K.
+        At position K more may be fed, `behind` [n, T] it (0 for itself), with `tree_caches`; what
+        comes back are their states, for nothing reads h_K.
         """
         if self.stop():
             raise Cancelled
@@ -299,9 +327,8 @@ class Reasoning:
         rotary = body.rotary(self.places(position, behind), x.dtype)
         recorder.add(x[:, 0])
         for layer, block in enumerate(body.blocks, 1):
-            cache = self.cache if sees is None else TreeCache(self.cache, sees)
             cut = last if layer == len(body.blocks) else 0
-            x = block(layer - 1, x, rotary, cache, cut)
+            x = in_parts(block, layer - 1, x, rotary, trees or [(slice(None), self.cache)], cut)
             if cut:
                 break
             if not self.apart and (position, layer) >= self.first:

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from steer_core.codi.body import TOKENS_AT_A_TIME
 from steer_core.codi.cache import PrefillCache
 from steer_core.codi.model import CodiModel
 
 Prompt = Sequence[int]
-TOKENS_AT_A_TIME = {"cpu": 1024, "cuda": 65536}
-"""Tokens of one prefill, padding included: on a CPU its activations should stay in the cache, and
-shorter parts, sorted by length, hold less padding."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
