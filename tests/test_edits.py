@@ -308,7 +308,7 @@ def test_blocks_before_the_first_edit_run_once_per_question(
 def test_drafts_fed_a_few_questions_at_a_time_are_the_same(
     model: CodiModel, tokens: int, monkeypatch: pytest.MonkeyPatch
 ):
-    """Edits at the last position too, whose thought goes along; drafts longer than there is room."""
+    """Edited at the last position too, whose thought goes along; drafts need more room."""
     prompts, plan = grid(model, K - 1)
     likely = [Candidates(likely=((5,) * n, tuple(range(n)))) for n in (14, 3)]
     options = {"max_new_tokens": LIMIT, "first_logits": True, "candidates": likely}
