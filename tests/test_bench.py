@@ -168,6 +168,18 @@ def test_a_wrong_id_is_noticed(random_one: Subject, monkeypatch: pytest.MonkeyPa
     assert 0 < found.share_of_ids_equal < 1
 
 
+def test_one_slow_moment_does_not_choose_the_threads(monkeypatch: pytest.MonkeyPatch):
+    seconds = {1: iter((9.0, 1.0)), 2: iter((2.0, 2.0))}
+    monkeypatch.setattr(cores, "ACCOUNT", cores.Account(2))
+    monkeypatch.setattr(
+        measuring, "transformers_run", lambda _way, _rows, _batch, n: (next(seconds[n]), {})
+    )
+    clock = iter((0.0, 1.0, 2.0, 9.0))  # time for two tries of each
+    monkeypatch.setattr(measuring, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    way = SimpleNamespace(device=torch.device("cpu"))
+    assert measuring.best_threads(way, [], 1) == 1  # pyright: ignore[reportArgumentType]
+
+
 def test_rows_of_the_official_way_are_of_one_layer(random_one: Subject):
     rows = grid_of(random_one, ALPHAS)
     assert len(set(rows)) == len(rows) == 24

@@ -53,9 +53,7 @@ def test_weights_of_the_shipped_models(model: CodiModel):
 
 def assert_weights(model: CodiModel) -> None:
     found = storages(model.body) | storages(model.projection)
-    frequencies = model.body.inverse_frequencies  # computed, and no weight
-    computed = 0 if frequencies is None else frequencies.nbytes
-    assert memory.weight_bytes(model) == sum(found.values()) - computed
+    assert memory.weight_bytes(model) == sum(found.values())
 
 
 # --- rows ----------------------------------------------------------------------------------------

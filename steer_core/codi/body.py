@@ -7,6 +7,7 @@ whoever wants to see or change the output of a block passes a `tap`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,6 +19,8 @@ from torch import Tensor
 TOKENS_AT_A_TIME = {"cpu": 1024, "cuda": 65536}
 """Tokens that go through a block at once, padding included, where they can be parted: on a CPU its
 activations should stay in the cache, a GPU must have memory for them."""
+CUBIC = 0.044715
+"""Of the tanh approximation of GELU: tanh(sqrt(2 / pi) (x + CUBIC x^3))."""
 Tap = Callable[[int, Tensor], Tensor]
 """`tap(l, x)` gets the output of block l (counted from 1) and returns what goes on instead."""
 
@@ -56,6 +59,10 @@ class Norm:
     def __call__(self, x: Tensor) -> Tensor:
         if not self.rms:
             return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
+        if fast_on_cpu(x):
+            size = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+            square = torch.addcmul(x.new_full((), self.eps), size, size, value=1 / x.shape[-1])
+            return torch.mul(x, square.rsqrt_()).mul_(self.weight)
         if x.dtype is torch.float32:
             return F.rms_norm(x, x.shape[-1:], self.weight, self.eps)
         # The mean square is taken in float32 and the weight applied after the cast back, as Llama
@@ -84,7 +91,7 @@ class Block:
         self,
         layer: int,
         x: Tensor,
-        rotary: tuple[Tensor, Tensor] | None,
+        rotary: Tensor | None,
         cache: Attention,
         last: int = 0,
     ) -> Tensor:
@@ -94,9 +101,7 @@ class Block:
         x = x + self.out(cache.attend(layer, q, k, v).flatten(-2))
         return x + self.mlp(self.mlp_norm(x))
 
-    def project(
-        self, x: Tensor, rotary: tuple[Tensor, Tensor] | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, x: Tensor, rotary: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """x [N, T, D] to queries [N, T, H, d], keys and values [N, T, H_kv, d]."""
         packed = self.qkv(self.attention_norm(x)).unflatten(-1, (-1, self.head_dim))
         together = self.heads + self.kv_heads
@@ -105,14 +110,14 @@ class Block:
             q, k = qk.split((self.heads, self.kv_heads), dim=-2)
             qk = torch.cat((self.q_norm(q), self.k_norm(k)), dim=-2)
         if rotary is not None:
-            qk = rotate(qk, *rotary)
+            qk = rotate(qk, rotary)
         q, k = qk.split((self.heads, self.kv_heads), dim=-2)
         return q, k, v
 
     def mlp(self, x: Tensor) -> Tensor:
         """Gated SiLU (Llama) or tanh-approximated GELU (GPT-2)."""
         if not self.gated:
-            return self.down(F.gelu(self.up(x), approximate="tanh"))
+            return self.down(gelu(self.up(x)))
         gate, up = self.up(x).chunk(2, dim=-1)
         if torch.is_grad_enabled():
             return self.down(F.silu(gate) * up)
@@ -120,9 +125,29 @@ class Block:
         return self.down(F.silu(gate, inplace=True).mul_(up))
 
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions: x [N, T, H, d], cos and sin [N, T, 1, d], the first half of sin negated."""
-    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
+def fast_on_cpu(x: Tensor) -> bool:
+    """Whether a form is worth while that only a CPU is faster with, in float32, in place."""
+    return x.device.type == "cpu" and x.dtype is torch.float32 and not torch.is_grad_enabled()
+
+
+def gelu(x: Tensor) -> Tensor:
+    """GELU in GPT-2's tanh approximation.
+
+    0.5 x (1 + tanh(u)) is x sigmoid(2 u), which takes a CPU half as long; they differ by rounding.
+    """
+    if not fast_on_cpu(x):
+        return F.gelu(x, approximate="tanh")
+    twice = torch.addcmul(x, x * x, x, value=CUBIC).mul_(2 * math.sqrt(2 / math.pi))
+    return twice.sigmoid_().mul_(x)
+
+
+def rotate(x: Tensor, waves: Tensor) -> Tensor:
+    """Rotary positions: x [N, T, H, d], pairs of numbers, turned by waves [N, T, 1, d/2].
+
+    As complex products in float32, which a CPU does in one go.
+    """
+    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * waves).flatten(-2).to(x.dtype)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,7 +185,7 @@ class Body:
         block: of the others only the keys and values are read later.
         """
         x = self.placed(x, positions)
-        rotary = self.rotary(positions, x.dtype)
+        rotary = self.rotary(positions)
         x = tap(0, x) if tap else x
         for index, block in enumerate(self.blocks):
             x = block(index, x, rotary, cache, last if index + 1 == len(self.blocks) else 0)
@@ -171,13 +196,12 @@ class Body:
         """Input embeddings [N, T, D] with learned positions added, where the family has them."""
         return x if self.positions is None else x + F.embedding(positions, self.positions)
 
-    def rotary(self, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
-        """Cosines and sines [N, T, 1, d] of the rotary angles for `rotate`, in float32 first."""
+    def rotary(self, positions: Tensor) -> Tensor | None:
+        """Waves at positions [N, T] for `rotate`, complex [N, T, 1, d/2]; None without rotary."""
         if self.inverse_frequencies is None:
             return None
         angles = (positions[..., None].float() * self.inverse_frequencies)[..., None, :]
-        cos, sin = angles.cos() * self.rotary_scale, angles.sin() * self.rotary_scale
-        return torch.cat((cos, cos), -1).to(dtype), torch.cat((-sin, sin), -1).to(dtype)
+        return torch.polar(torch.full_like(angles, self.rotary_scale), angles)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Normed hidden states [..., D] to logits [..., V]."""

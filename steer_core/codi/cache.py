@@ -82,8 +82,8 @@ class RowCache:
     ):
         self.prefix, self.real, self.rows, self.own, self.length = prefix, real, rows, own, length
         keys = prefix[0][0]
-        self.lowest = keys.new_full((), torch.finfo(keys.dtype).min)
-        bias = torch.where(real, torch.zeros_like(self.lowest), self.lowest)
+        lowest = keys.new_full((), torch.finfo(keys.dtype).min)
+        bias = torch.where(real, torch.zeros_like(lowest), lowest)
         self.bias = bias.repeat_interleave(keys.shape[1], 0)[:, None]  # [G * H_kv, 1, P]
         self.hidden: Tensor | None = None
 
@@ -93,7 +93,7 @@ class RowCache:
         keys = prefix[0][0]
         shape = (*keys.shape[:2], rows, capacity, keys.shape[3])
         own = [(keys.new_empty(shape), keys.new_empty(shape)) for _ in prefix]
-        for _, values in own:  # `mixed` reads a few more than are filled, with weights of 0
+        for _, values in own:  # a few more than are filled may be read, with weights of 0
             values[:, :, :, : slots_of(1, keys.shape[3])] = 0.0
         return cls(prefix, real, rows, own)
 
@@ -106,9 +106,9 @@ class RowCache:
     ) -> Tensor:
         """As `attend`; query i of a question sees new position j where sees [G, t, T]."""
         end = self.store(layer, k, v)
-        keys, values = self.own[layer]
-        own_k = keys[:, :, :, :end]
-        return self.mixed(layer, q, own_k, values, lambda scores: self.shown(scores, sees))
+        slots = max(end, slots_of(q.shape[1] * q.shape[2] // k.shape[2], k.shape[3]))
+        own_k, own_v = (x[:, :, :, :slots] for x in self.own[layer])
+        return self.mixed(layer, q, own_k, own_v, lambda scores: self.shown(scores, end, sees))
 
     def mixed(
         self,
@@ -120,27 +120,24 @@ class RowCache:
     ) -> Tensor:
         """Queries [N, T, H, d] over the prefix and own positions; `shown` hides scores of those.
 
-        Values [..., S', d] may be more than the keys; what is behind those must be finite.
+        Values must be finite, also those of hidden positions.
         """
         n, t, heads, d = q.shape
         prefix_k, prefix_v = self.prefix[layer]
         g, kv, p, _ = prefix_k.shape
         # Queries of a row: its new positions times the heads that share keys, m = t * H / H_kv.
-        m, filled = t * heads // kv, own_k.shape[3]
+        m, slots = t * heads // kv, own_k.shape[3]
         q = q.view(g, -1, t, kv, heads // kv, d).permute(0, 3, 1, 2, 4, 5)
         q = torch.mul(q, d**-0.5, out=q.new_empty(q.shape))
         together, each = q.view(g * kv, -1, d), q.view(-1, m, d)
         over_prefix = torch.baddbmm(self.bias, together, prefix_k.flatten(0, 1).transpose(1, 2))
         over_own = torch.bmm(each, own_k.flatten(0, 2).transpose(1, 2))
-        over_own = shown(over_own.view(g, kv, self.rows, m, filled))
-        scores = [over_prefix, over_own.view(g * kv, -1, filled)]
-        slots = min(max(filled, slots_of(m, d)), own_v.shape[3])
-        if slots > filled:
-            scores.append(self.lowest.expand(g * kv, together.shape[1], slots - filled))
-        weights = torch.cat(scores, -1).softmax(-1, torch.float32).to(q.dtype)
+        over_own = shown(over_own.view(g, kv, self.rows, m, slots)).view(g * kv, -1, slots)
+        scores = torch.cat((over_prefix, over_own), -1)
+        weights = scores.softmax(-1, torch.float32).to(q.dtype)
         out = torch.bmm(weights[..., :p], prefix_v.flatten(0, 1)).view(-1, m, d)
         own_weights = weights[..., p:].view(-1, m, slots)
-        out = torch.baddbmm(out, own_weights, own_v[:, :, :, :slots].flatten(0, 2))
+        out = torch.baddbmm(out, own_weights, own_v.flatten(0, 2))
         out = out.view(g, kv, self.rows, t, heads // kv, d).permute(0, 2, 3, 1, 4, 5)
         return out.reshape(n, t, heads, d)
 
@@ -184,16 +181,20 @@ class RowCache:
         """The last `count` positions have gone through every block."""
         self.length += count
 
-    def shown(self, scores: Tensor, sees: Tensor | None) -> Tensor:
-        """Scores of own positions [G, H_kv, R, m, S], lowest where a row must not look."""
+    def shown(self, scores: Tensor, end: int, sees: Tensor | None) -> Tensor:
+        """Scores of own positions [G, H_kv, R, m, S], lowest where a row must not look.
+
+        `end` positions are filled; the last of them are seen as `sees` says.
+        """
         lowest = torch.finfo(scores.dtype).min
+        scores[..., end:] = lowest
         if self.hidden is not None:
             old = scores[..., : self.hidden.shape[-1]]
             old.masked_fill_(self.hidden[:, None, :, None], lowest)
         if sees is not None:
             queries, new = sees.shape[1:]
             blind = ~sees.repeat_interleave(scores.shape[3] // queries, 1)
-            scores[..., -new:].masked_fill_(blind[:, None, None], lowest)
+            scores[..., end - new : end].masked_fill_(blind[:, None, None], lowest)
         return scores
 
     def hide(self, unseen: Tensor) -> None:

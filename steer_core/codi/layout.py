@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -62,6 +63,8 @@ NAMES = {
         rms=True,
     ),
 }
+ROTATED = re.compile(r"\.self_attn\.[qk]_(proj|norm)\.")
+"""Parts whose outputs are turned by rotary positions."""
 LEARNED_POSITIONS = "transformer.wpe.weight"
 HEAD = "lm_head.weight"
 
@@ -94,6 +97,11 @@ class Builder:
         if self.family != "gpt2":
             return None
         return self.take(LEARNED_POSITIONS, (self.sizes["max_positions"], self.sizes["hidden"]))
+
+    def named(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """A tensor as the body uses it."""
+        tensor = self.take(name, shape)
+        return paired(tensor, self.sizes["head_dim"]) if ROTATED.search(name) else tensor
 
     def block(self, index: int) -> Block:
         names, sizes = self.names, self.sizes
@@ -145,17 +153,30 @@ class Builder:
 
     def norm(self, name: str, size: int) -> Norm:
         bias = None if self.names.rms else self.take(f"{name}.bias", (size,))
-        return Norm(self.take(f"{name}.weight", (size,)), bias, self.eps, self.names.rms)
+        return Norm(self.named(f"{name}.weight", (size,)), bias, self.eps, self.names.rms)
 
     def linear(self, names: list[str], outs: tuple[int, ...], inside: int, bias: bool) -> Linear:
         weights = [self.weight(name, out, inside) for name, out in zip(names, outs, strict=True)]
-        biases = [self.take(f"{n}.bias", (o,)) for n, o in zip(names, outs, strict=True) if bias]
+        biases = [self.named(f"{n}.bias", (o,)) for n, o in zip(names, outs, strict=True) if bias]
         return Linear(packed(weights), packed(biases) if bias else None)
 
     def weight(self, name: str, out: int, inside: int) -> Tensor:
         if self.names.transposed:
             return self.take(f"{name}.weight", (inside, out)).t().contiguous()
-        return self.take(f"{name}.weight", (out, inside))
+        return self.named(f"{name}.weight", (out, inside))
+
+
+def paired(x: Tensor, d: int) -> Tensor:
+    """Heads x [H * d, ...] with both numbers of a rotary pair side by side.
+
+    Checkpoints have the first of all pairs of a head, then the second of all.
+    """
+    return x.unflatten(0, (-1, 2, d // 2)).transpose(1, 2).flatten(0, 2)
+
+
+def unpaired(x: Tensor, d: int) -> Tensor:
+    """The inverse of `paired`."""
+    return x.unflatten(0, (-1, d // 2, 2)).transpose(1, 2).flatten(0, 2)
 
 
 def packed(parts: list[Tensor]) -> Tensor:
@@ -174,6 +195,13 @@ def rotary_of(base: PretrainedConfig, family: str, device: torch.device) -> dict
 
 def named_tensors(body: Body, family: str) -> Iterator[tuple[str, Tensor]]:
     """The inverse of `Builder`: every tensor of a body under its transformers name."""
+    d = body.blocks[0].head_dim
+    for name, tensor in as_used(body, family):
+        yield name, unpaired(tensor, d) if ROTATED.search(name) else tensor
+
+
+def as_used(body: Body, family: str) -> Iterator[tuple[str, Tensor]]:
+    """The same as the body uses them."""
     names = NAMES[family]
     yield names.tokens, body.tokens
     if body.positions is not None:
@@ -186,6 +214,9 @@ def named_tensors(body: Body, family: str) -> Iterator[tuple[str, Tensor]]:
         up = (inner, inner) if block.gated else (inner,)
         yield from named_norm(prefix + names.attention_norm, block.attention_norm)
         yield from named_norm(prefix + names.mlp_norm, block.mlp_norm)
+        for x, norm in (("q", block.q_norm), ("k", block.k_norm)):
+            if norm is not None:
+                yield from named_norm(f"{prefix}self_attn.{x}_norm", norm)
         yield from named_linear([prefix + n for n in names.qkv], block.qkv, qkv, names)
         yield from named_linear([prefix + names.out], block.out, None, names)
         yield from named_linear([prefix + n for n in names.up], block.up, up, names)

@@ -9,12 +9,10 @@ import torch
 
 from steer_core.codi.answer import LOGITS_AT_A_TIME, NODES_AT_A_TIME
 from steer_core.codi.body import TOKENS_AT_A_TIME
-from steer_core.codi.config import FAMILIES
-from steer_core.codi.layout import named_tensors
 from steer_core.codi.model import CodiModel
 from steer_core.codi.passes import ANSWER_ROOM
-from steer_core.codi.projection import named_projection
 from steer_core.codi.session import BUDGET
+from steer_core.codi.tensors import tensors_of
 
 CPU_ROWS = 1024
 """On a CPU larger batches gain nothing, and results should arrive often."""
@@ -105,9 +103,8 @@ def prefix_bytes(model: CodiModel) -> int:
 
 def weight_bytes(model: CodiModel) -> int:
     """Bytes of the model's tensors, each counted once."""
-    tensors = [tensor for _, tensor in named_tensors(model.body, FAMILIES[model.config.family])]
-    tensors += [tensor for _, tensor in named_projection(model.projection)]
-    return sum({tensor.data_ptr(): tensor.nbytes for tensor in tensors}.values())
+    parts = model.body, model.projection
+    return sum({tensor.data_ptr(): tensor.nbytes for _, tensor in tensors_of(parts)}.values())
 
 
 def free_bytes(device: torch.device) -> int:

@@ -202,7 +202,7 @@ def in_parts(block: Block, layer: int, x: Tensor, rotary, caches: Parts, last: i
         return block(layer, x, rotary, caches[0][1], last)
     done = []
     for some, cache in caches:
-        theirs = None if rotary is None else tuple(wave[some] for wave in rotary)
+        theirs = None if rotary is None else rotary[some]
         done.append(block(layer, x[some], theirs, cache, last))
     return torch.cat(done)
 
@@ -324,7 +324,7 @@ class Reasoning:
         body, recorder = self.model.body, self.recorder
         last = x.shape[1] - 1
         x = body.placed(x, self.places(position, behind))
-        rotary = body.rotary(self.places(position, behind), x.dtype)
+        rotary = body.rotary(self.places(position, behind))
         recorder.add(x[:, 0])
         for layer, block in enumerate(body.blocks, 1):
             cut = last if layer == len(body.blocks) else 0
@@ -333,7 +333,7 @@ class Reasoning:
                 break
             if not self.apart and (position, layer) >= self.first:
                 x = self.spread(x, position, layer)
-                rotary = body.rotary(self.places(position, behind), x.dtype)
+                rotary = body.rotary(self.places(position, behind))
             self.change(layer, position, x)
             recorder.add(x[:, 0])
         self.cache.advance(1 if behind is None else behind.shape[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from steer_core.codi.config import family_of
 from steer_core.codi.layout import Builder, named_tensors
 from steer_core.codi.load import load_model
 from steer_core.codi.projection import Projection, named_projection
+from steer_core.codi.tensors import tensors_of
 from steer_core.errors import UserError
 from steer_core.training.losses import Student
 from steer_core.training.recipe import LATENTS
@@ -76,22 +76,10 @@ def fresh_projection(hidden: int) -> Projection:
 def parameters(part: object, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
     """Every trained tensor below `part` once, under its path of field names."""
     seen: set[int] = set()
-    for name, tensor in walk(part, prefix):
+    for name, tensor in tensors_of(part, prefix):
         if id(tensor) not in seen and not name.endswith("inverse_frequencies"):
             seen.add(id(tensor))
             yield name, tensor
-
-
-def walk(part: object, prefix: str) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor below a tree of dataclasses and tuples."""
-    if isinstance(part, Tensor):
-        yield prefix, part
-    elif isinstance(part, tuple):
-        for index, item in enumerate(part):
-            yield from walk(item, f"{prefix}.{index}")
-    elif dataclasses.is_dataclass(part):
-        for field in dataclasses.fields(part):
-            yield from walk(getattr(part, field.name), f"{prefix}.{field.name}".lstrip("."))
 
 
 def save_model(

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from steer_core.codi.tensors import tensors_of
 from steer_core.data.pairs import shipped_keys
 from steer_core.errors import UserError
 from steer_core.training.batch import batches, draw, encode
@@ -26,7 +27,6 @@ from steer_core.training.state import (
     parameters,
     save_model,
     take_weights,
-    walk,
 )
 from steer_core.training.tokenizer import EOS, special_id, train_tokenizer
 
@@ -170,7 +170,7 @@ def learned_tokenizer(forbidden: frozenset[str]) -> PreTrainedTokenizerFast:
 
 def on_device(student: Student, device: torch.device) -> Student:
     """Move every tensor in place, those that are not trained too."""
-    for _, tensor in walk(student, ""):
+    for _, tensor in tensors_of(student):
         tensor.data = tensor.data.to(device)
     return student
 
