@@ -59,7 +59,8 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def assert_measured(found: dict) -> None:
     assert set(found) >= KEYS
-    assert (found["shape"], found["device"], found["rows"]) == ("bundled", "cpu", 6)
+    assert (found["shape"], found["model"]) == ("bundled", "tiny-llama")
+    assert (found["device"], found["rows"]) == ("cpu", 6)
     assert found["ids_equal"] is True
     assert found["share_of_ids_equal"] == 1
     assert found["compared"] == 6  # the official batch holds all rows
@@ -85,11 +86,12 @@ def test_the_table_ends_in_the_same_line(capsys: pytest.CaptureFixture[str]):
     assert_measured(found)
     for label in ("one-row loop", "official, batch 128", "engine", "same ids on 100 % of 6 rows"):
         assert any(line.startswith(label) for line in table)
-    # Two pairs and one layer have nothing to grow with.
-    assert [each["what"] for each in found["growth"]] == ["alphas of one problem"]
-    (growth,) = found["growth"]
-    assert len(growth["sizes"]) == len(growth["seconds"]) == 5
-    assert growth["doubling"] == pytest.approx(2 ** growth["exponent"])
+    # Two pairs have nothing to grow with.
+    sizes = {each["what"]: each["sizes"] for each in found["growth"]}
+    assert sizes == {"alphas of one problem": [4, 8, 16, 32, 64], "layers": [1, 2, 4]}
+    for growth in found["growth"]:
+        assert len(growth["sizes"]) == len(growth["seconds"])
+        assert growth["doubling"] == pytest.approx(2 ** growth["exponent"])
     assert cores.ACCOUNT.total == 1
 
 
@@ -146,7 +148,8 @@ def random_one(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 def test_random_shapes_are_the_same_model_twice(random_one: Subject):
     model = random_one.model
     assert model.config.layers == random_one.twin.config.num_hidden_layers
-    assert len(random_one.layers) == len(random_one.directions) == 2
+    assert len(random_one.layers) == 2
+    assert len(random_one.directions) == model.config.layers
     assert model.body.tokens.data_ptr() == random_one.twin.get_input_embeddings().weight.data_ptr()
     found = measure(random_one, ALPHAS, sample=3, batches=1, repeats=2)
     assert found.ids_equal
@@ -191,7 +194,17 @@ def test_rows_of_the_official_way_are_of_one_layer(random_one: Subject):
 def test_layers_are_spread():
     assert spread(12, 1) == (6,)
     assert spread(12, 3) == (3, 6, 9)
-    assert spread(2, 5) == (1,)
+    assert spread(4, 1) == (2,)
+    assert spread(2, 5) == (1, 2)
+
+
+def test_a_bundled_model_is_measured_at_as_many_layers_as_asked(
+    capsys: pytest.CaptureFixture[str],
+):
+    assert main([*SMALL, "--layers", "4", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["layers"], found["rows"]) == (4, 24)
+    assert found["ids_equal"] is True
 
 
 # --- the floor -----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from random import Random
 
 import numpy as np
@@ -37,7 +38,9 @@ class Measured:
     the floor's time over the engine's. Memory in bytes, weights counted.
     """
 
+    date: str
     shape: str
+    model: str
     device: str
     dtype: str
     cores: int
@@ -232,7 +235,9 @@ def summary(
     least = floor_seconds(model, work_of(subject, ids, cap), rates)
     weights = weight_bytes(model)
     return Measured(
+        date=date.today().isoformat(),
         shape=subject.shape,
+        model=model.name,
         device=device_name(model.device),
         dtype=str(model.dtype).removeprefix("torch."),
         cores=count,

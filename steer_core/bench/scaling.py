@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from steer_core.bench.measure import engine
-from steer_core.bench.shapes import Subject
+from steer_core.bench.shapes import Subject, spread
 
 ALPHAS = (4, 8, 16, 32, 64)
 
@@ -32,15 +32,13 @@ def growths(subject: Subject, repeats: int) -> list[Growth]:
     one = replace(subject, problems=subject.problems[:1], layers=subject.layers[:1])
     some = replace(subject, layers=subject.layers[:1])
     pairs = [n for n in (15, 30, 60, 120, 240) if n <= len(subject.problems)]
-    layers = [n for n in (1, 2, 4, 8) if n <= len(subject.layers)]
+    part = cut(some, 30)
+    layers = [n for n in (1, 2, 4, 8, 16) if n <= subject.model.config.layers]
     found = [growth("alphas of one problem", ALPHAS, lambda n: (one, alphas_of(n)), repeats)]
     if len(pairs) > 1:
         found.append(growth("pairs", pairs, lambda n: (cut(some, n), alphas_of(13)), repeats))
     if len(layers) > 1:
-        part = replace(subject, problems=subject.problems[:60])
-        found.append(
-            growth("layers", layers, lambda n: (first_layers(part, n), alphas_of(13)), repeats)
-        )
+        found.append(growth("layers", layers, lambda n: (at(part, n), alphas_of(13)), repeats))
     return found
 
 
@@ -72,6 +70,6 @@ def cut(subject: Subject, problems: int) -> Subject:
     return replace(subject, problems=subject.problems[:problems])
 
 
-def first_layers(subject: Subject, layers: int) -> Subject:
-    """The first layers only."""
-    return replace(subject, layers=subject.layers[:layers])
+def at(subject: Subject, layers: int) -> Subject:
+    """So many layers, evenly apart."""
+    return replace(subject, layers=spread(subject.model.config.layers, layers))

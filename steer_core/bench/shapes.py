@@ -62,7 +62,8 @@ class Subject:
     """One model twice, and the grid it is measured on.
 
     `twin` and `prj` are the weights in transformers' and torch's own modules; `layers` are edited
-    one at a time, along `directions`, over `problems`; answers end after `max_new_tokens`.
+    one at a time over `problems`, along `directions`, which there are of every layer; answers end
+    after `max_new_tokens`.
     """
 
     shape: str
@@ -75,8 +76,8 @@ class Subject:
     directions: dict[int, Direction] = field(default_factory=dict)
 
 
-def bundled(name: str, problems: int) -> Subject:
-    """A model in the box, float32 on the CPU, with its cached direction in the middle."""
+def bundled(name: str, problems: int, layers: int = 1) -> Subject:
+    """A model in the box, float32 on the CPU, with its cached directions."""
     if name not in bundled_names():
         raise UserError(f"'{name}' is not in the box; choose one of {', '.join(bundled_names())}")
     model = load_model(name, device="cpu", dtype="float32")
@@ -87,16 +88,16 @@ def bundled(name: str, problems: int) -> Subject:
     missing = twin.load_state_dict(own, strict=False).missing_keys
     assert missing in ([], ["lm_head.weight"]), missing
     twin.tie_weights()
-    layer = model.config.middle_layer
+    every = range(1, model.config.layers + 1)
     return Subject(
         "bundled",
         model,
         twin.eval(),
         projection_module(model.projection),
         asked(problems),
-        (layer,),
+        spread(model.config.layers, layers),
         max_new_tokens=256,
-        directions={layer: cached_direction(model, "residual", layer)},
+        directions={layer: cached_direction(model, "residual", layer) for layer in every},
     )
 
 
@@ -113,7 +114,7 @@ def random_subject(
     twin = twin.eval().requires_grad_(False)
     model = model_of(shape, config, twin, device, dtype)
     chosen = spread(model.config.layers, layers)
-    directions = {layer: noise(model, layer) for layer in chosen}
+    directions = {layer: noise(model, layer) for layer in range(1, model.config.layers + 1)}
     prj = projection_module(model.projection)
     return Subject(
         shape, model, twin, prj, asked(problems), chosen, max_new_tokens=8, directions=directions
@@ -140,8 +141,10 @@ def model_of(
 
 
 def spread(layers: int, wanted: int) -> tuple[int, ...]:
-    """Some layers, evenly apart."""
-    return tuple(dict.fromkeys(max(1, (i + 1) * layers // (wanted + 1)) for i in range(wanted)))
+    """Some layers, evenly apart; all of them where that many are wanted."""
+    if wanted >= layers:
+        return tuple(range(1, layers + 1))
+    return tuple(max(1, (i + 1) * layers // (wanted + 1)) for i in range(wanted))
 
 
 def noise(model: CodiModel, layer: int) -> Direction:

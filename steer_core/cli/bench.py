@@ -81,7 +81,7 @@ def subject_of(args: argparse.Namespace, device, sizes: tuple[int, ...]):
     problems = count(args.pairs, sizes[0], "pairs")
     layers = count(args.layers, sizes[1], "layers")
     if args.shape == BUNDLED:
-        return bundled(args.model, problems)
+        return bundled(args.model, problems, layers)
     return random_subject(args.shape, device, pick_dtype(args.dtype, device), problems, layers)
 
 
