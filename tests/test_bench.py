@@ -241,7 +241,8 @@ def test_operations_by_hand():
     thoughts = 7 * 3 * 2 * (4 * 4 + 4 * 4)
     assert operations(model, work) == reading + steps + heads + thoughts
     shared = replace(work, shared=1)  # one of the two blocks, for 5 questions in place of 7 rows
-    assert operations(model, work) - operations(model, shared) == (7 - 5) * token / 2
+    first = token / 2 + look * 10 / 2 + 2 * (4 * 4 + 4 * 4)  # with the first thought's projection
+    assert operations(model, work) - operations(model, shared) == (7 - 5) * first
 
 
 def test_traffic_by_hand():

@@ -32,11 +32,11 @@ def test_of_equal_numbers_it_is_the_first(size: int, kinds: int, seed: int):
 @few
 @given(size=st.integers(1, 500), kinds=st.sampled_from([2, 5, 1000]), seed=seeds)
 def test_it_is_what_argmax_finds_over_all_logits(at_a_time: int, size: int, kinds: int, seed: int):
-    before, answer.TOKENS_AT_A_TIME = answer.TOKENS_AT_A_TIME, at_a_time
+    before, answer.VOCABULARY_AT_A_TIME = answer.VOCABULARY_AT_A_TIME, at_a_time
     try:
         # Whole numbers, so that no sum is rounded and logits of equal tokens are equal.
         hidden, head = values(4, 3, 4, seed), values(size, 3, kinds, seed)[:, 0]
         found = largest_logit(hidden, head)
     finally:
-        answer.TOKENS_AT_A_TIME = before
+        answer.VOCABULARY_AT_A_TIME = before
     assert torch.equal(found, (hidden @ head.T).argmax(-1))

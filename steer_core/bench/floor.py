@@ -61,7 +61,9 @@ def operations(model: CodiModel, work: Work) -> float:
     head = 2 * config.hidden * (config.vocabulary - 1)
     thoughts = config.latents * 4 * config.hidden**2
     each = steps * (token + attention * (work.prompt + steps / 2)) - last
-    once = work.shared * token / config.layers
+    # What all rows of a question go through as one: the first thought, and blocks behind it.
+    once = work.shared * (token + attention * work.prompt) / config.layers
+    once += 4 * config.hidden**2 * (work.shared > 0)
     rows = work.rows * (each + work.answer * head + thoughts - once)
     return reading + work.questions * once + rows
 

@@ -144,7 +144,7 @@ def spread(layers: int, wanted: int) -> tuple[int, ...]:
     """Some layers, evenly apart; all of them where that many are wanted."""
     if wanted >= layers:
         return tuple(range(1, layers + 1))
-    return tuple(max(1, (i + 1) * layers // (wanted + 1)) for i in range(wanted))
+    return tuple((i + 1) * layers // (wanted + 1) for i in range(wanted))
 
 
 def noise(model: CodiModel, layer: int) -> Direction:

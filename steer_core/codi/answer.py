@@ -21,7 +21,7 @@ LOGITS_AT_A_TIME = {"cpu": 2**18, "cuda": 2**27}
 rest."""
 NODES_AT_A_TIME = 128
 """Nodes that are worth reading the whole head for, though their logits may leave the cache."""
-TOKENS_AT_A_TIME = 4096
+VOCABULARY_AT_A_TIME = 4096
 """Tokens of the vocabulary whose logits a CPU computes at once."""
 GROUP = 64
 """Logits of which the largest is found at once."""
@@ -210,7 +210,7 @@ def largest_logit(hidden: Tensor, head: Tensor) -> Tensor:
     """
     if hidden.device.type != "cpu":
         return F.linear(hidden, head).argmax(-1)
-    size = -(-len(head) // -(-len(head) // TOKENS_AT_A_TIME))
+    size = -(-len(head) // -(-len(head) // VOCABULARY_AT_A_TIME))
     best, token = None, torch.zeros(hidden.shape[:-1], dtype=torch.long)
     for start in range(0, len(head), size):
         logits = F.linear(hidden, head[start : start + size])

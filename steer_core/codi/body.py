@@ -2,7 +2,7 @@
 
 One `Block` serves both families; what differs (norm, bias, rotary positions, gated MLP) is data.
 A body holds no cache, no hooks and no state: attention is done by the cache it is given, and
-whoever wants to see or change the output of a block passes a `tap`.
+whoever wants to see the output of a block passes a `tap` or calls the blocks one by one.
 """
 
 from __future__ import annotations
@@ -72,7 +72,10 @@ class Norm:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """One pre-norm block; `qkv` packs queries, keys, values, `up` packs gate and up if `gated`."""
+    """One pre-norm block; `qkv` packs queries, keys, values, `up` packs gate and up if `gated`.
+
+    With rotary positions the numbers of a query or key lie pair by pair (`layout.paired`).
+    """
 
     attention_norm: Norm
     qkv: Linear

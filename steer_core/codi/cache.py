@@ -33,13 +33,13 @@ class PrefillCache:
         # A padding query sees itself: softmax over an empty row would be NaN.
         itself = torch.eye(width, dtype=torch.bool, device=real.device)
         self.allowed = ((causal & real[:, None, :]) | itself)[:, None]
-        self.real = real
         self.blocks: list[KeysValues] = []
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `steer_core.codi.body.Attention`."""
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-        self.blocks.append((k, v))
+        # Copies: as parts of all that a block projects they would keep the rest of it too.
+        self.blocks.append((k.clone(), v.clone()))
         allowed, grouped = self.allowed[:, :, -q.shape[2] :], q.shape[1] != k.shape[1]
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, enable_gqa=grouped)
         return out.transpose(1, 2)

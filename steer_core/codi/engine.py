@@ -1,7 +1,7 @@
 """Steered latent decoding of one batch: prefill, latent steps, answer. It knows ids, not text.
 
 A batch is a grid of G questions x R rows over one shared prefix (`steer_core.codi.cache`).
-Positions in front of the first edit are the same for all rows of a question, so they run once per
+Blocks in front of the first edit are the same for all rows of a question, so they run once per
 question; its tokens are read once and remembered (`steer_core.codi.prefix`).
 """
 

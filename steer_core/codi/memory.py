@@ -56,6 +56,7 @@ def fixed_bytes(model: CodiModel, prompt: int, questions: int = MANY) -> int:
     item = model.body.tokens.element_size()
     tokens = max(prompt, min(questions * prompt, TOKENS_AT_A_TIME[kind]))
     reading = tokens * (prompt * (1 + 4 * config.heads) + 12 * config.hidden * item)
+    reading += 3 * tokens * prefix_bytes(model)  # as they come, side by side, question by question
     return reading + 12 * max(config.vocabulary * NODES_AT_A_TIME, LOGITS_AT_A_TIME[kind])
 
 

@@ -73,7 +73,7 @@ class NoIntervention:
         """Return x."""
         return x
 
-    def as_data(self) -> NoIntervention:
+    def as_data(self) -> NoIntervention | None:
         """Itself."""
         return self
 
@@ -295,9 +295,12 @@ class Reasoning:
             x = torch.cat((thought[:, None], nodes), 1)
             return self.step(last, x, F.pad(behind, (1, 0)), self.tree_caches(x, sees))
         self.step(last, thought[:, None])
-        out = body.run(nodes, self.places(last, behind), TreeCache(self.cache, drafts.sees))
+        places, caches = self.places(last, behind), self.tree_caches(nodes, drafts.sees)
+        nodes, rotary = body.placed(nodes, places), body.rotary(places)
+        for layer, block in enumerate(body.blocks):
+            nodes = in_parts(block, layer, nodes, rotary, caches, 0)
         self.cache.advance(ids.shape[1])
-        return body.norm(out)
+        return body.norm(nodes)
 
     def tree_caches(self, x: Tensor, sees: Tensor) -> Parts:
         """Where the trees x [N, T, D] are fed, a part of the questions at a time.

@@ -47,6 +47,7 @@ def checked(model: CodiModel, inputs: Inputs, rows: int, edits: EditData, record
     got = program.run(inputs, edits)
     token = inputs.drafts.ids[:, -1].repeat_interleave(rows)
     where = inputs.lengths.repeat_interleave(rows) + got.cache.length
+    where = where.clamp_max(model.config.max_positions - 1)  # trees may be wider than what is left
     program.steps.begin(got.cache)
     program.steps.step(token, where)
     wanted = behind(model, token, where, plain.cache)

@@ -35,7 +35,14 @@ class Check:
     advice: str
 
 
-class Nothing(NoIntervention):
+class Unrecorded(NoIntervention):
+    """Plain decoding that never becomes a recorded program: the check is of the model alone."""
+
+    def as_data(self) -> None:
+        """See `steer_core.codi.passes.Intervention`."""
+
+
+class Nothing(Unrecorded):
     """An edit of coefficient 0 at every site, layer and position behind BOT."""
 
     first = (1, 0)
@@ -45,7 +52,7 @@ class Nothing(NoIntervention):
         return x + 0.0 * torch.ones_like(x)
 
 
-class PushAndBlank(NoIntervention):
+class PushAndBlank(Unrecorded):
     """Of three rows the first is plain, the second pushed in one layer, the third has no latents.
 
     Args:
@@ -75,7 +82,7 @@ def self_check(model: CodiModel) -> tuple[Check, ...]:
         The checks: numbers are finite, results have the model's shapes, a coefficient of 0 changes
         nothing bit for bit, an edit changes the answer's logits, and so do the latent thoughts.
     """
-    plain = forward(model, NoIntervention(), 1)
+    plain = forward(model, Unrecorded(), 1)
     zero = forward(model, Nothing(), 1)
     edited = forward(model, PushAndBlank(model.config.middle_layer), 3)
     return (*sound(model, plain), identical(plain, zero), *effects(model, edited))

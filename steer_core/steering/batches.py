@@ -48,7 +48,7 @@ class Batches:
             for prompt, some in zip(model.encode_all(questions), numbers, strict=True)
         ]
         self.rows = list(rows)
-        self.same = equals(rows)
+        self.same = equals(self.rows)
         self.plain: dict[int, Plain] = {}
         self.read: dict[tuple[int, ...], tuple[str, int | float | None]] = {}
 
@@ -211,7 +211,7 @@ class Batches:
 
 def equals(rows: Sequence[Row]) -> dict[int, list[int]]:
     """The first of rows with equal results: all that equal it, itself among them."""
-    changes: dict[int, tuple] = {}  # rows of a grid share their edits
+    changes: dict[int, tuple] = {}  # by id: rows of a grid share their edits
     first: dict[tuple, int] = {}
     same: dict[int, list[int]] = {}
     for where, row in enumerate(rows):

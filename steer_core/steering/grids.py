@@ -59,7 +59,11 @@ def grids_of(
 
 
 def even_limit(parts: Sequence[Part], limit: int, at_once: int) -> int:
-    """The least limit under which batches are a multiple of `at_once`, and so of about one size."""
+    """A small limit under which there are no more batches than the next multiple of `at_once`.
+
+    They are then of about one size, and nobody waits for a last one. Tried in steps of half the
+    widest part.
+    """
     if len(parts) < 2:
         return limit
     batches = -(-count(packed(parts, limit)) // at_once) * at_once

@@ -79,7 +79,8 @@ class EditPlan:
         index = self.index_of(edit.direction)
         for position in edit.positions:
             alpha = edit.coefficient(position)
-            if alpha != 0.0:
+            # BOT is no latent thought: there is no such embedding to edit at position 0.
+            if alpha != 0.0 and (edit.site, position) != ("embedding", 0):
                 entries = places[edit.site, layer, position][order, edit.operation]
                 entries += [(row, index, alpha) for row in rows]
 

@@ -64,7 +64,7 @@ def table_of(
 ) -> EditTable | None:
     """The edits of N rows as a table, or None where one of them is no addition.
 
-    Rows are apart from position 1 on, or from 0 where one is edited there.
+    Rows are apart from position 1 on, or from 0 where an output of a block is edited there.
     """
     if any(edit.operation != "add" for edits in rows for edit in edits):
         return None
@@ -83,6 +83,7 @@ def table_of(
     vectors = torch.zeros(filled, latents + 1, hidden)
     for i, direction in enumerate(bank.values()):
         vectors[i] = direction.float()
-    first = (0 if bool(alpha[:, :, 0].any()) else 1), 0
+    residual = [edit for edits in rows for edit in edits if edit.site == "residual"]
+    first = (0 if any(edit.coefficient(0) for edit in residual) else 1), 0
     place, which, alpha, vectors = (x.to(device) for x in (place, which, alpha, vectors))
     return EditTable(place, which, alpha, vectors, first)

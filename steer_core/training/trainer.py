@@ -34,6 +34,8 @@ CHECKPOINT, LOG, RECIPE = "checkpoint.pt", "training_log.jsonl", "recipe.json"
 TOKENIZER_TEXTS, TOKENIZER_SEED, VALIDATION_SEED = 20_000, 9_999_991, 9_999_973
 VALIDATION = 256
 CLIP = 1.0
+LAYOUT = 2
+"""Of the weights in a checkpoint: the order in which `steer_core.codi.layout` keeps them."""
 
 log = logging.getLogger(__name__)
 Progress = Callable[[dict], None]
@@ -116,6 +118,7 @@ class Trainer:
     def save_checkpoint(self) -> None:
         """Write the whole state beside the old one, then rename: a kill leaves one of the two."""
         state = {
+            "layout": LAYOUT,
             "recipe": dataclasses.asdict(self.recipe),
             "step": self.step,
             "seconds": self.seconds,
@@ -131,7 +134,7 @@ class Trainer:
         """Go on from the folder's checkpoint, or from the start where there is none.
 
         Raises:
-            UserError: when the checkpoint is of another recipe.
+            UserError: when the checkpoint is of another recipe or an older trainer.
         """
         path = self.folder / CHECKPOINT
         if path.exists():
@@ -145,6 +148,11 @@ class Trainer:
             raise UserError(
                 f"{path} belongs to another recipe ({state['recipe']}); "
                 "train into another folder or repeat that recipe's options"
+            )
+        if state.get("layout") != LAYOUT:
+            raise UserError(
+                f"{path} was written by another version of the trainer, which kept weights in "
+                "another order; train into another folder"
             )
         with torch.no_grad():
             for name, parameter in parameters(self.student):
