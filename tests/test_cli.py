@@ -1,6 +1,7 @@
 """The commands as a person or a script calls them: what is printed where, and how they fail."""
 
 import json
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -88,6 +89,14 @@ def test_models_for_a_reader(capsys: pytest.CaptureFixture[str]):
 
 PLAIN = {"question", "token_ids", "text", "answer", "prompt_tokens"}
 WITH_BASELINE = PLAIN | {"baseline_text", "baseline_answer"}
+
+
+def test_a_python_without_the_packages_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "steer_core.codi.load")
+    assert "torch is not installed in this Python" in refused(capsys, "models")
 
 
 def test_decode_prints_one_object_for_each_question(run, model: list[str], tiny: Tiny):

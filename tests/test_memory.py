@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 
 import pytest
 import torch
-from tiny_checkpoints import VARIANTS, build
+from tiny_checkpoints import VARIANTS, Recipe, build
 from tiny_models import noise, tiny_model
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
@@ -17,6 +18,7 @@ from steer_core import Edit, load_model, load_pairs
 from steer_core.bench.peak import Peak
 from steer_core.codi import memory
 from steer_core.codi.model import CodiModel
+from steer_core.codi.prefix import prefixes
 from steer_core.steering import batches
 from steer_core.steering.decode import Options, Row, acting, decode_rows
 
@@ -107,6 +109,21 @@ def test_no_grid_takes_more_than_predicted(
     predicted = memory.predicted_peak(model, lengths, questions * rows, 1000)
     most = peak_of(model, asked, rows, scored)
     assert 100_000 < most <= predicted - memory.weight_bytes(model)
+
+
+def test_reading_many_questions_at_once_takes_no_more_than_predicted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As on a GPU, with fewer heads of keys and values than of queries."""
+    heads = {"num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 16}
+    deep = Recipe("llama", config=(*heads.items(), ("num_hidden_layers", 16)))
+    model = tiny_model(tmp_path, deep)
+    monkeypatch.setitem(memory.TOKENS_AT_A_TIME, "cpu", 65536)
+    prompts = [[1 + (i + j) % 90 for j in range(60)] for i in range(100)]
+    most = most_bytes(lambda: prefixes(model, prompts))
+    assert most > 1_000_000
+    kept = len(prompts) * 61 * memory.prefix_bytes(model)
+    assert most <= kept + memory.fixed_bytes(model, 61, len(prompts))
 
 
 @pytest.mark.parametrize("kept", [{}, {"hidden": True}, {"first_logits": True}])

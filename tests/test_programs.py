@@ -20,6 +20,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from steer_core import Edit, decode
 from steer_core.codi import program as programs
 from steer_core.codi import recording
+from steer_core.codi.drafts import Candidates
+from steer_core.codi.engine import run_batch
 from steer_core.codi.model import CodiModel
 from steer_core.codi.recording import Programs
 from steer_core.steering.decode import Decoded
@@ -175,6 +177,23 @@ def test_answers_longer_than_there_is_room_for_go_on_plainly(
         assert_same(found, wanted)
     assert max(len(row.token_ids) for row in found) > 8, "no answer is longer than the room"
     assert counted.recorded == 2
+
+
+@pytest.mark.parametrize("loaded", ["gpt2-bin", "llama-bin"], indirect=True)
+def test_trees_wider_than_the_positions_that_are_left(
+    model: CodiModel, counted: Counted, monkeypatch: pytest.MonkeyPatch
+):
+    prompt = [5 + i % 50 for i in range(model.longest_question)]
+    wide = Candidates(likely=(tuple(range(20, 52)),))
+
+    def ids(one: CodiModel) -> tuple:
+        return run_batch(one, [prompt], 2, max_new_tokens=4, candidates=[wide]).token_ids
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recording, "RECORDS", {})
+        wanted = ids(replace(model))
+    assert [ids(model) for _ in range(3)] == [wanted] * 3
+    assert counted.replayed >= 1
 
 
 def test_operations_that_are_no_addition_are_not_recorded(model: CodiModel, counted: Counted):

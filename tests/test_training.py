@@ -539,6 +539,15 @@ def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path, change: dict)
     assert log_of(tmp_path)[-1]["step"] == 4
 
 
+def test_a_checkpoint_with_weights_in_another_order_is_refused(tmp_path: Path):
+    train(tmp_path, "llama", kill_at=4)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    del state["layout"]  # as it was before there was one
+    torch.save(state, tmp_path / "checkpoint.pt")
+    with pytest.raises(UserError, match="another version of the trainer"):
+        Trainer(Recipe("llama", **SHORT), tmp_path, CPU).run(lambda row: None)
+
+
 def test_training_leaves_the_shipped_problems_out(tmp_path: Path):
     trainer = Trainer(Recipe("llama", **SHORT), tmp_path, CPU)
     assert trainer.forbidden == shipped_keys()

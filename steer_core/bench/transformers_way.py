@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 import torch
@@ -35,6 +36,9 @@ class TransformersWay:
         twin: Any = subject.twin
         body = twin.base_model
         self.twin, self.blocks = twin, body.h if hasattr(body, "h") else body.layers
+        # The argument's name since transformers 5.24, and before.
+        newer = "cache" in signature(twin.forward).parameters
+        self.cache_name = "cache" if newer else "past_key_values"
 
     @torch.no_grad()
     def decode(self, rows: Sequence[Asked]) -> list[tuple[int, ...]]:
@@ -74,7 +78,7 @@ class TransformersWay:
         # A single row has no padding; without a mask transformers takes its faster way.
         kept = {} if len(mask) == 1 else {"attention_mask": mask}
         out = self.twin(
-            past_key_values=cache,
+            **{self.cache_name: cache},
             position_ids=positions,
             output_hidden_states=True,
             logits_to_keep=1,
@@ -88,7 +92,7 @@ class TransformersWay:
         kept = {} if len(mask) == 1 else {"attention_mask": mask}
         out = self.twin(
             input_ids=token[:, None],
-            past_key_values=cache,
+            **{self.cache_name: cache},
             position_ids=positions[:, None],
             **kept,
         )

@@ -72,6 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return BAD_INPUT
+    except ModuleNotFoundError as error:
+        print(
+            f"error: {error.name} is not installed in this Python; activate the environment "
+            "(. .venv/bin/activate) or run pip install -r requirements.txt",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

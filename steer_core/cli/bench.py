@@ -28,12 +28,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--shape", default=BUNDLED, choices=[BUNDLED, "gpt2", "llama-1b"], help="default bundled"
     )
-    parser.add_argument("--model", default="tiny-llama", help="which bundled model")
+    parser.add_argument("--model", help="which bundled model (default tiny-llama)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
     parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
     parser.add_argument("--alphas", default="-3:3:0.5", help="of the grid (default -3:3:0.5)")
-    parser.add_argument("--pairs", type=int, help="how many test pairs")
-    parser.add_argument("--layers", type=int, help="how many layers")
+    parser.add_argument("--pairs", type=int, help="how many test pairs (default by shape)")
+    parser.add_argument("--layers", type=int, help="how many layers (default by shape)")
     parser.add_argument("--sample", type=int, help="rows of the one-row loop in every repeat")
     parser.add_argument("--repeats", type=int, default=3, help="default 3; medians are shown")
     parser.add_argument("--max-rows", type=int, help="hard cap of rows in one batch")
@@ -81,8 +81,19 @@ def subject_of(args: argparse.Namespace, device, sizes: tuple[int, ...]):
     problems = count(args.pairs, sizes[0], "pairs")
     layers = count(args.layers, sizes[1], "layers")
     if args.shape == BUNDLED:
-        return bundled(args.model, problems, layers)
-    return random_subject(args.shape, device, pick_dtype(args.dtype, device), problems, layers)
+        subject = bundled(args.model or "tiny-llama", problems, layers)
+    elif args.model is not None:
+        raise UserError(f"--model is for --shape {BUNDLED}; {args.shape} has random weights")
+    else:
+        dtype = pick_dtype(args.dtype, device)
+        subject = random_subject(args.shape, device, dtype, problems, layers)
+    for asked, there, what in (
+        (problems, len(subject.problems), "test pairs"),
+        (layers, len(subject.layers), f"layers in {subject.model.name}"),
+    ):
+        if asked > there:
+            raise UserError(f"there are {there} {what}, not {asked}; ask for at most {there}")
+    return subject
 
 
 def count(given: int | None, default: int, what: str) -> int:

@@ -34,7 +34,7 @@ def escape(text: str) -> str:
 
 
 def block_text(block: Block) -> str:
-    """One block; empty for a figure."""
+    """One block; of a figure what it shows."""
     match block:
         case Heading(text, level):
             return f"{'#' * level} {escape(text)}"
@@ -50,12 +50,12 @@ def block_text(block: Block) -> str:
         case Facts(rows):
             return table_text(("", ""), rows, 2)
         case Table():
-            caption = f"{escape(block.caption)}\n\n" if block.caption else ""
+            caption = f"**{escape(block.caption)}**\n\n" if block.caption else ""
             return caption + table_text(block.columns, block.rows, block.left)
         case Code(lines):
             return "\n".join(["```", *lines, "```"])
-        case Figure():
-            return ""
+        case Figure(_, caption):
+            return f"*The figure is in the HTML report.* {escape(caption)}"
 
 
 def table_text(columns: tuple[str, ...], rows: tuple[tuple[str, ...], ...], left: int) -> str:

@@ -39,13 +39,16 @@ const accuracy = (sweep) =>
 // `ghost` is an older sweep that is drawn faintly behind, or null.
 export function traces(sweep, colour, ghost = null) {
   const known = (values) => values.map((value, i) => (sweep.n[i] ? value : null));
-  const edge = { mode: "lines", line: { width: 0 }, hoverinfo: "skip" };
+  // While only some alphas are known, lines and band go on between those.
+  const joined = { connectgaps: true };
+  const edge = { ...joined, mode: "lines", line: { width: 0 }, hoverinfo: "skip" };
   return [
     { ...edge, x: sweep.alphas, y: known(sweep.low) },
     { ...edge, x: sweep.alphas, y: known(sweep.high), fill: "tonexty", fillcolor: colour.band },
     baselineOf(sweep, colour),
     ghostOf(ghost, colour),
     {
+      ...joined,
       x: sweep.alphas,
       y: accuracy(sweep),
       mode: "lines+markers",
@@ -83,6 +86,7 @@ function ghostOf(ghost, colour) {
   return {
     x: ghost?.alphas ?? [],
     y: ghost ? accuracy(ghost) : [],
+    connectgaps: true,
     mode: "lines",
     line: { color: colour.steered, width: 2 },
     opacity: 0.25,
