@@ -8,6 +8,9 @@ from steer_core.ui import settings
 from steer_core.ui.handlers import Explorer, ModelChoice
 
 SOURCES = ("pairs", "own")
+SHOWN_FIRST = "124"
+"""The pair a page is opened with: its answer turns within the slider's range, in every model of
+the box, so that whoever drags alpha for the first time sees something happen."""
 
 
 def restore(explorer: Explorer, query: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
@@ -32,9 +35,8 @@ def restore(explorer: Explorer, query: Mapping[str, str]) -> tuple[dict[str, Any
         name: take(name, default, check) for name, (default, check) in _controls(info).items()
     }
     known = [pair_id for _, pair_id in explorer.problems(info.name, values["variant"])]
-    values["problem"] = take(
-        "problem", known[0], lambda text: settings.choose("problem", text, known)
-    )
+    usual = SHOWN_FIRST if SHOWN_FIRST in known else known[0]
+    values["problem"] = take("problem", usual, lambda text: settings.choose("problem", text, known))
     return values | {"keep": "all"}, complaints
 
 

@@ -252,6 +252,10 @@ def test_the_numbers_behind_the_chart(tab):
     page = tab.open()
     page.locator("#sweep summary").click()
     assert page.locator("#sweep tbody tr").count() == 13
+    assert page.locator("#sweep tbody tr >> nth=0").inner_text().startswith("−3\t")
+    assert "%" in text(page, "#sweep tbody tr >> nth=0")
+    inside = "() => { const box = document.querySelector('#sweep .numbers'); "
+    assert page.evaluate(inside + "return box.scrollWidth <= box.clientWidth; }"), "cut off"
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV").click()
     lines = download.value.path().read_text("utf-8").splitlines()

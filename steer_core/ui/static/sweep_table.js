@@ -1,5 +1,7 @@
 // The numbers behind the chart, for screen readers and for other programs.
 
+import { percent, signed } from "./words.js";
+
 const COLUMNS = ["alpha", "n", "correct", "accuracy", "low", "high", "wrong_to_right", "right_to_wrong"];
 const HEADINGS = ["α", "n", "right", "accuracy", "low", "high", "✗ → ✓", "✓ → ✗"];
 
@@ -26,9 +28,15 @@ function rowOf(values, tag) {
   return row;
 }
 
+// As the page writes numbers; the file has them as they are.
+function shown([alpha, n, correct, ...rest]) {
+  const shares = rest.slice(0, 3).map((share) => (share === "" ? "" : percent(share)));
+  return [signed(alpha), n, correct, ...shares, ...rest.slice(3)];
+}
+
 export function tableInto(table, sweep) {
   table.tHead.replaceChildren(rowOf(HEADINGS, "th"));
-  table.tBodies[0].replaceChildren(...rows(sweep).map((values) => rowOf(values, "td")));
+  table.tBodies[0].replaceChildren(...rows(sweep).map((values) => rowOf(shown(values), "td")));
 }
 
 export function saveCsv(sweep) {
