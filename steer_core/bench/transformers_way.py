@@ -36,7 +36,7 @@ class TransformersWay:
         twin: Any = subject.twin
         body = twin.base_model
         self.twin, self.blocks = twin, body.h if hasattr(body, "h") else body.layers
-        # The argument's name since transformers 5.24, and before.
+        # The argument's name in newer versions of transformers, and in older ones.
         newer = "cache" in signature(twin.forward).parameters
         self.cache_name = "cache" if newer else "past_key_values"
 

@@ -73,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return BAD_INPUT
     except ModuleNotFoundError as error:
+        if (error.name or "").startswith("steer_core"):
+            raise  # a fault of ours, and none of the environment
         print(
             f"error: {error.name} is not installed in this Python; activate the environment "
             "(. .venv/bin/activate) or run pip install -r requirements.txt",

@@ -63,6 +63,8 @@ NAMES = {
         rms=True,
     ),
 }
+LAYOUT = 2
+"""Goes up when a `Body` keeps weights in another order: training checkpoints are in that order."""
 ROTATED = re.compile(r"\.self_attn\.[qk]_(proj|norm)\.")
 """Parts whose outputs are turned by rotary positions."""
 LEARNED_POSITIONS = "transformer.wpe.weight"

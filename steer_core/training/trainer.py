@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from steer_core.codi.layout import LAYOUT
 from steer_core.codi.tensors import tensors_of
 from steer_core.data.pairs import shipped_keys
 from steer_core.errors import UserError
@@ -34,8 +35,6 @@ CHECKPOINT, LOG, RECIPE = "checkpoint.pt", "training_log.jsonl", "recipe.json"
 TOKENIZER_TEXTS, TOKENIZER_SEED, VALIDATION_SEED = 20_000, 9_999_991, 9_999_973
 VALIDATION = 256
 CLIP = 1.0
-LAYOUT = 2
-"""Of the weights in a checkpoint: the order in which `steer_core.codi.layout` keeps them."""
 
 log = logging.getLogger(__name__)
 Progress = Callable[[dict], None]

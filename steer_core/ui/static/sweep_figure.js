@@ -36,11 +36,12 @@ export function layout(colour) {
 const accuracy = (sweep) =>
   sweep.alphas.map((_, i) => (sweep.n[i] ? sweep.correct[i] / sweep.n[i] : null));
 
+// While only some alphas are known, lines and band go on between those.
+const joined = { connectgaps: true };
+
 // `ghost` is an older sweep that is drawn faintly behind, or null.
 export function traces(sweep, colour, ghost = null) {
   const known = (values) => values.map((value, i) => (sweep.n[i] ? value : null));
-  // While only some alphas are known, lines and band go on between those.
-  const joined = { connectgaps: true };
   const edge = { ...joined, mode: "lines", line: { width: 0 }, hoverinfo: "skip" };
   return [
     { ...edge, x: sweep.alphas, y: known(sweep.low) },
@@ -86,7 +87,7 @@ function ghostOf(ghost, colour) {
   return {
     x: ghost?.alphas ?? [],
     y: ghost ? accuracy(ghost) : [],
-    connectgaps: true,
+    ...joined,
     mode: "lines",
     line: { color: colour.steered, width: 2 },
     opacity: 0.25,
