@@ -155,3 +155,11 @@ def test_an_accelerator_asks_for_no_core(monkeypatch: pytest.MonkeyPatch):
 )
 def test_cores_get_batches_that_are_worth_it(hidden: int, rows: int, wanted: int, account: Account):
     assert cores.batches_at_once(model_of(hidden), rows) == wanted
+
+
+def test_only_a_large_batch_of_a_narrow_model_on_a_cpu_rather_makes_another_pass():
+    many = cores.MANY_ROWS
+    assert not cores.saves_passes(model_of(128), many)
+    assert cores.saves_passes(model_of(128), many - 1)
+    assert cores.saves_passes(model_of(cores.WIDE), many)
+    assert cores.saves_passes(model_of(128, "cuda"), many)

@@ -14,11 +14,14 @@ from slow_models import edit_of
 from tiny_checkpoints import HIDDEN, QUESTIONS, Recipe, Tiny, build
 
 from steer_core import decode, load_model
+from steer_core.codi import cores
 from steer_core.codi.answer import Answer
-from steer_core.codi.drafts import Candidates
+from steer_core.codi.drafts import Candidates, evened
 from steer_core.codi.engine import BatchResult, run_batch
 from steer_core.codi.model import CodiModel
+from steer_core.steering import batches
 from steer_core.steering.decode import acting
+from steer_core.steering.edits import Edit
 from steer_core.steering.plan import EditPlan
 
 LIMIT = 10
@@ -197,3 +200,32 @@ def test_drafts_beyond_the_last_position_are_not_taken(name: str, tmp_path):
         drafts = [Candidates(likely=((*ids[:known], 9, 9, 9, 9), (8,) * 70)) for ids in wanted]
         found = run_batch(model, prompts, 1, candidates=drafts)
         assert list(found.token_ids) == wanted
+
+
+def drafted_by(monkeypatch: pytest.MonkeyPatch, model: CodiModel, edit: Edit) -> list[Candidates]:
+    """What edited rows of all questions are drafted with, once their plain answers are known."""
+    decode(model, QUESTIONS, None, max_new_tokens=LIMIT)
+    seen: list[Candidates] = []
+
+    def spy(*args, candidates: list[Candidates], **kept) -> BatchResult:
+        seen.extend(candidates)
+        return run_batch(*args, candidates=candidates, **kept)
+
+    monkeypatch.setattr(batches, "run_batch", spy)
+    decode(model, QUESTIONS, edit, max_new_tokens=LIMIT)
+    return seen
+
+
+def test_few_rows_are_drafted_with_their_plain_answers_evened(monkeypatch, case: Case):
+    addition = additions()[1]
+    assert addition is not None
+    edit = edit_of(addition)
+    plain = [row.token_ids for row in decode(case.model, QUESTIONS, None, max_new_tokens=LIMIT)]
+    seen = drafted_by(monkeypatch, case.model, edit)
+    assert sorted(seen, key=str) == sorted(
+        evened([Candidates(likely=(x,)) for x in plain]), key=str
+    )
+    case.model.session.forget()
+    monkeypatch.setattr(cores, "MANY_ROWS", 1)
+    (draft,) = {one.likely for one in drafted_by(monkeypatch, case.model, edit)}
+    assert draft[0] == case.model.session.get("usual")

@@ -231,12 +231,9 @@ class RowCache:
     def keep(self, questions: Tensor, rows: Tensor) -> RowCache:
         """A smaller grid: `questions` [G'] and for each of them `rows` [G', R'] of its R rows."""
         prefix = [(k[questions], v[questions]) for k, v in self.prefix]
-        # Two index tensors around a slice: the result is [G', R', H_kv, S, d].
-        where = questions[:, None], slice(None), rows
-        own = [
-            (k[where].transpose(1, 2).contiguous(), v[where].transpose(1, 2).contiguous())
-            for k, v in self.own
-        ]
+        heads = torch.arange(self.own[0][0].shape[1], device=rows.device)
+        where = questions[:, None, None], heads[None, :, None], rows[:, None]  # [G', H_kv, R']
+        own = [(k[where], v[where]) for k, v in self.own]
         kept = RowCache(prefix, self.real[questions], rows.shape[1], own, self.length)
         kept.hidden = None if self.hidden is None else self.hidden[questions[:, None], rows]
         return kept

@@ -20,6 +20,8 @@ WIDE = 512
 """Hidden size from which one product keeps several threads busy."""
 WIDE_ROWS, NARROW_ROWS = 64, 48
 """Rows that make a batch of its own worth a core."""
+MANY_ROWS = 256
+"""Rows of a narrow model from which its arithmetic takes longer than the calls of a pass."""
 
 
 class Account:
@@ -125,6 +127,15 @@ def computing(
 def is_wide(model: CodiModel) -> bool:
     """Whether one product keeps several threads busy."""
     return model.config.hidden >= WIDE
+
+
+def saves_passes(model: CodiModel, rows: int) -> bool:
+    """Whether a pass less is worth a token more for each of so many rows.
+
+    Arithmetic is all that counts in a large batch of a narrow model on a CPU; a wide one also reads
+    its weights in every pass, and few rows or an accelerator wait for the calls of a pass.
+    """
+    return model.device.type != "cpu" or is_wide(model) or rows < MANY_ROWS
 
 
 def batches_at_once(model: CodiModel, rows: int) -> int:

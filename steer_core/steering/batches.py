@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from steer_core.codi.answer import BatchScores
-from steer_core.codi.cores import batches_at_once, computing, is_wide
+from steer_core.codi.cores import batches_at_once, computing, is_wide, saves_passes
 from steer_core.codi.drafts import evened
 from steer_core.codi.engine import BatchResult, run_batch
 from steer_core.codi.memory import is_out_of_memory, rows_that_fit
@@ -137,6 +137,7 @@ class Batches:
         slots = [lead for leads in grid.rows for lead in (*leads, *[None] * (width - len(leads)))]
         edits = [() if lead is None else self.rows[lead].edits for lead in slots]
         asked = [(self.questions[q], self.plain.get(q)) for q in grid.questions]
+        whole = saves_passes(self.model, len(slots))
         batch = run_batch(
             self.model,
             [question.prompt for question, _ in asked],
@@ -146,7 +147,7 @@ class Batches:
             record=self.options.hidden,
             first_logits=self.options.first_logits,
             candidates=evened(
-                [question.candidates(self.model, plain) for question, plain in asked]
+                [question.candidates(self.model, plain, whole) for question, plain in asked]
             ),
             reference=landmarks([plain for _, plain in asked]),
             stop=stop,

@@ -55,11 +55,16 @@ class Question:
         model.session.put(("answer", self.prompt), plain.ids, 8 * len(plain.ids))
         keep_usual(model, plain.ids)
 
-    def candidates(self, model: CodiModel, plain: Plain | None) -> Candidates:
-        """What its rows are drafted with: the scored candidates, and the likeliest answer."""
+    def candidates(self, model: CodiModel, plain: Plain | None, whole: bool) -> Candidates:
+        """What its rows are drafted with: the scored candidates, and the likeliest answer.
+
+        That is its plain answer where it is known and `whole` answers are worth a draft
+        (`steer_core.codi.cores.saves_passes`), else what answers begin with.
+        """
         trunk = answer_form(model).trunk
         if not self.scored:
-            ids = model.session.get(("answer", self.prompt)) or model.session.get("usual")
+            known = model.session.get(("answer", self.prompt)) if whole else None
+            ids = known or model.session.get("usual")
             return Candidates(likely=((trunk if ids is None else ids)[:LONGEST_DRAFT],))
         likely = () if plain is None else (plain.ids[:LONGEST_DRAFT],)
         return Candidates(tuple(ids or trunk for ids in self.scored), likely, len(trunk))
