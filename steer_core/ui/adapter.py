@@ -50,6 +50,18 @@ class Adapter:
         """Show the inputs for test pairs, or those for a question of one's own."""
         return [gr.update(visible=source == "pairs"), gr.update(visible=source == "own")]
 
+    def switch_source(self, source: str, **values: Any) -> list[Any]:
+        """Show the inputs for a source; a question of one's own starts as the problem shown so far.
+
+        So there is something to change word by word, and the page never shows one thing and asks
+        for another.
+        """
+        question, gold = gr.skip(), gr.skip()
+        if source == "own" and not (values["question"] or "").strip():
+            problem = self._explorer.problem(_asked({**values, "source": "pairs"}))
+            question, gold = problem.question, problem.answer
+        return [*self.show_source(source), question, gold]
+
     def pick(self, model: str, variant: str, keep: str, problem: str) -> Any:
         """List the problems that pass the filter; keep the chosen one if it is among them."""
         return self._step(0, model, variant, keep, problem)

@@ -83,13 +83,22 @@ class Wiring:
             for button, step in ((layout.previous, -1), (layout.following, 1))
         ]
         switched = part["source"].input(
-            self._handle.show_source, part["source"], self._sources(), queue=False, **QUIET
+            self._handle.switch_source,
+            inputs_kwargs=self._named(*ASKED),
+            outputs=[*self._sources(), part["question"], part["gold"]],
+            queue=False,
+            **QUIET,
         )
         return [picked, *steps, switched]
 
     def _show_view(self, *after: Any) -> None:
         part, layout = self._parts, self._layout
-        typed = [part["problem"].input, layout.ask.click, part["question"].submit]
+        typed = [
+            part["problem"].input,
+            layout.ask.click,
+            part["question"].submit,
+            part["gold"].submit,
+        ]
         edited = [part[name].input for name in EDIT if name != "model"]
         event: dict[str, Any] = {
             "fn": self._handle.view,

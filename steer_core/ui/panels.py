@@ -134,6 +134,7 @@ def own_inputs() -> dict[str, Any]:
         lines=4,
         max_lines=8,
         placeholder="A word problem that asks for one number",
+        info="Shift + Enter decodes.",
         elem_id="question-input",
     )
     gold = gr.Number(value=None, label="Gold answer", elem_id="gold")

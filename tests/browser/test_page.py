@@ -162,10 +162,36 @@ def test_text_of_visitor_and_model_is_never_markup(tab):
     assert page.locator("#main img").count() == 0
 
 
+def own_question(page):
+    """The box for a question of one's own, opened."""
+    page.locator("#source label").filter(has_text="My own").click()
+    box = page.locator("#question-input textarea")
+    expect(box).to_be_visible()
+    return box
+
+
+def test_a_question_of_ones_own_starts_as_the_problem_shown(tab):
+    page = tab.open("?problem=t005")
+    shown, gold = text(page, "#question .text"), text(page, "#question dd")
+    box = own_question(page)
+    expect(box).to_have_value(shown)
+    expect(page.locator("#gold input")).to_have_value(gold)
+    expect(page.locator("#question .message")).to_be_hidden()
+    box.fill("What is 1 + 1?")
+    page.locator("#gold input").fill("2")
+    page.locator("#gold input").press("Enter")
+    expect(page.locator("#question .text")).to_have_text("What is 1 + 1?")
+    page.locator("#source label").filter(has_text="Test pairs").click()
+    expect(page.locator("#question .text")).to_have_text(shown)
+    expect(own_question(page)).to_have_value("What is 1 + 1?")
+
+
 def test_a_bad_question_is_one_line_and_the_page_goes_on(tab):
     page = tab.open()
     message = page.locator("#question .message")
-    page.locator("#source label").filter(has_text="My own").click()
+    own_question(page).fill("")
+    page.locator("#gold input").fill("")
+    page.locator("#ask").click()
     expect(message).to_contain_text("the question is empty")
     page.locator("#question-input textarea").fill("word " * 10_000)
     page.locator("#ask").click()
