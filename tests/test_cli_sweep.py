@@ -16,6 +16,7 @@ from tiny_checkpoints import HIDDEN, VARIANTS, Tiny, build
 
 from steer_core import UserError, load_pairs
 from steer_core.cli import main
+from steer_core.cli import options as cli_options
 from steer_core.cli.sweep import controls_of
 from steer_core.data.pairs import dump_pairs
 from steer_core.pipeline import runner
@@ -102,6 +103,25 @@ def test_without_a_folder_the_rows_are_the_same(run, sweep: list[str], tmp_path:
     assert run(*sweep) == run(*sweep, "--out", str(tmp_path))
 
 
+def test_a_reader_sees_controls_as_ranges(
+    capsys: pytest.CaptureFixture[str], sweep: list[str], run, tmp_path: Path
+):
+    options = [*sweep, "--controls", "random=3", "--out", str(tmp_path)]
+    rows = run(*options)
+    assert main(options) == 0
+    head, *lines, last = capsys.readouterr().out.splitlines()
+    assert head.split()[-3:] == ["3", "random", "%"]
+    assert str(tmp_path) in last
+    assert "report" in last
+    assert [line.split()[:3] for line in lines] == [["1", a, "mine"] for a in ("-1", "0", "2")]
+    for line, mine in zip(lines, rows, strict=False):
+        alpha = mine["alpha"]
+        random = [row["accuracy"] for row in rows if row["alpha"] == alpha][1:]
+        assert len(random) == 3
+        assert line.endswith(f"{100 * min(random):.1f} to {100 * max(random):.1f}")
+        assert f" {100 * mine['accuracy']:.1f} " in line
+
+
 def test_several_masks_are_told_apart(run, sweep: list[str]):
     rows = run(*sweep, "--positions", "1-3;2,5")
     assert [(row["positions"], row["alpha"]) for row in rows] == [
@@ -134,7 +154,7 @@ def test_progress_is_no_data(
     pairs: str,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    """On stderr, and only when somebody watches."""
+    """On stderr: counted for a watcher; in a log a line now and then, none of a short run."""
     options = ["--pairs", pairs, "--alphas", "1", "--direction", direction, *SHORT, "--json"]
     for watched in (False, True):
         capsys.readouterr()
@@ -143,6 +163,10 @@ def test_progress_is_no_data(
         found = capsys.readouterr()
         assert ("8/8 rows" in found.err) is watched
         assert len(found.out.splitlines()) == 1
+    monkeypatch.setattr(cli_options, "LOG_SECONDS", 0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False)
+    assert main(["sweep", *model, *options]) == 0
+    assert "8/8 rows after 0 s\n" in capsys.readouterr().err
 
 
 # --- the store -----------------------------------------------------------------------------------

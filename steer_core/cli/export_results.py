@@ -35,5 +35,11 @@ def run(args: argparse.Namespace) -> int:
             chosen = runs[-1].id
         rows = export_results(store, chosen, args.out)
     found = {"run": chosen, "rows": rows, "file": str(args.out)}
-    print(json.dumps(found) if args.json else f"{rows} rows of run {chosen} in {args.out}")
+    print(json.dumps(found) if args.json else sentence(found, args.out))
     return 0
+
+
+def sentence(found: dict[str, object], out: Path) -> str:
+    """What was written, and where the run is described beside a CSV."""
+    beside = f", about the run in {out}.json" if out.suffix == ".csv" else ""
+    return f"{found['rows']} rows of run {found['run']} in {out}{beside}"

@@ -3,6 +3,7 @@
 import argparse
 import math
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ MEAN_DIFFERENCE = "mean_difference"
 MOST_ALPHAS, MOST_NUMBERS = 10_001, 10_001
 SMALLEST_STEP = 1e-9
 LARGEST_SEED = 2**32 - 1
+LOG_SECONDS = 10
+"""Between two lines of progress where nobody watches."""
 
 
 def add_model(parser: argparse.ArgumentParser, default: str | None = None) -> None:
@@ -149,8 +152,17 @@ def read_questions(path: Path) -> list[str]:
     return found
 
 
-def show_progress(done: int, total: int) -> None:
-    """Count rows up on one line of stderr, when somebody watches."""
-    if sys.stderr.isatty():
-        end = "\n" if done >= total else ""
-        print(f"\r{done}/{total} rows", end=end, file=sys.stderr, flush=True)
+class Progress:
+    """Rows counted up on stderr: on one line for a watcher, now and then a line in a log."""
+
+    def __init__(self) -> None:
+        self.said = time.monotonic()
+
+    def __call__(self, done: int, total: int, seconds: float) -> None:
+        """Say that `done` of `total` rows are there, `seconds` after the start."""
+        if sys.stderr.isatty():
+            end = "\n" if done >= total else ""
+            print(f"\r{done}/{total} rows", end=end, file=sys.stderr, flush=True)
+        elif time.monotonic() - self.said >= LOG_SECONDS:
+            self.said = time.monotonic()
+            print(f"{done}/{total} rows after {seconds:.0f} s", file=sys.stderr, flush=True)

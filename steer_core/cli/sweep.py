@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from steer_core.cli import options, presets
 from steer_core.cli.prepare import command_of
+from steer_core.cli.sweep_table import table_text
 from steer_core.errors import UserError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from steer_core.codi.model import CodiModel
     from steer_core.data.problems import Pair
     from steer_core.pipeline.prepared import Prepared
@@ -82,7 +81,9 @@ def run(args: argparse.Namespace) -> int:
     presets.report_dead(model.config, spec.site, spec.layers, where)
     with opened(args.out) as store:
         record = swept(args, model, spec, store, pairs, prepared)
-        show(store.summary(record.id), args.json)
+        show(store, record, args.json)
+    if args.out is not None and not args.json:
+        print(f"all rows are in {args.out}; 'report {args.out} --out FILE.html' judges them")
     return 0
 
 
@@ -168,7 +169,7 @@ def swept(
             store,
             origin=origin,
             fit=None if prepared is None else fit_from(model, prepared),
-            progress=lambda done, total, seconds: options.show_progress(done, total),
+            progress=options.Progress(),
         )
     except KeyboardInterrupt:
         if args.out is not None:
@@ -179,13 +180,14 @@ def swept(
     return record
 
 
-def show(found: "pd.DataFrame", as_json: bool) -> None:
+def show(store: "Store", record: "RunRecord", as_json: bool) -> None:
     """Print the summary of a run."""
+    found = store.summary(record.id)
     if as_json:
         for row in found.to_dict("records"):
             print(json.dumps(row))
     else:
-        print(found.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
+        print(table_text(found, record.curves, len(record.spec.alphas)))
 
 
 def controls_of(text: str | None) -> dict[str, int]:

@@ -138,6 +138,12 @@ class CurveKey:
             return NO_EDIT
         return EditKey("add", self.site, self.layer, self.positions, alpha, self.sha256)
 
+    def controls(self, real: CurveKey) -> bool:
+        """Whether this is a control of a real curve, at its place; it may name the direction."""
+        place = (self.site, self.layer, self.positions) == (real.site, real.layer, real.positions)
+        _, _, named = self.direction.partition(" of ")
+        return place and self.kind != REAL and named in ("", real.direction)
+
 
 @dataclass(frozen=True)
 class RunPlan:

@@ -100,7 +100,7 @@ def curve_payload(
     mine = curves[index]
     n, correct = np.array(grids[index]).T
     low, high = wilson(correct, np.maximum(n, 1))
-    controls = [grids[i] for i, other in enumerate(curves) if is_control(other, mine)]
+    controls = [grids[i] for i, other in enumerate(curves) if other.controls(mine)]
     several = len({curve.direction for curve in curves if curve.kind == REAL}) > 1
     place = mine.site if mine.layer is None else f"Layer {mine.layer}"
     return {
@@ -113,13 +113,6 @@ def curve_payload(
         "controls": len(controls),
         **band(controls),
     }
-
-
-def is_control(other: CurveKey, mine: CurveKey) -> bool:
-    """Whether a curve is a control of the same place, and of this direction where it is named."""
-    place = (other.site, other.layer, other.positions) == (mine.site, mine.layer, mine.positions)
-    _, _, named = other.direction.partition(" of ")
-    return place and other.kind != REAL and named in ("", mine.direction)
 
 
 def band(controls: list[list[tuple[int, int]]]) -> dict[str, Any]:
