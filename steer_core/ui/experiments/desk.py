@@ -47,7 +47,7 @@ class Desk:
         measured = [e for e in self.shelf.entries() if e.model == info.name and e.seconds > 1]
         if measured:
             last = measured[0]
-            return plan.Speed(last.done / last.seconds, f"measured in {last.name}")
+            return plan.Speed(last.done / last.seconds, f"as experiment {last.name} did")
         device = "cuda" if space.FORKS else self.explorer.runner.device
         return plan.assumed(info.parameters, device)
 

@@ -10,7 +10,7 @@ export function mountSweep(element, props, watch, plotly) {
   const [plot, cursor] = [find(".plot"), find(".cursor")];
   let Plotly = null;
   let sweep = null;
-  let before = null; // the finished sweep of the setting before, faint until the new one is complete
+  let before = null; // the finished sweep of the setting before, faint until the same model's new one is complete
 
   const place = () => {
     const axis = plot._fullLayout?.xaxis;
@@ -24,20 +24,23 @@ export function mountSweep(element, props, watch, plotly) {
     find(".reading").textContent = reading(sweep, store.alpha);
     plot.setAttribute("aria-label", `Accuracy against α. ${reading(sweep, store.alpha)}`);
   };
+  const ghost = () => (!sweep.finished && before?.model === sweep.model ? before : null);
   const refresh = () => {
     if (!Plotly || !sweep) return;
-    const ghost = sweep.finished ? null : before;
-    Plotly.react(plot, traces(sweep, colours(), ghost), layout(colours()), CONFIG);
+    Plotly.react(plot, traces(sweep, colours(), ghost()), layout(colours()), CONFIG);
   };
 
   const receive = (value) => {
     if (!value || value.run < (sweep?.run ?? 0)) return;
     arrived("sweep");
     element.dataset.error = value.error ? "yes" : "";
-    find(".status").textContent = value.error ?? status(value);
-    if (value.error) return;
+    if (value.error) {
+      find(".status").textContent = value.error;
+      return;
+    }
     if (sweep?.finished && sweep.run !== value.run) before = sweep;
     sweep = value;
+    find(".status").textContent = status(sweep, ghost());
     find("progress").value = sweep.finished ? 1 : sweep.decoded / sweep.rows;
     Object.assign(element.dataset, {
       run: sweep.run,
@@ -89,8 +92,9 @@ function onTap(node, act) {
 const CONFIG = { displayModeBar: false, showSendToCloud: false, displaylogo: false };
 const EMPTY = { alphas: [], n: [], correct: [], low: [], high: [], wrong_to_right: [], right_to_wrong: [] };
 
-function status(sweep) {
-  if (!sweep.finished) return `decoding: ${sweep.decoded} of ${sweep.rows} answers · faint: before`;
+function status(sweep, ghost) {
+  const faint = ghost ? " · faint: the setting before" : "";
+  if (!sweep.finished) return `decoding: ${sweep.decoded} of ${sweep.rows} answers${faint}`;
   const baseline = sweep.baseline === null ? "" : ` · baseline ${percent(sweep.baseline)} (dashed)`;
   return `n = ${sweep.total} · ${sweep.alphas.length} α · Wilson 95 % band${baseline}`;
 }
