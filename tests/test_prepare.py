@@ -325,8 +325,13 @@ def test_the_command_shows_the_funnel(
     ],
 )
 def test_the_command_refuses_in_one_line(
-    options: list[str], parts: list[str], capsys: pytest.CaptureFixture
+    options: list[str],
+    parts: list[str],
+    capsys: pytest.CaptureFixture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    monkeypatch.chdir(tmp_path)
     assert main(["prepare", *options]) == 2
     found = capsys.readouterr()
     assert found.out == ""

@@ -24,6 +24,8 @@ FLAGS = [
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 ]
 expect.set_options(timeout=30_000)
+LEFT_BEHIND = ("AbortError", "Connection errored out")
+"""What Gradio logs about requests of a page that is left while they are on their way."""
 
 
 @dataclass
@@ -52,6 +54,14 @@ class Tab:
         self.page.wait_for_selector("#answers [data-serial]")
         self.finished()
         return self.page
+
+    def reload(self) -> None:
+        """Load the page again; that requests of the old one end with it is no fault."""
+        known = len(self.errors)
+        self.page.reload()
+        self.errors[known:] = [
+            error for error in self.errors[known:] if not any(end in error for end in LEFT_BEHIND)
+        ]
 
     def finished(self) -> None:
         """Wait until no figure waits for the server."""

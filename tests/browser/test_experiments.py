@@ -159,9 +159,9 @@ def test_a_cancelled_run_is_resumed_where_it_stopped(page):
     assert done < rows_done(page, "halted")[0] < total
 
 
-def test_a_run_goes_on_while_the_page_is_reloaded_and_explored(page, desk):
+def test_a_run_goes_on_while_the_page_is_reloaded_and_explored(page, tab, desk):
     run(page, "going", "Standard")
-    page.reload()
+    tab.reload()
     expect(page.locator("#steps .status")).to_contain_text("going: running")
     expect(page.locator("#exp-cancel")).to_be_enabled()
     expect(row(page, "going")).to_have_attribute("data-state", "running")
