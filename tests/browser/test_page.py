@@ -310,3 +310,10 @@ def test_figures_speak(tab):
         ("sweep .plot", "Accuracy against α. α = 1.5"),
     ):
         assert page.locator(f"#{panel}[role=img]").get_attribute("aria-label").startswith(words)
+
+
+def test_a_window_made_narrow_does_not_scroll_sideways(tab):
+    page = tab.open()
+    for width in (800, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_function("document.documentElement.scrollWidth === window.innerWidth")
