@@ -153,16 +153,16 @@ def read_questions(path: Path) -> list[str]:
 
 
 class Progress:
-    """Rows counted up on stderr: on one line for a watcher, now and then a line in a log."""
+    """What is done so far, on stderr: on one line for a watcher, now and then a line in a log."""
 
     def __init__(self) -> None:
         self.said = time.monotonic()
 
-    def __call__(self, done: int, total: int, seconds: float) -> None:
-        """Say that `done` of `total` rows are there, `seconds` after the start."""
+    def say(self, what: str, done: int, total: int, unit: str) -> None:
+        """Say that `done` of `total` are there; `what` stands in front."""
+        line = f"{what}{done}/{total} {unit}"
         if sys.stderr.isatty():
-            end = "\n" if done >= total else ""
-            print(f"\r{done}/{total} rows", end=end, file=sys.stderr, flush=True)
+            print(f"\r{line}", end="\n" if done >= total else "", file=sys.stderr, flush=True)
         elif time.monotonic() - self.said >= LOG_SECONDS:
             self.said = time.monotonic()
-            print(f"{done}/{total} rows after {seconds:.0f} s", file=sys.stderr, flush=True)
+            print(line, file=sys.stderr, flush=True)

@@ -3,7 +3,6 @@
 import argparse
 import json
 import shlex
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,11 +119,12 @@ def prepared_by_model(args: argparse.Namespace, settings: "SplitSettings") -> "P
     )
     args.out.mkdir(parents=True, exist_ok=True)  # now: not after minutes of decoding
     model = options.load(args)
+    progress = options.Progress()
     return prepare(
         model,
         pairs,
         asked,
-        show_progress,
+        lambda stage, done, total: progress.say(f"{stage}: ", done, total, "questions"),
         name=args.pairs,
         command=command_of(args),
         answers=args.out / FILE,
@@ -150,13 +150,6 @@ def command_of(args: argparse.Namespace) -> str:
         option = f"--{name.replace('_', '-')}"
         words += [option] if value is True else [f"{option}={value}"]
     return shlex.join(words)
-
-
-def show_progress(stage: str, done: int, total: int) -> None:
-    """Count questions up on one line of stderr, when somebody watches."""
-    if sys.stderr.isatty():
-        end = "\n" if done >= total else ""
-        print(f"\r{stage}: {done}/{total} questions", end=end, file=sys.stderr, flush=True)
 
 
 def show(prepared: "Prepared", out: Path, as_json: bool) -> None:

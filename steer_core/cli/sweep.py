@@ -161,6 +161,7 @@ def swept(
         prepared=prepared,
     )
     known = {record.id for record in store.runs()}
+    progress = options.Progress()
     try:
         record = run_sweep(
             model,
@@ -169,7 +170,7 @@ def swept(
             store,
             origin=origin,
             fit=None if prepared is None else fit_from(model, prepared),
-            progress=options.Progress(),
+            progress=lambda done, total, _: progress.say("", done, total, "rows"),
         )
     except KeyboardInterrupt:
         if args.out is not None:

@@ -316,4 +316,6 @@ def test_a_window_made_narrow_does_not_scroll_sideways(tab):
     page = tab.open()
     for width in (800, 390):
         page.set_viewport_size({"width": width, "height": 800})
-        page.wait_for_function("document.documentElement.scrollWidth === window.innerWidth")
+        page.wait_for_function(f"document.querySelector('#sweep .plot').clientWidth < {width}")
+        page.wait_for_timeout(300)  # figures follow their place a moment later
+        assert page.evaluate("document.documentElement.scrollWidth") == width
