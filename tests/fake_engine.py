@@ -43,7 +43,7 @@ class FakeStrip:
     alphas: np.ndarray
     texts: tuple
     answers: tuple
-    correct: np.ndarray
+    correct: np.ndarray | None
     baseline: int
     delta_norm: np.ndarray
     relative: np.ndarray
@@ -86,7 +86,6 @@ def engine(batch_seconds: float = 0.05, pairs: int = 60) -> Engine:
         alpha_strip=_strip,
         iter_sweep=partial(_sweep, batch_seconds),
         extract_answer=extract_answer,
-        make_problem=Problem,
         cancelled=FakeCancelled,
     )
 
@@ -133,16 +132,16 @@ def _seed(*parts):
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
 
-def _strip(model, problem, *, site, layer, positions, direction, alphas):
+def _strip(model, question, gold, *, site, layer, positions, direction, alphas):
     """Answers flip beyond a threshold on either side; states move in proportion to α."""
-    if "explode" in problem.question:
+    if "explode" in question:
         raise RuntimeError("secret detail of the fake")
-    rng = _seed(model, problem.question, site, layer, positions, direction.method)
+    rng = _seed(model, question, site, layer, positions, direction.method)
     right = rng.random() < 0.6
     edges = sorted(rng.uniform(0.4, 2.8, size=2))
     inert = tuple((p, _reason(site, p)) for p in positions if _reason(site, p))
     alive = [p for p in positions if not _reason(site, p)]
-    texts = [_text(problem, right, a if alive else 0.0, edges) for a in alphas]
+    texts = [_text(question, gold or 0, right, a if alive else 0.0, edges) for a in alphas]
     answers = tuple(extract_answer(text) for text in texts)
     layers = LAYERS[model]
     shape = (K + 1, layers + 1)
@@ -159,7 +158,7 @@ def _strip(model, problem, *, site, layer, positions, direction, alphas):
         alphas=np.asarray(alphas, dtype=float),
         texts=tuple(texts),
         answers=answers,
-        correct=np.array([a == problem.answer for a in answers]),
+        correct=None if gold is None else np.array([a == gold for a in answers]),
         baseline=list(alphas).index(0.0),
         delta_norm=moved.astype(np.float32),
         relative=(moved / base).astype(np.float32),
@@ -171,10 +170,10 @@ def _strip(model, problem, *, site, layer, positions, direction, alphas):
     )
 
 
-def _text(problem, right, alpha, edges):
-    if "say:" in problem.question:
-        return f"{problem.question.split('say:', 1)[1]} {alpha:g}"
-    start = problem.answer if right else problem.answer + 4
+def _text(question, gold, right, alpha, edges):
+    if "say:" in question:
+        return f"{question.split('say:', 1)[1]} {alpha:g}"
+    start = gold if right else gold + 4
     step = sum(abs(alpha) > edge for edge in edges)
     answer = start if step == 0 else start + (4 if alpha < 0 else -4) * step
     return f"The answer is: {answer}"

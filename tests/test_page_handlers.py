@@ -94,7 +94,8 @@ def test_questions_have_a_length(text):
 def test_gold_answers_are_numbers():
     assert settings.gold_number("12") == 12
     assert settings.gold_number(2.5) == 2.5
-    for value in (None, "", "twelve", math.inf):
+    assert settings.gold_number(None) is settings.gold_number("") is None
+    for value in ("twelve", math.inf):
         with pytest.raises(UserError, match="gold answer"):
             settings.gold_number(value)
 
@@ -134,6 +135,14 @@ def test_the_corrupted_twin_is_another_problem(explorer, setting):
 def test_an_own_question_is_decoded(explorer, setting):
     value = explorer.strip(Asked(source="own", question=" What is 2 + 2? ", gold=4), setting)
     assert (value["question"], value["gold"]) == ("What is 2 + 2?", "4")
+    assert set(value["correct"]) == {True, False}
+
+
+def test_without_a_gold_answer_nothing_is_right_or_wrong(explorer, setting):
+    value = explorer.strip(Asked(source="own", question="What is 2 + 2?"), setting)
+    assert value["gold"] is None
+    assert value["correct"] == [None] * 61
+    assert len(set(value["answers"])) > 1
 
 
 def test_an_unknown_problem_is_an_error(explorer, setting):

@@ -36,7 +36,8 @@ def strip_of(
 ) -> AlphaStrip:
     options = {"positions": WHERE, "alphas": ALPHAS, "max_new_tokens": LIMIT, **options}
     mine = direction(model, site, layer)
-    return alpha_strip(model, problem, site=site, layer=layer, direction=mine, **options)
+    text, gold = problem.question, problem.answer
+    return alpha_strip(model, text, gold, site=site, layer=layer, direction=mine, **options)
 
 
 def single(
@@ -165,6 +166,16 @@ def test_where_all_positions_are_inert_no_answer_changes(
 def test_a_wrong_gold_answer_is_never_correct(model: CodiModel, problem: Problem):
     wrong = dataclasses.replace(problem, answer=-1)
     assert not strip_of(model, wrong, "residual", 2).correct.any()
+
+
+def test_without_a_gold_answer_the_rest_is_the_same(model: CodiModel, problem: Problem):
+    options = {"positions": WHERE, "alphas": ALPHAS, "max_new_tokens": LIMIT}
+    mine = direction(model, "residual", 2)
+    found = alpha_strip(
+        model, problem.question, site="residual", layer=2, direction=mine, **options
+    )
+    assert found.correct is None
+    assert found.texts == strip_of(model, problem, "residual", 2).texts
 
 
 def test_the_standard_grid_is_that_of_the_slider():

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from steer_core.codi.model import CodiModel
-from steer_core.data.problems import Problem
+from steer_core.data.answers import Number
 from steer_core.errors import UserError
 from steer_core.steering.decode import (
     Decoded,
@@ -29,20 +29,20 @@ TINY = 1e-12
 class AlphaStrip:
     """One problem at A alphas.
 
-    `alphas` float64 [A], raw units; `texts`, `answers`, `correct` [A]; `baseline` is the index of
-    alpha = 0. Against the baseline's states h, for positions 0..K and layers 0..L (0 input
-    embedding, 1..L-1 block outputs, L after the final norm), float32 [A, K+1, L+1]: `delta_norm`
-    is the norm of the change, `relative` the same over the norm of h, `norm_change` the change of
-    the norm. `dose` float32 [A, K+1]: norm of the edit over the norm of the state it is added to, 0
-    where nothing is edited. `norms` float32 [K+1]: norm of the direction. `kl` float32 [A]: KL
-    divergence in nats from the baseline's distribution at the first answer step. `inert`: edited
-    positions that cannot act, with reasons.
+    `alphas` float64 [A], raw units; `texts`, `answers` [A]; `correct` bool [A], None without a gold
+    answer; `baseline` is the index of alpha = 0. Against the baseline's states h, for positions
+    0..K and layers 0..L (0 input embedding, 1..L-1 block outputs, L after the final norm), float32
+    [A, K+1, L+1]: `delta_norm` is the norm of the change, `relative` the same over the norm of h,
+    `norm_change` the change of the norm. `dose` float32 [A, K+1]: norm of the edit over the norm of
+    the state it is added to, 0 where nothing is edited. `norms` float32 [K+1]: norm of the
+    direction. `kl` float32 [A]: KL divergence in nats from the baseline's distribution at the first
+    answer step. `inert`: edited positions that cannot act, with reasons.
     """
 
     alphas: np.ndarray
     texts: tuple[str, ...]
     answers: tuple[int | float | None, ...]
-    correct: np.ndarray
+    correct: np.ndarray | None
     baseline: int
     delta_norm: np.ndarray
     relative: np.ndarray
@@ -56,7 +56,8 @@ class AlphaStrip:
 
 def alpha_strip(
     model: CodiModel,
-    problem: Problem,
+    question: str,
+    gold: Number | None = None,
     *,
     site: str,
     layer: int | None,
@@ -69,7 +70,8 @@ def alpha_strip(
 
     Args:
         model: The model.
-        problem: Question with its gold answer.
+        question: The question.
+        gold: Its right answer; None where nobody knows it.
         site: residual, thought or embedding.
         layer: Layer of site residual, else None.
         positions: Positions 0..K that are edited.
@@ -87,7 +89,7 @@ def alpha_strip(
         raise UserError(f"the {len(alphas)} alphas lack 0, the baseline; add it")
     where = tuple(positions)
     edits = [Edit(direction.vectors, alpha, site, layer, where) for alpha in alphas]
-    questions = [problem.question] * len(edits)
+    questions = [question] * len(edits)
     decoded = decode(
         model, questions, edits, max_new_tokens=max_new_tokens, hidden=True, first_logits=True
     )
@@ -97,7 +99,7 @@ def alpha_strip(
         alphas=values,
         texts=tuple(each.text for each in decoded),
         answers=tuple(each.answer for each in decoded),
-        correct=np.array([each.answer == problem.answer for each in decoded]),
+        correct=None if gold is None else np.array([each.answer == gold for each in decoded]),
         baseline=zero,
         dose=dose(model, decoded[zero], site, layer, where, direction, values),
         norms=direction.norms,

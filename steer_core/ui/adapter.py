@@ -58,8 +58,7 @@ class Adapter:
         """
         question, gold = gr.skip(), gr.skip()
         if source == "own" and not (values["question"] or "").strip():
-            problem = self._explorer.problem(_asked({**values, "source": "pairs"}))
-            question, gold = problem.question, problem.answer
+            question, gold = self._explorer.question(_asked({**values, "source": "pairs"}))
         return [*self.show_source(source), question, gold]
 
     def pick(self, model: str, variant: str, keep: str, problem: str) -> Any:

@@ -12,11 +12,11 @@ from steer_core.ui.space import gpu
 
 @dataclass(frozen=True, slots=True)
 class StripJob:
-    """Decode one problem at every α."""
+    """Decode one question at every α."""
 
     setting: Setting
     question: str
-    answer: int | float
+    gold: int | float | None
     alphas: tuple[float, ...]
 
 
@@ -64,7 +64,8 @@ def run(
     if isinstance(job, StripJob):
         yield engine.alpha_strip(
             model,
-            engine.make_problem(question=job.question, answer=job.answer),
+            job.question,
+            job.gold,
             site=setting.site,
             layer=layer,
             positions=setting.positions,

@@ -23,7 +23,6 @@ class Engine:
     alpha_strip: Callable[..., Any]
     iter_sweep: Callable[..., Any]
     extract_answer: Callable[[str], int | float | None]
-    make_problem: Callable[..., Any]
     cancelled: type[Exception]
     """What `iter_sweep` raises when its `stop` says so."""
 
@@ -48,7 +47,6 @@ def library(options: Options) -> Engine:
     from steer_core.codi.load import list_models
     from steer_core.data.answers import extract_answer
     from steer_core.data.pairs import load_pairs
-    from steer_core.data.problems import Problem
     from steer_core.experiment.strip import alpha_strip
     from steer_core.experiment.sweep import iter_sweep
     from steer_core.steering.library import cached_direction
@@ -61,6 +59,5 @@ def library(options: Options) -> Engine:
         alpha_strip=alpha_strip,
         iter_sweep=iter_sweep,
         extract_answer=extract_answer,
-        make_problem=Problem,
         cancelled=Cancelled,
     )

@@ -100,36 +100,32 @@ class Explorer:
 
     # One problem
 
-    def problem(self, asked: Asked) -> Any:
-        """Return the problem that is asked for, from the test pairs or typed in.
+    def question(self, asked: Asked) -> tuple[str, int | float | None]:
+        """Return the question that is asked for, with its gold answer; a typed one may have none.
 
         Raises:
             UserError: if the pair is unknown or the question cannot be used.
         """
         if asked.source == "own":
-            question, gold = (
-                settings.question_text(asked.question),
-                settings.gold_number(asked.gold),
-            )
-            return self._engine.make_problem(question=question, answer=gold)
+            return settings.question_text(asked.question), settings.gold_number(asked.gold)
         pairs = {str(pair.pair_id): pair for pair in test_pairs(self._engine)}
         if asked.pair_id not in pairs:
             raise UserError(f"problem {asked.pair_id!r} is no test pair; choose one from the list")
         variant = settings.choose("variant", asked.variant, settings.VARIANTS)
-        return getattr(pairs[asked.pair_id], variant)
+        problem = getattr(pairs[asked.pair_id], variant)
+        return problem.question, problem.answer
 
     def strip(self, asked: Asked, setting: Setting) -> dict[str, Any]:
-        """Return one problem at all 61 α, as JSON for the page."""
-        problem = self.problem(asked)
-        job = StripJob(setting, problem.question, problem.answer, settings.STRIP_ALPHAS)
+        """Return one question at all 61 α, as JSON for the page."""
+        job = StripJob(setting, *self.question(asked), settings.STRIP_ALPHAS)
         layers = self.info(setting.model).layers
-        return payload.strip_payload(setting, problem, self.runner.strip(job), layers)
+        return payload.strip_payload(job, self.runner.strip(job), layers)
 
     def decode(self, setting: Setting, question: str, alpha: float) -> dict[str, Any]:
         """Return baseline and steered text of one question, for scripts."""
         question, alpha = settings.question_text(question), settings.finite_alpha(alpha)
         alphas = tuple(sorted({0.0, alpha}))
-        strip = self.runner.strip(StripJob(setting, question, 0, alphas))
+        strip = self.runner.strip(StripJob(setting, question, None, alphas))
         return payload.decode_payload(setting, question, strip, alphas.index(alpha))
 
     # All test pairs

@@ -84,7 +84,7 @@ def model_panel(models: list[tuple[str, str]]) -> gr.Dropdown:
 
 
 def problem_panel() -> dict[str, Any]:
-    """Choose a test problem, or type one with its gold answer."""
+    """Choose a test problem, or type one."""
     parts: dict[str, Any] = {}
     with gr.Group(elem_id="problem-panel"):
         parts["source"] = gr.Radio(
@@ -128,7 +128,7 @@ def pair_inputs() -> dict[str, Any]:
 
 
 def own_inputs() -> dict[str, Any]:
-    """Type a question with its gold answer."""
+    """Type a question, with its gold answer where that is known."""
     question = gr.Textbox(
         label="Question",
         lines=4,
@@ -137,7 +137,7 @@ def own_inputs() -> dict[str, Any]:
         info="Shift + Enter decodes.",
         elem_id="question-input",
     )
-    gold = gr.Number(value=None, label="Gold answer", elem_id="gold")
+    gold = gr.Number(value=None, label="Gold answer (optional)", elem_id="gold")
     return {
         "question": question,
         "gold": gold,

@@ -4,25 +4,25 @@ from typing import Any
 
 import numpy as np
 
+from steer_core.ui.compute import StripJob
 from steer_core.ui.settings import Setting
 
 DIGITS = 4
 
 
-def strip_payload(setting: Setting, problem: Any, strip: Any, layers: int) -> dict[str, Any]:
-    """Return everything the page draws for one problem, for every α at once.
+def strip_payload(job: StripJob, strip: Any, layers: int) -> dict[str, Any]:
+    """Return everything the page draws for one question, for every α at once.
 
     Args:
-        setting: how the problem was steered.
-        problem: the question with its gold answer.
+        job: what was decoded, and how it was steered.
         strip: an `AlphaStrip`.
         layers: L of the model.
     """
     texts = list(dict.fromkeys(strip.texts))
     return {
-        **setting_payload(setting),
-        "question": problem.question,
-        "gold": number_text(problem.answer),
+        **setting_payload(job.setting),
+        "question": job.question,
+        "gold": number_text(job.gold),
         "layers": layers,
         "latents": int(strip.delta_norm.shape[1]) - 1,
         "alphas": _numbers(strip.alphas),
@@ -30,7 +30,7 @@ def strip_payload(setting: Setting, problem: Any, strip: Any, layers: int) -> di
         "texts": texts,
         "text": [texts.index(text) for text in strip.texts],
         "answers": [number_text(answer) for answer in strip.answers],
-        "correct": [bool(flag) for flag in strip.correct],
+        "correct": _flags(strip),
         "delta": _numbers(strip.delta_norm),
         "relative": _numbers(strip.relative),
         "change": _numbers(strip.norm_change),
@@ -120,6 +120,12 @@ def setting_payload(setting: Setting) -> dict[str, Any]:
 def number_text(value: int | float | None) -> str | None:
     """Return a number the way a reader writes it (12, 0.5), None when there is none."""
     return None if value is None else f"{value:.10g}"
+
+
+def _flags(strip: Any) -> list[bool | None]:
+    """Whether each answer is right; None where there is no gold answer to compare it with."""
+    flags = [None] * len(strip.answers) if strip.correct is None else strip.correct
+    return [None if flag is None else bool(flag) for flag in flags]
 
 
 def _counts(values: Any) -> list[int]:

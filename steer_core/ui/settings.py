@@ -85,14 +85,14 @@ def question_text(value: Any) -> str:
     return text
 
 
-def gold_number(value: Any) -> int | float:
-    """Return the gold answer as a number.
+def gold_number(value: Any) -> int | float | None:
+    """Return the gold answer as a number, None where it was left empty.
 
     Raises:
-        UserError: if it is missing or not finite.
+        UserError: if it is not a finite number.
     """
     if value is None or value == "":
-        raise UserError("the gold answer is missing; type the number the question asks for")
+        return None
     number = _number("the gold answer", value)
     if not math.isfinite(number):
         raise UserError(f"the gold answer is {value}; give a finite number")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
@@ -198,15 +199,29 @@ def test_a_bad_question_is_one_line_and_the_page_goes_on(tab):
     expect(message).to_contain_text("10000 words")
     page.locator("#question-input textarea").fill("please explode: 1 + 1?")
     page.locator("#ask").click()
-    expect(message).to_contain_text("gold answer is missing")
-    page.locator("#gold input").fill("2")
-    page.locator("#ask").click()
     expect(message).to_contain_text("could not run this (RuntimeError)")
     assert "secret" not in page.content()
     page.locator("#question-input textarea").fill("What is 1 + 1?")
     page.locator("#ask").click()
     expect(message).to_be_hidden()
     assert text(page, "#question .text") == "What is 1 + 1?"
+
+
+def test_a_question_without_a_gold_answer_is_not_judged(tab):
+    page = tab.open("?source=own&question=What+is+1+%2B+1%3F&alpha=3")
+    expect(page.locator("#question .gold")).to_be_hidden()
+    assert text(page, ".steered .sign") == text(page, ".steered .verdict") == ""
+    assert not re.search(r"right|wrong|✓|✗", text(page, "#answers .outcome"))
+    expect(page.locator("#strip i.unjudged")).to_have_count(61)
+    legend = page.locator("#strip .legend")
+    expect(legend.get_by_text("without a gold answer")).to_be_visible()
+    expect(legend.get_by_text("✓ right")).to_be_hidden()
+    own_gold = page.locator("#gold input")
+    own_gold.fill("2")
+    own_gold.press("Enter")
+    expect(page.locator("#question dd")).to_have_text("2")
+    expect(legend.get_by_text("✓ right")).to_be_visible()
+    assert text(page, ".steered .verdict") in {"right", "wrong"}
 
 
 def test_an_edit_that_cannot_act_is_said_so(tab):

@@ -37,7 +37,7 @@ export function mountAnswers(element) {
 
 function show(side, view, index, words) {
   const right = view.correct[index];
-  side.dataset.right = right ? "yes" : "no";
+  side.dataset.right = verdict(right);
   side.querySelector(".sign").textContent = mark(right);
   side.querySelector(".number").textContent = answerText(view.answers[index]);
   side.querySelector(".verdict").textContent = verdict(right);

@@ -11,6 +11,7 @@ export function mountQuestion(element, props, watch) {
     element.dataset.error = error ? "yes" : "";
     if (!view) return;
     find(".text").textContent = view.question;
+    find(".gold").hidden = view.gold === null;
     find("dd").textContent = view.gold;
   });
   on("wait", () => {

@@ -13,6 +13,7 @@ export function mountStrip(element) {
     const runs = runsOf(view);
     find(".runs").replaceChildren(...runs.map((run) => label(run, view)));
     strip.setAttribute("aria-label", `Answers over α: ${runs.map((run) => spoken(run, view)).join("; ")}`);
+    element.dataset.judged = view.gold === null ? "no" : "yes";
     element.dataset.serial = String(view.serial);
   });
 
@@ -43,10 +44,12 @@ export function mountStrip(element) {
 function cell(view, index) {
   const node = document.createElement("i");
   const same = view.answers[index] === view.answers[view.baseline];
-  node.className = `${verdict(view.correct[index])}${same ? " pale" : ""}`;
+  node.className = `${kind(view.correct[index])}${same ? " pale" : ""}`;
   node.title = `α = ${signed(view.alphas[index])}: ${answerText(view.answers[index])} ${mark(view.correct[index])}`;
   return node;
 }
+
+const kind = (right) => verdict(right) || "unjudged";
 
 // Neighbouring α with the same answer, as {start, end, answer, right}.
 function runsOf(view) {
@@ -64,12 +67,13 @@ function label(run, view) {
   const width = run.end - run.start + 1;
   node.style.left = `${(100 * run.start) / view.alphas.length}%`;
   node.style.width = `${(100 * width) / view.alphas.length}%`;
-  node.className = verdict(run.right);
+  node.className = kind(run.right);
   node.textContent = width > 2 ? `${mark(run.right)} ${answerText(run.answer)}` : "";
   return node;
 }
 
 function spoken(run, view) {
   const [from, to] = [signed(view.alphas[run.start]), signed(view.alphas[run.end])];
-  return `${from === to ? from : `${from} to ${to}`}: ${answerText(run.answer)}, ${verdict(run.right)}`;
+  const judged = [answerText(run.answer), verdict(run.right)].filter(Boolean).join(", ");
+  return `${from === to ? from : `${from} to ${to}`}: ${judged}`;
 }

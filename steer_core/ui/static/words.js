@@ -1,7 +1,8 @@
 // Numbers and results in words. Everything returns plain strings for textContent.
 
-export const mark = (right) => (right ? "✓" : "✗");
-export const verdict = (right) => (right ? "right" : "wrong");
+// Without a gold answer nobody can say: then `right` is null.
+export const mark = (right) => (right === null ? "" : right ? "✓" : "✗");
+export const verdict = (right) => (right === null ? "" : right ? "right" : "wrong");
 
 export function signed(alpha) {
   return alpha < 0 ? `−${Math.abs(alpha)}` : String(alpha);
@@ -38,9 +39,10 @@ function change(view, index, base) {
   const [was, is] = [view.correct[base], view.correct[index]];
   if (from !== to) {
     const turn = was === is ? `still ${verdict(is)}` : `${verdict(was)} → ${verdict(is)}`;
-    return `${at} changes the answer from ${answerText(from)} to ${answerText(to)}: ${turn}.`;
+    const judged = is === null ? "" : `: ${turn}`;
+    return `${at} changes the answer from ${answerText(from)} to ${answerText(to)}${judged}.`;
   }
-  const kept = `the answer stays ${answerText(to)} (${verdict(is)})`;
+  const kept = `the answer stays ${answerText(to)}${is === null ? "" : ` (${verdict(is)})`}`;
   if (view.text[base] !== view.text[index]) return `${at} changes the wording; ${kept}.`;
   return `${at}: no change, ${kept}${moved(view, index)}.`;
 }
