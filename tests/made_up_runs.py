@@ -10,7 +10,7 @@ from steer_core.pipeline.outcomes import SCORES, Outcome
 from steer_core.pipeline.records import CurveKey, EditKey, Question, RunPlan, Setting, SweepSpec
 from steer_core.pipeline.store import RunIds, Store, StoredRow
 
-SETTING = Setting("ab" * 32, 6, "float32", "cpu", keep_eos=False, max_new_tokens=8)
+SETTING = Setting("ab" * 32, 6, "float32", "cpu", max_new_tokens=8)
 
 
 def plan(

@@ -101,7 +101,7 @@ def plan_of(table: pd.DataFrame, model: str, about: dict) -> RunPlan:
     }
     return RunPlan(
         name="synthetic",
-        setting=Setting("ab" * 32, 6, "float32", "cpu", False, 256),
+        setting=Setting("ab" * 32, 6, "float32", "cpu", 256),
         spec=spec,
         curves=curves,
         questions=tuple(

@@ -70,3 +70,14 @@ def test_an_empty_folder_is_no_checkpoint(tmp_path: Path):
     empty.mkdir()
     with pytest.raises(UserError, match="empty"):
         load(empty, **tiny.options)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"latents": ', '{"latents": "six"}', '{"latents": -3}', "[1]", '{"keep_eos": 1}']
+)
+def test_notes_beside_the_weights_that_cannot_be_used_are_one_line(tmp_path: Path, text: str):
+    tiny = build(tmp_path, VARIANTS["gpt2-bin"])
+    (tiny.path / "codi.json").write_text(text)
+    with pytest.raises(UserError, match=r"codi\.json") as caught:
+        load(tiny.path, **tiny.options)
+    assert "\n" not in str(caught.value)

@@ -265,7 +265,7 @@ def test_the_verdict(percent: float, published: tuple, n: int, said: str):
 def test_a_published_model_is_recognised(by: str, model: CodiModel):
     entry = KNOWN["codi-gpt2"]
     named = {"name": {"name": "codi-gpt2"}, "repository": {"name": entry.repository}}
-    found = replace(model, **named.get(by, {"sha256": entry.sha256}))
+    found = replace(model, **named.get(by, {"weights_sha256": entry.sha256}))
     assert benchmarks.published_figures(found, "gsm8k")[0] == 43.7
     assert benchmarks.published_figures(found, "mine") == ()
     assert benchmarks.published_figures(model, "gsm8k") == ()

@@ -71,7 +71,7 @@ def test_a_known_name_is_fetched_once(served: Hub, tiny: Tiny, monkeypatch: pyte
     assert not available(NAME)
     model = load(NAME)
     assert (model.source, model.revision) == ("hub", COMMIT)
-    assert model.sha256 == KNOWN[NAME].sha256
+    assert model.weights_sha256 == KNOWN[NAME].sha256
     local = load(str(tiny.path), base=str(tiny.base))
     by_name, by_path = (decode(m, QUESTIONS, max_new_tokens=4) for m in (model, local))
     assert [row.token_ids for row in by_name] == [row.token_ids for row in by_path]
@@ -115,7 +115,7 @@ def test_a_transfer_that_broke_off_goes_on(
     publish(served, tiny, monkeypatch)
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 2**16)  # the file is a small one
     served.repositories[REPOSITORY].cut.add("pytorch_model.bin")
-    assert load(NAME).sha256 == KNOWN[NAME].sha256
+    assert load(NAME).weights_sha256 == KNOWN[NAME].sha256
     (begin,) = [where for method, _, where in served.requests if method == "GET" and where]
     assert int(begin.removeprefix("bytes=").removesuffix("-")) >= len(weights_of(tiny)) // 4
 
@@ -161,9 +161,9 @@ def test_a_large_file_is_hashed_once(
 ):
     publish(served, tiny, monkeypatch)
     monkeypatch.setattr(digests, "LARGE", 1000)
-    sha256 = load(NAME).sha256
+    sha256 = load(NAME).weights_sha256
     monkeypatch.setattr(digests, "read_digest", lambda path: pytest.fail(f"hashed {path} again"))
-    assert load(NAME).sha256 == sha256
+    assert load(NAME).weights_sha256 == sha256
 
     monkeypatch.undo()
     monkeypatch.setattr(digests, "LARGE", 1000)

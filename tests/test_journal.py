@@ -116,10 +116,10 @@ def asked(model: CodiModel) -> list[Pair]:
 
 @pytest.fixture
 def run(model: CodiModel, asked: list[Pair], tmp_path: Path) -> Callable:
-    def run(kind: str = "zeros", stop=lambda: False, limit: int = LIMIT, lora=None, split=SPLIT):
+    def run(kind: str = "zeros", stop=lambda: False, limit: int = LIMIT, split=SPLIT, **other):
         settings = PrepareSettings(kind, split=split, max_new_tokens=limit)
         path = tmp_path / "answers.jsonl"
-        return prepare(model, asked, settings, stop=stop, answers=path, lora_alpha=lora)
+        return prepare(replace(model, **other), asked, settings, stop=stop, answers=path)
 
     return run
 
@@ -156,7 +156,7 @@ def test_states_are_decoded_again_for_a_mean_but_not_what_replaces_them(
     assert sum(decoded) == total / 2
 
 
-@pytest.mark.parametrize("other", [{"limit": LIMIT + 1}, {"lora": 16.0}, {"kind": "mean"}])
+@pytest.mark.parametrize("other", [{"limit": LIMIT + 1}, {"sha256": "cd" * 32}, {"kind": "mean"}])
 def test_another_decoding_takes_nothing_over(run: Callable, decoded: list[int], other: dict):
     run()
     total = sum(decoded)

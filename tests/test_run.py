@@ -528,10 +528,12 @@ def test_pairs_that_cannot_be_read_are_refused(
 
 def test_a_run_says_where_it_comes_from(model: CodiModel, asked: list[Pair], spec: SweepSpec):
     fit = fit_set(model, problems(model), "theirs, split fit")
-    origin = Origin("theirs", "report", "python -m steer_core sweep", lora_alpha=16.0)
+    origin = Origin("theirs", "report", "python -m steer_core sweep")
     one = replace(spec, directions=("mean_difference",), layers=(1,), shuffled=1)
     with Store.memory() as store:
-        record = run_sweep(model, asked, one, store, origin=origin, fit=fit)
+        record = run_sweep(
+            replace(model, lora_alpha=16.0), asked, one, store, origin=origin, fit=fit
+        )
     found = record.provenance
     assert found["model_sha256"] == model.sha256
     wanted = {
@@ -568,12 +570,11 @@ def test_another_model_or_decoding_is_another_run(
 ):
     small = replace(spec, layers=(1,), alphas=(1.0,), masks=(MASKS[0],), random=0)
     with Store.memory() as store:
-        for other, origin, limit in (
-            (model, Origin(), LIMIT),
-            (replace(model, sha256="cd" * 32), Origin(), LIMIT),
-            (model, Origin(lora_alpha=16.0), LIMIT),
-            (model, Origin(), LIMIT + 1),
+        for other, limit in (
+            (model, LIMIT),
+            (replace(model, sha256="cd" * 32), LIMIT),
+            (model, LIMIT + 1),
         ):
-            run_sweep(other, asked[:2], replace(small, max_new_tokens=limit), store, origin=origin)
-        assert len(store.runs()) == 4
-    assert set(decoded.values()) == {4}
+            run_sweep(other, asked[:2], replace(small, max_new_tokens=limit), store)
+        assert len(store.runs()) == 3
+    assert set(decoded.values()) == {3}

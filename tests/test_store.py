@@ -210,9 +210,7 @@ def test_a_setting_of_its_own_has_rows_of_its_own(path: Path):
         "latents": 5,
         "dtype": "bfloat16",
         "device": "cuda",
-        "keep_eos": True,
         "max_new_tokens": 9,
-        "lora_alpha": 16.0,
     }
     assert set(changed) == {field.name for field in dataclasses.fields(SETTING)}
     with Store(path) as store:

@@ -128,7 +128,6 @@ def prepared_by_model(args: argparse.Namespace, settings: "SplitSettings") -> "P
         name=args.pairs,
         command=command_of(args),
         answers=args.out / FILE,
-        lora_alpha=args.lora_alpha,
     )
 
 

@@ -157,7 +157,6 @@ def swept(
         pairs=args.pairs if prepared is None else prepared.pairs_name,
         split=None if prepared is None else REPORT,
         command=command_of(args),
-        lora_alpha=args.lora_alpha,
         prepared=prepared,
     )
     known = {record.id for record in store.runs()}

@@ -50,6 +50,8 @@ class CheckpointTensors:
             self.index(raw)
         self.used: set[str] = set()
         self.missing: list[str] = []
+        self.merged_with: float | None = None
+        """The `lora_alpha` that was used; None while no LoRA factors were merged."""
 
     def index(self, raw: str) -> None:
         """Sort one raw key into plain tensors, LoRA factors, or what is dropped by name."""
@@ -129,6 +131,7 @@ class CheckpointTensors:
                 f"the checkpoint has LoRA factors of rank {rank} and does not store lora_alpha; "
                 "pass --lora-alpha with the value it was trained with"
             )
+        self.merged_with = float(value)
         return value
 
     def projection(self, hidden: int) -> Projection:

@@ -15,6 +15,7 @@ from steer_core.codi import hub
 from steer_core.codi.checkpoint import CheckpointTensors
 from steer_core.codi.config import CodiConfig, check_base, family_of, sizes_of
 from steer_core.codi.files import WeightFiles
+from steer_core.codi.identity import identity_of
 from steer_core.codi.known import KNOWN
 from steer_core.codi.layout import NAMES, Builder
 from steer_core.codi.model import CodiModel
@@ -85,10 +86,15 @@ def load_model(
     return model
 
 
+MOST_LATENTS = 64
+
+
 def check_options(lora_alpha: float | None, latents: int | None) -> None:
     """Raise a `UserError` for options that no checkpoint can have."""
-    if latents is not None and not 0 <= latents <= 64:
-        raise UserError(f"{latents} latents are out of range; choose 0..64 (CODI trains with 6)")
+    if latents is not None and not 0 <= latents <= MOST_LATENTS:
+        raise UserError(
+            f"{latents} latents are out of range; choose 0..{MOST_LATENTS} (CODI trains with 6)"
+        )
     if lora_alpha is not None and not (math.isfinite(lora_alpha) and lora_alpha > 0):
         raise UserError(f"lora_alpha {lora_alpha} is no positive number; CODI trains with 32")
 
@@ -119,18 +125,20 @@ def read_model(
         base,
         tokenizer,
         rows,
-        latents=notes.get("latents", LATENTS) if latents is None else latents,
-        keep_eos=notes.get("keep_eos", False) if keep_eos is None else keep_eos,
+        latents=notes.latents if latents is None else latents,
+        keep_eos=notes.keep_eos if keep_eos is None else keep_eos,
     )
     return CodiModel(
         name=place.name,
         source=place.source,
-        sha256=files.sha256,
+        sha256=identity_of(files.sha256, base, config, tokenizer, tensors.merged_with),
+        weights_sha256=files.sha256,
         config=config,
         body=body,
         projection=projection,
         tokenizer=tokenizer,
         revision=place.revision,
+        lora_alpha=tensors.merged_with,
     )
 
 
@@ -183,10 +191,35 @@ def has_own_tokenizer(folder: Path) -> bool:
     )
 
 
-def read_notes(folder: Path) -> dict:
-    """What `codi.json` says beside the weights; the official layout has no such file."""
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What `codi.json` may say beside the weights; the official layout has no such file."""
+
+    latents: int = LATENTS
+    keep_eos: bool = False
+
+
+def read_notes(folder: Path) -> Notes:
+    """The notes of a checkpoint, or the usual ones.
+
+    Raises:
+        UserError: for a file that says something else, or a number of latents out of range.
+    """
     path = folder / "codi.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
+    if not path.is_file():
+        return Notes()
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        latents, keep_eos = found.get("latents", LATENTS), found.get("keep_eos", False)
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read ({error}); correct or delete it") from error
+    whole = type(latents) is int and 0 <= latents <= MOST_LATENTS
+    if not whole or type(keep_eos) is not bool:
+        raise UserError(
+            f"{path} says latents {latents!r}, keep_eos {keep_eos!r}; they must be "
+            f"0..{MOST_LATENTS} and true or false"
+        )
+    return Notes(latents, keep_eos)
 
 
 def codi_config(
@@ -263,7 +296,7 @@ def bundled_info(name: str) -> ModelInfo:
         source="bundled",
         layers=sizes["layers"],
         hidden=sizes["hidden"],
-        latents=read_notes(folder).get("latents", LATENTS),
+        latents=read_notes(folder).latents,
         parameters=sum(torch.Size(shape).numel() for shape in shapes),
         available=True,
     )

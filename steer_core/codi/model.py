@@ -22,18 +22,22 @@ class CodiModel:
 
     `session` remembers what every request would compute alike (questions that were read, plain
     answers), `programs` what is recorded on a GPU; `dataclasses.replace` starts new ones.
-    `name` as given to `load_model`; `source` is bundled, hub or local; `sha256` of its weights file
-    (of all shards, in order) identifies it in directions and results; `revision` is the hub's.
+    `name` as given to `load_model`; `source` is bundled, hub or local; `sha256` identifies it in
+    directions and results, see `steer_core.codi.identity`; `weights_sha256` is that of its weights
+    file alone (of all shards, in order); `revision` is the hub's; `lora_alpha` is what LoRA factors
+    were merged with, None where there were none.
     """
 
     name: str
     source: str
     sha256: str
+    weights_sha256: str
     config: CodiConfig
     body: Body
     projection: Projection
     tokenizer: PreTrainedTokenizerBase
     revision: str | None = None
+    lora_alpha: float | None = None
     session: Session = field(default_factory=Session, init=False, repr=False)
     programs: Programs = field(default_factory=Programs, init=False, repr=False)
 

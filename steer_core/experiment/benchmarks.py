@@ -114,6 +114,6 @@ def published_figures(model: CodiModel, data: str) -> tuple[float, ...]:
     The model is recognised by its name, its repository, or the hash of its weights.
     """
     for name, known in KNOWN.items():
-        if model.name in (name, known.repository) or model.sha256 == known.sha256:
+        if model.name in (name, known.repository) or model.weights_sha256 == known.sha256:
             return PUBLISHED.get((name, data), ())
     return ()

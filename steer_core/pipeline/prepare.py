@@ -57,7 +57,6 @@ def prepare(
     name: str = "pairs",
     command: str = "",
     answers: Path | None = None,
-    lora_alpha: float | None = None,
 ) -> Prepared:
     """Answer both twins with and without latents, and split the pairs.
 
@@ -71,7 +70,6 @@ def prepare(
         command: The command line, for the record.
         answers: File that keeps what was decoded, see `Journal`: what is in it is not decoded
             again, whatever filter or split is asked for now.
-        lora_alpha: The model was loaded with (None: the published one); its hash lacks it.
 
     Raises:
         UserError: for no pairs, a site or position that does not fit, or when too few right or
@@ -81,7 +79,7 @@ def prepare(
         raise UserError("there are no pairs to prepare; give at least one")
     where = settings.site, settings.layer, settings.positions
     necessity = necessity_of(model.config, settings.necessity, *where)
-    journal = Journal(answers, journal_setting(model, settings.max_new_tokens, lora_alpha))
+    journal = Journal(answers, journal_setting(model, settings.max_new_tokens))
     answering = Answering(model, settings.max_new_tokens, progress, stop, journal)
     twins = answering.twins(pairs, necessity, settings.split.seed)
     arranged, funnel = arrange(pairs, twins, settings.split)
@@ -101,14 +99,11 @@ def prepare(
     )
 
 
-def journal_setting(
-    model: CodiModel, max_new_tokens: int, lora_alpha: float | None
-) -> dict[str, Any]:
+def journal_setting(model: CodiModel, max_new_tokens: int) -> dict[str, Any]:
     """Everything about the decoding that can change an answer."""
     names = ("model_sha256", "latents", "dtype", "device")
     record = model_record(model)
-    found = {name: record[name] for name in names} | {"keep_eos": model.config.keep_eos}
-    return found | {"max_new_tokens": max_new_tokens, "lora_alpha": lora_alpha}
+    return {name: record[name] for name in names} | {"max_new_tokens": max_new_tokens}
 
 
 def model_record(model: CodiModel) -> dict[str, Any]:

@@ -65,18 +65,16 @@ class SweepSpec:
 class Setting:
     """What decodes: everything about model and decoding that can change a result.
 
-    `model_sha256` of the weights file, which does not hold `lora_alpha` (None: the published one);
-    `latents` K, `dtype`, `device` (its type), `keep_eos`, `max_new_tokens`. Versions of libraries
-    are provenance: a newer one does not make every stored row worthless.
+    `model_sha256` is `CodiModel.sha256`; `latents` K, `dtype`, `device` (its type),
+    `max_new_tokens`. Versions of libraries are provenance: a newer one does not make every stored
+    row worthless.
     """
 
     model_sha256: str
     latents: int
     dtype: str
     device: str
-    keep_eos: bool
     max_new_tokens: int
-    lora_alpha: float | None = None
 
     @property
     def key(self) -> str:

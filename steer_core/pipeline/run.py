@@ -34,16 +34,14 @@ class Origin:
     """What a run notes beside its numbers.
 
     `pairs` as the user named them, `split` of a prepared folder that they are (None: a pair file),
-    `command` line, `name` of the run, and `lora_alpha` the model was loaded with (None: the
-    published one), which its weights file does not hold. `prepared` is that folder's content: what
-    a report says of it is kept with the run, so that the folder may move or be made again.
+    `command` line, and `name` of the run. `prepared` is that folder's content: what a report says
+    of it is kept with the run, so that the folder may move or be made again.
     """
 
     pairs: str = ""
     split: str | None = None
     command: str = ""
     name: str = ""
-    lora_alpha: float | None = None
     prepared: Prepared | None = None
 
 
@@ -103,7 +101,7 @@ def plan_of(
     """A run as the store knows it."""
     return RunPlan(
         name=origin.name or f"{model.name} on {origin.pairs or 'pairs'}",
-        setting=setting_of(model, spec, origin.lora_alpha),
+        setting=setting_of(model, spec),
         spec=spec,
         curves=tuple(curve.key for curve in curves),
         questions=tuple(
@@ -115,16 +113,14 @@ def plan_of(
     )
 
 
-def setting_of(model: CodiModel, spec: SweepSpec, lora_alpha: float | None) -> Setting:
+def setting_of(model: CodiModel, spec: SweepSpec) -> Setting:
     """Everything about the decoding that can change a result."""
     return Setting(
         model_sha256=model.sha256,
         latents=model.config.latents,
         dtype=str(model.dtype).removeprefix("torch."),
         device=model.device.type,
-        keep_eos=model.config.keep_eos,
         max_new_tokens=spec.max_new_tokens,
-        lora_alpha=lora_alpha,
     )
 
 
@@ -137,7 +133,7 @@ def provenance_of(
     fit: FitSet | None,
 ) -> dict[str, object]:
     """Which model, pairs, directions, seed, versions and command a run comes from."""
-    setting = dataclasses.asdict(setting_of(model, spec, origin.lora_alpha))
+    setting = dataclasses.asdict(setting_of(model, spec))
     shuffled = [each.curve.direction for each in curves if each.key.kind == SHUFFLED]
     source = fit.provenance if fit else shuffled[0].provenance if shuffled else None
     return {
@@ -146,6 +142,9 @@ def provenance_of(
         "hidden": model.config.hidden,
         "layers": model.config.layers,
         **{name: value for name, value in setting.items() if name != "max_new_tokens"},
+        "weights_sha256": model.weights_sha256,
+        "keep_eos": model.config.keep_eos,
+        "lora_alpha": model.lora_alpha,
         "pairs": origin.pairs,
         "pairs_sha256": problems_hash(p for pair in pairs for p in (pair.clean, pair.corrupted)),
         "split": origin.split,
