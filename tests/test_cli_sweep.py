@@ -258,6 +258,11 @@ def test_a_sweep_over_a_prepared_split(run, fails, tmp_path: Path):
     assert about["prepared"]["counts"] == load_prepared(Path(out)).counts
     line = fails("sweep", "--model", "tiny-llama", "--device", "cpu", *options)
     assert "prepared" in line
+    chosen = run("sweep", *model, *options, "--part", "select", "--out", out)
+    assert {row["n"] for row in chosen} == {len(load_prepared(Path(out)).split("select"))}
+    with Store(Path(out) / FILE) as store:
+        assert store.run(2).provenance["split"] == "select"
+    assert "give --split" in fails("sweep", *model, "--part", "select")
     assert ";" in line
     assert "not allowed with" in fails("sweep", *model, *options, "--pairs", "test")
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import synthetic_runs as runs
 from stored_runs import store_run
 
 from steer_core.data.problems import Pair, Problem
+from steer_core.experiment.statistics import mcnemar_exact
 from steer_core.pipeline.preparation import Preparation
 from steer_core.pipeline.prepared import FunnelStep, Necessity, Prepared, PreparedPair, Twin
-from steer_core.report.blocks import Heading, Table
-from steer_core.report.source import load_source
+from steer_core.report.blocks import Callout, Heading, Table
+from steer_core.report.sections import baseline_words
+from steer_core.report.source import fair_of, load_source
 from steer_core.report.write import document
 from steer_core.steering.fit import problems_hash
 
@@ -68,6 +71,43 @@ def test_a_preparation_is_read_as_it_was_written():
     about = Preparation.of(prepared(2, 3))
     assert Preparation.from_json(about.to_json()) == about
     assert about.counts["report"] == {"correct": 2, "wrong": 0}
+
+
+BALANCED = (
+    FunnelStep("rows", 80, 80),
+    FunnelStep("pass filter 'none'", 80, 80),
+    FunnelStep("of these correct", 60, 80),
+    FunnelStep("of these wrong", 20, 80),
+    FunnelStep("balanced and split", 40, 80),
+)
+
+
+def callouts(folder: Path) -> str:
+    blocks = document([load_source(folder)]).blocks
+    return "\n".join(block.text for block in blocks if isinstance(block, Callout))
+
+
+def test_balanced_pairs_are_tested_as_such_and_said_to_be(table: pd.DataFrame, tmp_path: Path):
+    about = replace(Preparation.of(prepared(2, 3)), funnel=BALANCED)
+    store_run(tmp_path, table, prepared=about.to_json())
+    source = load_source(tmp_path)
+    plain = replace(about, funnel=(*BALANCED[:4], FunnelStep("split", 80, 80)))
+    assert [fair_of(each) for each in (source.prepared, plain, None)] == [0.75, 0.5, 0.5]
+    assert {each.curve.fair for each in source.analysis.results} == {0.75}
+    points = source.analysis.points
+    wanted = mcnemar_exact(points["won"], points["lost"], 0.75)
+    np.testing.assert_allclose(points["p_mcnemar"], wanted)
+    assert "as many as wrong by choice: before balancing it was 60 of 80" in baseline_words(source)
+    assert "balanced by their answer at α = 0" in callouts(tmp_path)
+    assert "filter" not in callouts(tmp_path)
+
+
+def test_pairs_that_a_filter_chose_are_said_to_be(table: pd.DataFrame, tmp_path: Path):
+    steps = (FunnelStep("pass filter 'clean'", 30, 80), FunnelStep("split", 30, 30))
+    about = replace(Preparation.of(prepared(2, 3)), funnel=steps)
+    store_run(tmp_path, table, prepared=about.to_json())
+    assert "pass filter 'clean' were kept (30 of 80)" in callouts(tmp_path)
+    assert "balanced" not in callouts(tmp_path)
 
 
 def test_what_the_run_notes_needs_no_folder(table: pd.DataFrame, tmp_path: Path):

@@ -76,6 +76,13 @@ def test_mcnemar_hand_values():
     assert mcnemar_exact(1, 8) == pytest.approx(20 / 512)
 
 
+@pytest.mark.parametrize(("won", "lost", "fair"), [(9, 2, 0.7), (2, 9, 0.7), (5, 5, 0.3)])
+def test_flips_that_are_gains_by_choice_of_the_pairs_are_no_wonder(won, lost, fair):
+    few = stats.binomtest(won, won + lost, fair, "less").pvalue
+    many = stats.binomtest(won, won + lost, fair, "greater").pvalue
+    assert mcnemar_exact(won, lost, fair) == pytest.approx(min(1, 2 * min(few, many)))
+
+
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_mcnemar_agrees_with_statsmodels(won: int, lost: int):
     table = [[5, lost], [won, 9]]

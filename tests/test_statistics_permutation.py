@@ -47,6 +47,24 @@ def test_exact_agrees_with_every_swap_written_out():
     assert result.patterns == 2 ** (change.shape[1] - 1)
 
 
+@pytest.mark.parametrize(("right", "flips"), [(0.63, 0.10), (0.75, 0.06), (0.3, 0.1)])
+def test_pairs_balanced_by_their_answer_cry_wolf_no_more_often(right: float, flips: float):
+    """An edit that wins as many of all pairs as it loses, seen on as many right as wrong ones."""
+    rng, rejected = np.random.default_rng(0), {"fair": 0, "plain": 0}
+    for _ in range(200):
+        before = rng.random(480) < right
+        lost, won = rng.random(480) < flips / right, rng.random(480) < flips / (1 - right)
+        after = np.where(before, ~lost, won)
+        sides = [np.flatnonzero(before), np.flatnonzero(~before)]
+        least = min(map(len, sides))
+        kept = np.concatenate([rng.permutation(side)[:least] for side in sides])
+        chosen = before[kept], after[None, kept]
+        for name, fair in (("fair", before.mean()), ("plain", 0.5)):
+            rejected[name] += max_permutation(*chosen, fair=fair, resamples=499).p[0] <= 0.05
+    assert rejected["fair"] <= 200 * 0.09
+    assert rejected["plain"] >= 200 * 0.3
+
+
 def test_random_patterns_agree_with_scipy():
     baseline, steered = answers(80, 1, 0.5, 0.3, seed=2)
     result = max_permutation(baseline, steered)

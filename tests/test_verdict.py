@@ -270,9 +270,14 @@ def test_one_kind_of_control_that_does_the_same_is_enough_for_as_random():
     small, same = np.linspace(-0.02, 0.02, 20), np.linspace(-0.3, -0.2, 20)
     verdict = judge(ranked(-0.25, {"random": small, "label-shuffled": same}))
     assert verdict.kind == "as random"
-    assert verdict.sentence.startswith("As random: at α = 2 accuracy falls by 25.0 points")
-    assert "of 20 label-shuffled directions" in verdict.sentence
-    assert "random directions (" not in verdict.sentence
+    assert verdict.headline == "as random, like label-shuffled directions"
+    assert verdict.sentence.startswith(
+        "As random, like label-shuffled directions: at α = 2 accuracy falls by 25.0 points"
+    )
+    assert verdict.sentence.endswith(
+        "stand out as much at some α; none of 20 random directions (p = 0.048) stand out as much "
+        "at any α."
+    )
 
 
 def test_five_controls_cannot_show_an_effect():

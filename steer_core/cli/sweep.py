@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from steer_core.pipeline.store import Store
 
 CONTROLS = ("random", "shuffled")
-REPORT = "report"
-"""The split that is swept: no direction was computed, no setting chosen on it."""
+REPORT, SELECT = "report", "select"
+"""Splits that can be swept: results are shown on the first, settings chosen on the second."""
 _log = logging.getLogger(__name__)
 
 
@@ -64,6 +64,12 @@ def add_pairs(parser: argparse.ArgumentParser) -> None:
         help=f"folder that 'prepare' wrote: its {REPORT} split is swept over, directions and "
         "shuffled controls come from its fit split",
     )
+    parser.add_argument(
+        "--part",
+        choices=(REPORT, SELECT),
+        default=REPORT,
+        help=f"of --split: {SELECT} to choose a setting on it (default {REPORT})",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -93,10 +99,17 @@ def chosen_pairs(args: argparse.Namespace) -> "tuple[Prepared | None, list[Pair]
     from steer_core.pipeline.prepared import load_prepared
 
     if args.split is None:
+        if args.part != REPORT:
+            raise UserError(f"--part {args.part} is a part of prepared pairs; give --split DIR")
         args.pairs = args.pairs or "test"
         return None, load_pairs(args.pairs)
     prepared = load_prepared(args.split)
-    return prepared, prepared.split(REPORT)
+    pairs = prepared.split(args.part)
+    if not pairs:
+        raise UserError(
+            f"{args.split} has no pairs in its {args.part} split; prepare with other --fractions"
+        )
+    return prepared, pairs
 
 
 def spec_of(
@@ -155,7 +168,7 @@ def swept(
 
     origin = Origin(
         pairs=args.pairs if prepared is None else prepared.pairs_name,
-        split=None if prepared is None else REPORT,
+        split=None if prepared is None else args.part,
         command=command_of(args),
         prepared=prepared,
     )

@@ -15,6 +15,12 @@ from statsmodels.stats.proportion import proportion_confint
 
 from steer_core.errors import UserError
 
+FAIR = 0.5
+"""Chance that a flip is a gain where an edit changes no accuracy, on pairs that nobody chose by
+their answer. On pairs balanced by it (as many right as wrong) it is the share of right answers
+before that: an edit that only answers anew then finds more to gain, and a plain test would call
+that an effect."""
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -73,21 +79,30 @@ def paired_flips(baseline: ArrayLike, steered: ArrayLike) -> Flips:
     return Flips((~before & after).sum(-1), (before & ~after).sum(-1))
 
 
-def mcnemar_exact(wrong_to_right: ArrayLike, right_to_wrong: ArrayLike) -> Floats:
+def mcnemar_exact(
+    wrong_to_right: ArrayLike, right_to_wrong: ArrayLike, fair: float = FAIR
+) -> Floats:
     """Two-sided exact McNemar test on counts of flips.
 
-    Under the null a pair that flips goes either way with probability one half. Fewer than six
-    flips cannot give p < 0.05: 0 against 5 has p = 0.0625, 0 against 6 has p = 0.03125.
+    Under the null a pair that flips is won with probability `fair`, one half in McNemar's own test.
+    There fewer than six flips cannot give p < 0.05: 0 against 5 has p = 0.0625, 0 against 6 has
+    p = 0.03125.
 
     Args:
         wrong_to_right: Counts, any shape.
         right_to_wrong: Counts, broadcast against the first.
+        fair: See `FAIR`.
 
     Returns:
         p, float64, of the broadcast shape; 1 where nothing flipped.
+
+    Raises:
+        UserError: when `fair` is not between 0 and 1.
     """
+    check_share(fair, "fair")
     won, lost = np.broadcast_arrays(np.asarray(wrong_to_right), np.asarray(right_to_wrong))
-    return np.minimum(1.0, 2 * stats.binom.cdf(np.minimum(won, lost), won + lost, 0.5))
+    few, many = (stats.binom(won + lost, chance) for chance in (fair, 1 - fair))
+    return np.minimum(1.0, 2 * np.minimum(few.cdf(won), many.cdf(lost)))
 
 
 def holm(p: ArrayLike) -> Floats:

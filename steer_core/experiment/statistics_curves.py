@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steer_core.errors import UserError
-from steer_core.experiment.statistics import Floats, Ints, paired_flips
+from steer_core.experiment.statistics import FAIR, Floats, Ints, paired_flips
 from steer_core.experiment.statistics_controls import ControlRank, rank_among_controls
 from steer_core.experiment.statistics_permutation import max_permutation
 
@@ -29,6 +29,7 @@ class Curve:
         controls: one rank for each kind of controls, on this grid; empty when there were none.
         relative: float64 [A] or None, largest ‖Δh‖ / ‖h‖ of any pair at the answer's first step.
         logits_changed: bool [A] or None, whether any logit of any pair's answer changed at all.
+        fair: chance that a flip is a gain where nothing changes, see `statistics.FAIR`.
     """
 
     alphas: Floats
@@ -41,6 +42,7 @@ class Curve:
     controls: tuple[ControlRank, ...] = ()
     relative: Floats | None = None
     logits_changed: NDArray[np.bool_] | None = None
+    fair: float = FAIR
 
     def __post_init__(self):
         grids = [self.wrong_to_right, self.right_to_wrong, self.p]
@@ -92,6 +94,7 @@ def measure_curves(
     controls: Mapping[str, ArrayLike] | None = None,
     relative: ArrayLike | None = None,
     logits_changed: ArrayLike | None = None,
+    fair: float = FAIR,
     resamples: int = 9999,
     seed: int = 0,
 ) -> tuple[Curve, ...]:
@@ -109,6 +112,7 @@ def measure_curves(
             as "random" and "label-shuffled".
         relative: float [L, A], see `Curve`.
         logits_changed: bool [L, A], see `Curve`.
+        fair: see `Curve`.
         resamples: random sign patterns of the permutation test.
         seed: seed of the permutation test.
 
@@ -122,7 +126,7 @@ def measure_curves(
     before, after = np.asarray(baseline, bool), np.asarray(steered, bool)
     check_answers(after, grid)
     flips = paired_flips(before, after)
-    test = max_permutation(before, after, resamples=resamples, seed=seed)
+    test = max_permutation(before, after, fair=fair, resamples=resamples, seed=seed)
     change = after.mean(-1) - before.mean()
     ranks = [
         rank_among_controls(change, np.asarray(accuracy) - before.mean(), n=before.size, name=name)
@@ -140,6 +144,7 @@ def measure_curves(
             controls=tuple(kind.at(row) for kind in ranks),
             relative=row_of(relative, row, float),
             logits_changed=row_of(logits_changed, row, bool),
+            fair=fair,
         )
         for row in range(len(after))
     )

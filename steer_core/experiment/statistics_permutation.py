@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from steer_core.errors import UserError
-from steer_core.experiment.statistics import Floats, paired
+from steer_core.experiment.statistics import FAIR, Floats, check_share, paired
 
 BLOCK = 1000  # sign patterns at a time, so that memory stays at BLOCK × n
 
@@ -21,7 +21,8 @@ class MaxPermutation:
 
     Attributes:
         z: float64 [...], McNemar's z of each α (or layer × α), the net number of flips over the
-            square root of all flips; positive where accuracy rose, 0 where nothing flipped.
+            square root of all flips; positive where accuracy rose, 0 where nothing flipped. Gains
+            weigh 1 − fair and losses fair, which is the same for fair = 0.5.
         p: float64 [...], two-sided and adjusted: the share of sign patterns whose largest
             |z| anywhere in the grid is at least as large. The chance that any of them is
             below 0.05 when no edit changes accuracy is at most 5 %.
@@ -39,18 +40,26 @@ class MaxPermutation:
 
 
 def max_permutation(
-    baseline: ArrayLike, steered: ArrayLike, *, resamples: int = 9999, seed: int = 0
+    baseline: ArrayLike,
+    steered: ArrayLike,
+    *,
+    fair: float = FAIR,
+    resamples: int = 9999,
+    seed: int = 0,
 ) -> MaxPermutation:
     """Test every α of a grid against the baseline, corrected for the size of the grid.
 
     Under the null a pair's baseline and steered answers can be swapped. They are swapped for all
     columns together, so the correlation between neighbouring α is kept and the correction is
-    milder than Holm's. With one column and all patterns this is the exact McNemar test.
+    milder than Holm's. With one column and all patterns this is the exact McNemar test. On pairs
+    balanced by their baseline answer, weights make gains and losses even again under the null; the
+    test is then exact in the limit of many flips only.
 
     Args:
         baseline: bool [n], right at α = 0.
         steered: bool [..., n], right with each edit: [A, n], or [layers, A, n] for a joint test
             over a whole sweep.
+        fair: see `steer_core.experiment.statistics.FAIR`.
         resamples: number of random sign patterns. All patterns are used instead when there are no
             more of them than this.
         seed: seed of the random patterns.
@@ -60,13 +69,15 @@ def max_permutation(
     """
     if resamples < 1:
         raise UserError(f"resamples is {resamples}, at least 1 is needed; 9999 is usual")
+    check_share(fair, "fair")
     before, after = paired(baseline, steered)
     shape = after.shape[:-1]
     change = after.reshape(-1, before.size).astype(np.int8) - before.astype(np.int8)
     change = change[:, np.any(change != 0, axis=0)]  # pairs that never flip do not count
     flips = np.abs(change).sum(-1)
-    z = change.sum(-1) / np.sqrt(np.maximum(flips, 1))
-    largest, exact = null_maxima(change, resamples, seed)
+    each = standardised(change, fair)
+    z = each.sum(-1)
+    largest, exact = null_maxima(each, resamples, seed)
     hits = largest.size - np.searchsorted(largest, np.abs(z) - 1e-6)
     p = hits / largest.size if exact else (1 + hits) / (1 + largest.size)
     tests = independent_tests(largest, int(np.count_nonzero(flips)))
@@ -79,14 +90,20 @@ def independent_tests(largest: Floats, columns: int) -> float:
     return float(np.clip(np.log(0.95) / np.log1p(-min(each, 0.5)), 1, max(columns, 1)))
 
 
-def null_maxima(change: NDArray[np.int8], resamples: int, seed: int) -> tuple[Floats, bool]:
+def standardised(change: NDArray[np.int8], fair: float) -> Floats:
+    """What every pair adds to its column's z: weighted change [columns, pairs] over its length."""
+    weighted = np.where(change > 0, 2 * (1 - fair), np.where(change < 0, -2 * fair, 0.0))
+    length = np.linalg.norm(weighted, axis=-1, keepdims=True)
+    return weighted / np.where(length > 0, length, 1)
+
+
+def null_maxima(each: Floats, resamples: int, seed: int) -> tuple[Floats, bool]:
     """Largest |z| over the columns of every sign pattern, sorted, and whether these are all."""
-    flippers = change.shape[1]
+    flippers = each.shape[1]
     # |z| is the same for a pattern and its opposite, so one sign can be held.
     exact = flippers - 1 <= np.log2(resamples)
     blocks = every_pattern(flippers) if exact else random_patterns(flippers, resamples, seed)
-    columns = change.T / np.sqrt(np.maximum(np.abs(change).sum(-1), 1))
-    maxima = [np.abs(block @ columns).max(-1, initial=0) for block in blocks]
+    maxima = [np.abs(block @ each.T).max(-1, initial=0) for block in blocks]
     return np.sort(np.concatenate(maxima)), bool(exact)
 
 

@@ -12,10 +12,12 @@ from steer_core.experiment.statistics import check_share, paired_interval
 from steer_core.experiment.statistics_curves import Curve
 from steer_core.experiment.statistics_power import mcnemar_power, pairs_needed, smallest_change
 from steer_core.experiment.verdict_words import (
+    ahead,
     among,
     change_in_words,
     largest_in_words,
     moved_in_words,
+    named,
     number,
     percent,
     points,
@@ -58,9 +60,10 @@ def judge(curve: Curve, *, level: float = 0.05, power: float = 0.8, limit: float
     1. *edit never arrived*: nothing flipped, and no logit of the answer changed or no hidden state
        there moved by more than rounding.
     2. Some α differs from the baseline (adjusted p <= level). If it also goes beyond every kind of
-       control (exact p over the whole grid <= level), *effect*; if it does not, *as random*; if
-       there are too few controls for that p, *too small to tell*. Without any controls it is an
-       *effect*, and the sentence says what is missing.
+       control (exact p over the whole grid <= level), *effect*; if controls of a kind do as much,
+       *as random*, and the headline names the kind; if there are too few controls for that p, *too
+       small to tell*. Without any controls it is an *effect*, and the sentence says what is
+       missing.
     3. No α differs. x is the smallest change that would have been found with the asked power, or
        the largest change that still fits the observed answers where that is more. If x is at most
        `limit`, *no effect larger than x points (power y)*, else *too small to tell*.
@@ -121,20 +124,24 @@ def never(curve: Curve, smallest: float) -> Verdict:
 def different(curve: Curve, differs: NDArray[np.bool_], level: float, smallest: float) -> Verdict:
     """The verdict on a curve that differs from the baseline at the marked α."""
     at = telling(curve, differs)
-    behind = [kind for kind in curve.controls if kind.excess_p[at] > level]
-    fact = change_in_words(curve, at)
-    if not curve.controls:
-        kind, why = "effect", "; no controls were decoded, so a random direction might do the same."
-    elif not behind:
-        kind, why = "effect", f"; {among(curve.controls, at, 'any')}."
-    elif all(kind.excess_p[at] == kind.smallest_p for kind in behind):
-        kind, why = "too small to tell", f", but {too_few(behind, level)}."
+    alike = [kind for kind in curve.controls if ahead(kind, at) and kind.excess_p[at] > level]
+    others = [kind for kind in curve.controls if kind not in alike]
+    few = [kind for kind in others if kind.excess_p[at] > level]
+    kind: Kind = "as random" if alike else "too small to tell" if few else "effect"
+    headline = f"{kind}, like {named(alike)} directions" if alike else kind
+    if alike:
+        why = f", but {among(alike, at, 'some')}"
+        why += f"; {among(others, at, 'any')}" if others else ""
+    elif few:
+        why = f", but {too_few(few, level)}"
+    elif others:
+        why = f"; {among(others, at, 'any')}"
     else:
-        kind, why = "as random", f", but {among(behind, at, 'some')}."
+        why = "; no controls were decoded, so a random direction might do the same"
     return Verdict(
         kind,
-        kind,
-        f"{kind.capitalize()}: {fact}{why}",
+        headline,
+        f"{headline.capitalize()}: {change_in_words(curve, at)}{why}.",
         float(curve.alphas[at]),
         float(curve.change[at]),
         smallest,

@@ -68,17 +68,21 @@ def moved_in_words(curve: Curve) -> str:
 def among(kinds: Sequence[ControlRank], at: int, where: str) -> str:
     """How many controls of each kind go as far beyond the others as the direction does there."""
     counts = " and ".join(
-        f"{ahead(kind, at)} of {kind.controls} {kind.name} directions "
+        f"{ahead(kind, at) or 'none'} of {kind.controls} {kind.name} directions "
         f"({probability(kind.excess_p[at])})"
         for kind in kinds
     )
     return f"{counts} stand out as much at {where} α"
 
 
-def ahead(kind: ControlRank, at: int) -> str:
+def ahead(kind: ControlRank, at: int) -> int:
     """Number of controls at least as extreme, from their exact p."""
-    count = round(kind.excess_p[at] * (1 + kind.controls)) - 1
-    return str(count) if count else "none"
+    return round(kind.excess_p[at] * (1 + kind.controls)) - 1
+
+
+def named(kinds: Sequence[ControlRank]) -> str:
+    """The kinds by name: "random and label-shuffled"."""
+    return " and ".join(kind.name for kind in kinds)
 
 
 def too_few(kinds: Sequence[ControlRank], level: float) -> str:

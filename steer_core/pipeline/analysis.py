@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from steer_core.experiment.statistics import FAIR
 from steer_core.experiment.statistics_curves import Curve, measure_curves
 from steer_core.experiment.statistics_power import pairs_needed
 from steer_core.experiment.verdict import GOAL, Verdict, judge
@@ -79,6 +80,7 @@ def analyse(
     table: pd.DataFrame,
     *,
     expected: int | None = None,
+    fair: float = FAIR,
     resamples: int = 9999,
     bootstrap: int = 1999,
     seed: int = 0,
@@ -91,6 +93,8 @@ def analyse(
     Args:
         table: One row per decoded (pair, curve, α), columns as `Store.table` gives them.
         expected: Rows of the finished run, so that an unfinished one is seen as such.
+        fair: Chance that a flip is a gain where nothing changes: one half, or on pairs balanced by
+            their answer at α = 0 the share of right ones before that.
         resamples: Sign patterns of the permutation test.
         bootstrap: Resamples behind the intervals of continuous outcomes.
         seed: Of the permutation test and the bootstrap.
@@ -108,6 +112,7 @@ def analyse(
             for kind, cells in grid.controls.items()
         },
         logits_changed=logits_changed(grid),
+        fair=fair,
         resamples=resamples,
         seed=seed,
     )

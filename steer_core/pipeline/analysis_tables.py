@@ -61,7 +61,7 @@ def points_of(name: CurveName, curve: Curve) -> pd.DataFrame:
         "change_high": np.where(curve.steered, change_high, 0.0),
         "won": won,
         "lost": lost,
-        "p_mcnemar": mcnemar_exact(won, lost),
+        "p_mcnemar": mcnemar_exact(won, lost, curve.fair),
         "p_max": curve.p,
     }
     return pd.DataFrame(name_columns(name) | columns)

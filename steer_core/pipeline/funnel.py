@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from steer_core.pipeline.prepared import LABELS, SPLITS, FunnelStep, PreparedPair
 
+PASS, EVERY = "pass filter", "none"
+"""Step of the filter, and the filter that drops nothing."""
 FILTERS: dict[str, Callable[[bool, bool], bool]] = {
-    "none": lambda clean, corrupted: True,
+    EVERY: lambda clean, corrupted: True,
     "clean": lambda clean, corrupted: clean,
     "corrupted": lambda clean, corrupted: corrupted,
     "either": lambda clean, corrupted: clean or corrupted,
@@ -17,6 +19,8 @@ FILTERS: dict[str, Callable[[bool, bool], bool]] = {
 
 RIGHT_AT_BASELINE = "clean twin right at baseline"
 UNCHANGED = "the corruption leaves the answer unchanged"
+OF_THESE = "of these"
+BALANCED = "balanced and split"
 
 
 def count(rows: Iterable[PreparedPair], label: str) -> int:
@@ -40,10 +44,10 @@ def funnel(
         FunnelStep("not seen before", len(usable), kept),
     ]
     steps += measured(usable)
-    steps.append(FunnelStep(f"pass filter '{filter_name}'", len(passing), len(usable)))
-    steps += [FunnelStep(f"of these {lbl}", count(passing, lbl), len(passing)) for lbl in LABELS]
+    steps.append(FunnelStep(f"{PASS} '{filter_name}'", len(passing), len(usable)))
+    steps += [FunnelStep(f"{OF_THESE} {lbl}", count(passing, lbl), len(passing)) for lbl in LABELS]
     used = [row for row in rows if row.split]
-    name = "balanced and split" if balanced else "split"
+    name = BALANCED if balanced else "split"
     steps.append(FunnelStep(name, len(used), len(passing)))
     steps += [
         FunnelStep(split, sum(row.split == split for row in used), len(used)) for split in SPLITS
@@ -63,6 +67,6 @@ def measured(rows: Sequence[PreparedPair]) -> list[FunnelStep]:
         steps += [
             FunnelStep(f"needs latents: {name}", sum(passes(*need) for need in needs), len(rows))
             for name, passes in FILTERS.items()
-            if name != "none"
+            if name != EVERY
         ]
     return steps

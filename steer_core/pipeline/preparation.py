@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from steer_core.pipeline.funnel import BALANCED, EVERY, OF_THESE, PASS
 from steer_core.pipeline.prepared import (
+    CORRECT,
     FunnelStep,
     Necessity,
     Prepared,
@@ -36,6 +38,18 @@ class Preparation:
     def of(cls, prepared: Prepared) -> Preparation:
         """What a set of prepared pairs says of itself."""
         return cls(**{name.name: getattr(prepared, name.name) for name in dataclasses.fields(cls)})
+
+    @property
+    def before_balance(self) -> FunnelStep | None:
+        """Right answers among those the splits were balanced from; None where they were not."""
+        steps = {step.name: step for step in self.funnel}
+        return steps.get(f"{OF_THESE} {CORRECT}") if BALANCED in steps else None
+
+    @property
+    def filter(self) -> FunnelStep | None:
+        """The step that kept pairs by their need of latents; None where all were kept."""
+        steps = (step for step in self.funnel if step.name.startswith(PASS))
+        return next((step for step in steps if step.name != f"{PASS} '{EVERY}'"), None)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Preparation:

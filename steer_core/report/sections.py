@@ -25,7 +25,11 @@ from steer_core.report.source import Source
 
 MEANING = (
     ("effect", "Accuracy differs from α = 0, and more than random and label-shuffled ones do."),
-    ("as random", "Accuracy differs from α = 0, but so it does along directions without meaning."),
+    (
+        "as random",
+        "Accuracy differs from α = 0, but so it does along directions without meaning: random "
+        "ones, or ones computed from shuffled right and wrong labels.",
+    ),
     ("no effect", "A real null: the edit arrived, and the pairs rule out more than the named x."),
     ("edit never arrived", "Nothing at the answer changed; the flat line is about the edit only."),
     ("too small to tell", "An effect may or may not be there: pairs or controls are too few."),
@@ -41,7 +45,7 @@ def verdicts(source: Source) -> list[Block]:
     """One card a curve, up front."""
     results = source.analysis.results
     cards = [
-        Card(label, each.verdict.kind, each.verdict.headline, reason(each.verdict))
+        Card(label, each.verdict.kind, headline(source, each.verdict), reason(each.verdict))
         for label, each in zip(labels(source), results, strict=True)
     ]
     kinds = Counter(each.verdict.kind for each in results)
@@ -56,6 +60,11 @@ def verdicts(source: Source) -> list[Block]:
     ]
 
 
+def headline(source: Source, verdict: Verdict) -> str:
+    """That of a verdict; of an unfinished run it may still become another one."""
+    return verdict.headline if source.analysis.coverage.finished else f"so far: {verdict.headline}"
+
+
 def reason(verdict: Verdict) -> str:
     """The sentence of a verdict without the headline that stands above it."""
     start = f"{verdict.headline}: "
@@ -65,29 +74,25 @@ def reason(verdict: Verdict) -> str:
 
 
 def baseline_words(source: Source) -> str:
-    """The baseline with its interval."""
+    """The baseline: with its interval, or that it is half by choice."""
     found = source.analysis
+    fact = f"Without an edit {found.correct} of {found.n} pairs are answered right"
+    step = source.prepared.before_balance if source.prepared else None
+    if step is not None:
+        before = f"{step.count} of {step.of} ({step.percent:.1f} %)"
+        return f"{fact}, as many as wrong by choice: before balancing it was {before}."
     low, high = wilson(found.correct, found.n)
-    return (
-        f"Without an edit {found.correct} of {found.n} pairs are answered right: "
-        f"{words.share(found.baseline)} (95 % {words.interval(float(low), float(high))})."
-    )
+    limits = words.interval(float(low), float(high))
+    return f"{fact}: {words.share(found.baseline)} (95 % {limits})."
 
 
 def remarks(source: Source) -> list[Block]:
     """What a reader must know before any number."""
-    found, coverage = source.analysis, source.analysis.coverage
+    found = source.analysis
     marks: list[Block] = []
-    if not coverage.finished:
-        left = f" It leaves out {' and '.join(coverage.left_out)}." if coverage.left_out else ""
-        marks.append(
-            Callout(
-                f"Unfinished: {words.count(coverage.rows)} of {words.count(coverage.expected)} "
-                f"rows are decoded. All numbers are of the complete part, {found.n} pairs at "
-                f"{len(found.alphas)} α.{left} Resume with 'sweep --resume'.",
-                "warning",
-            )
-        )
+    if text := unfinished_words(source):
+        marks.append(Callout(f"{text} Resume with 'sweep --resume'.", "warning"))
+    marks += [Callout(text, "chosen") for text in chosen_by_answer(source)]
     if source.split == "fit":
         marks.append(
             Callout(
@@ -107,6 +112,41 @@ def remarks(source: Source) -> list[Block]:
     return marks
 
 
+def unfinished_words(source: Source) -> str:
+    """How far a run is that is not finished; nothing of one that is."""
+    found, coverage = source.analysis, source.analysis.coverage
+    if coverage.finished:
+        return ""
+    left = f" It leaves out {' and '.join(coverage.left_out)}." if coverage.left_out else ""
+    return (
+        f"Unfinished: {words.count(coverage.rows)} of {words.count(coverage.expected)} rows are "
+        f"decoded. All numbers are of the complete part, {found.n} pairs at "
+        f"{len(found.alphas)} α, and verdicts may change.{left}"
+    )
+
+
+def chosen_by_answer(source: Source) -> list[str]:
+    """What it means that pairs were chosen by how they are answered at α = 0."""
+    if source.prepared is None:
+        return []
+    found = []
+    if step := source.prepared.before_balance:
+        found.append(
+            "These pairs were balanced by their answer at α = 0. On them an edit that only answers "
+            f"anew moves accuracy towards the {step.percent:.1f} % from before, so changes, their "
+            "intervals and extremes hold some of that. The tests allow for it: where nothing "
+            f"changes, a flip counts as a gain with probability {step.percent / 100:.2f}. Controls "
+            "are decoded on the same pairs."
+        )
+    if step := source.prepared.filter:
+        found.append(
+            f"Only pairs that {step.name} were kept ({step.count} of {step.of}), which reads their "
+            "answers at α = 0 with and without latents. Any disturbance then loses more than it "
+            "gains, and no test here allows for that: compare with the controls."
+        )
+    return found
+
+
 def chosen(source: Source, what: str, curves: int = 1) -> Callout:
     """The mark of an α, of one of so many curves, that was picked on the pairs it is shown for."""
     edited = curves * int(np.count_nonzero(source.analysis.alphas))
@@ -114,7 +154,7 @@ def chosen(source: Source, what: str, curves: int = 1) -> Callout:
     return Callout(
         f"{what} picked out of {edited} on {split}, the pairs that are shown, so changes flatter. "
         "The adjusted p takes the choice into account. For a number that stands by itself, choose "
-        "α on the select split and read it off the full tables here.",
+        "α with 'sweep --split DIR --part select' and read it off the full tables here.",
         "chosen",
     )
 

@@ -13,6 +13,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from steer_core.errors import UserError
+from steer_core.experiment.statistics import FAIR
 from steer_core.pipeline.analysis import Analysis, analyse
 from steer_core.pipeline.preparation import Preparation
 from steer_core.pipeline.prepared import ABOUT_FILE, Prepared, load_prepared
@@ -94,12 +95,13 @@ def load_source(folder: Path, run: int | None = None, seed: int = 0) -> Source:
             raise UserError(f"{path} holds no run; run 'sweep --out {folder}' first")
         record = pick(records, run, folder)
         table = store.table(record.id)
+    prepared = preparation_of(folder, record)
     return Source(
         folder=folder,
         record=record,
         others=tuple(each.id for each in records if each.id != record.id),
-        analysis=analyse(table, expected=expected_rows(record), seed=seed),
-        prepared=preparation_of(folder, record),
+        analysis=analyse(table, expected=expected_rows(record), fair=fair_of(prepared), seed=seed),
+        prepared=prepared,
         directions=directions_of(folder, record),
         seed=seed,
     )
@@ -121,6 +123,12 @@ def expected_rows(record: RunRecord) -> int | None:
     pairs = record.provenance.get("n_pairs")
     edited = sum(alpha != 0 for alpha in record.spec.alphas)
     return None if pairs is None else int(pairs) * (1 + len(record.curves) * edited)
+
+
+def fair_of(prepared: Preparation | None) -> float:
+    """Chance that a flip is a gain where nothing changes, on the pairs as they were chosen."""
+    step = None if prepared is None else prepared.before_balance
+    return FAIR if step is None or not 0 < step.count < step.of else step.count / step.of
 
 
 def preparation_of(folder: Path, record: RunRecord) -> Preparation | None:

@@ -13,7 +13,14 @@ from steer_core.pipeline.records import REAL, CurveKey, RunRecord, positions_tex
 from steer_core.pipeline.store import FILE as STORE
 from steer_core.pipeline.store import Store
 from steer_core.report.html import GLUED
-from steer_core.report.sections import baseline_words, labels, reason, split_words
+from steer_core.report.sections import (
+    baseline_words,
+    headline,
+    labels,
+    reason,
+    split_words,
+    unfinished_words,
+)
 from steer_core.report.source import Source
 
 BAND = (2.5, 97.5)
@@ -40,14 +47,14 @@ def verdicts(source: Source) -> dict[str, Any]:
     return {
         "run": source.record.id,
         "rows": source.record.done,
-        "lead": glued(baseline_words(source)),
+        "lead": glued(f"{unfinished_words(source)} {baseline_words(source)}".strip()),
         "split": split_words(source),
         "pairs": source.analysis.n,
         "cards": [
             {
                 "label": label,
                 "kind": each.verdict.kind,
-                "headline": each.verdict.headline,
+                "headline": headline(source, each.verdict),
                 "sentence": glued(reason(each.verdict)),
             }
             for label, each in zip(labels(source), results, strict=True)
