@@ -16,6 +16,9 @@ from torch import Tensor
 
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values of one block, each [B, H_kv, T, d]."""
+SPARE = 4
+"""Positions that a cache grows by beyond what is needed, and the part of it by which a long one
+does."""
 FAST_PRODUCT = 400
 """Multiplications from which torch hands each product of a batch to its fast library."""
 
@@ -154,7 +157,9 @@ class RowCache:
         """Let a block have room for `end` own positions."""
         keys, values = self.own[layer]
         if end > keys.shape[3]:
-            self.own[layer] = grown(keys, 2 * end), grown(values, 2 * end)
+            # Little more than is needed: rows that lie far apart are slow to read.
+            room = end + max(SPARE, end // SPARE)
+            self.own[layer] = grown(keys, room), grown(values, room)
 
     def parts(self, count: int, more: int) -> list[tuple[slice, RowCache]]:
         """About `count` caches of some questions each, over this one's memory, and which those are.

@@ -10,7 +10,6 @@ import torch
 from steer_core.codi.answer import LOGITS_AT_A_TIME, NODES_AT_A_TIME
 from steer_core.codi.body import TOKENS_AT_A_TIME
 from steer_core.codi.model import CodiModel
-from steer_core.codi.passes import ANSWER_ROOM
 from steer_core.codi.session import BUDGET
 from steer_core.codi.tensors import tensors_of
 
@@ -18,6 +17,8 @@ CPU_ROWS = 1024
 """On a CPU larger batches gain nothing, and results should arrive often."""
 TREE = 10
 """Nodes of a drafted answer, about."""
+ANSWER = 16
+"""Answer positions of a row, drafted ones that were not taken counted, about."""
 SHARE = 0.6
 """Share of the free memory that one batch may take."""
 MEMINFO, AVAILABLE = Path("/proc/meminfo"), "MemAvailable:"
@@ -36,7 +37,7 @@ def bytes_per_row(
     """Peak bytes of one row whose question has `prompt` tokens, shared by `sharing` rows."""
     config = model.config
     item = model.body.tokens.element_size()
-    own = config.latents + 2 + ANSWER_ROOM
+    own = config.latents + 2 + ANSWER
     # A prefix is laid side by side and joined with its first positions; a row's own positions are
     # copied when ended rows leave, and may outgrow their room.
     cache = 2 * (own + prompt / sharing) * prefix_bytes(model)

@@ -15,14 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from steer_core.codi.body import TOKENS_AT_A_TIME, Attention, Block
-from steer_core.codi.cache import RowCache, TreeCache
+from steer_core.codi.cache import RowCache, TreeCache, slots_of
 from steer_core.codi.config import CodiConfig
 from steer_core.codi.drafts import Candidates, Drafts, Ids, plant
 from steer_core.codi.model import CodiModel
 from steer_core.codi.prefix import prefixes, side_by_side
 
-ANSWER_ROOM = 16
-"""Answer positions a row's cache starts with room for."""
 Place = tuple[int, int]
 """A position, and a block whose output there is meant, 0 for the input of the first."""
 NEVER: Place = (1_000_000, 0)
@@ -171,7 +169,7 @@ def passes(
     intervention: Intervention,
     record: bool,
     stop: Callable[[], bool] = lambda: False,
-    room: int = ANSWER_ROOM,
+    room: int = 0,
 ) -> Passed:
     """Latent steps of N = G * rows rows, then their draft trees.
 
@@ -182,7 +180,7 @@ def passes(
         intervention: What is changed, over N rows.
         record: Keep hidden states.
         stop: Asked before every step.
-        room: Answer positions that the cache of the rows has room for.
+        room: Answer positions that the cache of the rows has room for from the start.
 
     Raises:
         Cancelled: once `stop` says so.
@@ -247,7 +245,8 @@ class Reasoning:
     ):
         config = model.config
         self.model, self.inputs, self.intervention, self.stop = model, inputs, intervention, stop
-        self.rows, self.room = rows, config.latents + 2 + room
+        least = slots_of(config.heads // config.kv_heads, config.head_dim)
+        self.rows, self.room = rows, max(config.latents + 2 + room, least)
         self.first = min(intervention.first, (config.latents, 0))
         self.apart = False
         # Where BOT is changed, it is fed once more, and the one that was read is not looked at.
@@ -257,8 +256,7 @@ class Reasoning:
             where = torch.arange(real.shape[1], device=real.device)
             real = real & (where != inputs.lengths[:, None])
         blocks = [(block[0], block[1]) for block in inputs.known]
-        own = self.room if rows == 1 else config.latents + 1
-        self.cache = RowCache.empty(blocks, real, 1, own)
+        self.cache = RowCache.empty(blocks, real, 1, self.room)
         self.recorder = Recorder(record)
 
     def run(self) -> Tensor:
