@@ -65,7 +65,7 @@ def test_every_stage_ends_done(finished):
     stages = finished.progress()["stages"]
     assert [stage["status"] for stage in stages] == ["done"] * 4
     prepare, _, sweep, _ = stages
-    assert prepare["done"] == prepare["total"] == 2 * 2 * 30
+    assert prepare["done"] == prepare["total"] == (2 + 2 + 1) * 30
     assert sweep["done"] == sweep["total"]
 
 

@@ -20,7 +20,7 @@ from steer_core.pipeline.necessity import ROWS_AT_A_TIME
 from steer_core.pipeline.prepare import PrepareSettings, fit_from, prepare
 from steer_core.pipeline.prepared import Prepared, check_no_leak, load_prepared
 from steer_core.pipeline.splits import SplitSettings
-from steer_core.steering.fit import problems_hash
+from steer_core.steering.fit import problems_hash, site_states
 
 K = 6
 LIMIT = 6
@@ -100,6 +100,23 @@ def test_zeros_are_what_an_edit_with_zeros_gives(model: CodiModel, zeros: Prepar
         assert twin.ablated_correct == (twin.ablated_answer == problem.answer)
         changed += twin.ablated_answer != twin.answer
     assert changed > 2
+
+
+@pytest.mark.parametrize(("site", "layer"), [("embedding", None), ("residual", 2)])
+def test_swapped_latents_are_those_of_the_twin(
+    model: CodiModel, asked: list[Pair], site: str, layer: int | None
+):
+    found, changed = prepare(model, asked, settings("zeros", site=site, layer=layer)), 0
+    for row in found.pairs:
+        (other,) = decode(model, [row.pair.corrupted.question], max_new_tokens=1, hidden=True)
+        states = torch.from_numpy(site_states(model, other.states, site, layer))
+        wanted = replaced(model, row.pair.clean.question, states, site, layer=layer)
+        assert row.clean.swapped_answer == wanted
+        assert row.clean.swapped == (wanted == row.pair.corrupted.answer)
+        assert row.corrupted.swapped is None
+        changed += wanted != row.clean.answer
+    assert changed > 0
+    assert all(row.clean.swapped is None for row in prepare(model, asked, settings("none")).pairs)
 
 
 @pytest.mark.parametrize(

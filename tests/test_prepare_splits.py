@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from steer_core import UserError
 from steer_core.data.problems import Pair, Problem
+from steer_core.pipeline.funnel import SWAPPED, TURNED
 from steer_core.pipeline.prepared import FunnelStep, PreparedPair, Twin, problem_keys
 from steer_core.pipeline.splits import SplitSettings, apportioned, arrange
 
@@ -114,6 +116,19 @@ def test_a_filter_asks_which_twin_needs_its_latents(name: str, passing: list[boo
     assert step(funnel, "needs latents: corrupted") == (8, 12)
     assert step(funnel, "needs latents: either") == (10, 12)
     assert step(funnel, "needs latents: both") == (2, 12)
+
+
+def test_the_positive_control_counts_pairs_with_both_right():
+    def side(correct: bool, answer: int, swapped: int) -> Twin:
+        return replace(twin(correct), answer=answer, swapped_answer=swapped, swapped=swapped == 9)
+
+    own, other, takes, wrong = side(True, 5, 5), side(True, 5, 7), side(True, 5, 9), twin(False)
+    sides = [(each, twin(True)) for each in (own, other, takes, takes)]
+    sides += [(takes, wrong), *[(replace(takes, correct=False), twin(True))] * 3]
+    options = SplitSettings(fractions=HALVES, balanced=False)
+    _, funnel = arrange([pair(i) for i in range(8)], sides, options)
+    assert step(funnel, TURNED) == (3, 4)
+    assert step(funnel, SWAPPED) == (2, 4)
 
 
 def test_what_was_not_tested_is_not_counted():

@@ -13,9 +13,10 @@ from stored_runs import store_run
 
 from steer_core.data.problems import Pair, Problem
 from steer_core.experiment.statistics import mcnemar_exact
+from steer_core.pipeline.funnel import SWAPPED, TURNED
 from steer_core.pipeline.preparation import Preparation
 from steer_core.pipeline.prepared import FunnelStep, Necessity, Prepared, PreparedPair, Twin
-from steer_core.report.blocks import Callout, Heading, Table
+from steer_core.report.blocks import Callout, Heading, Paragraph, Table
 from steer_core.report.sections import baseline_words
 from steer_core.report.source import fair_of, load_source
 from steer_core.report.write import document
@@ -100,6 +101,22 @@ def test_balanced_pairs_are_tested_as_such_and_said_to_be(table: pd.DataFrame, t
     assert "as many as wrong by choice: before balancing it was 60 of 80" in baseline_words(source)
     assert "balanced by their answer at α = 0" in callouts(tmp_path)
     assert "filter" not in callouts(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("turned", "took", "said"),
+    [(70, 60, "Answers follow"), (40, 5, "but seldom follow"), (5, 1, "hardly hang on them")],
+)
+def test_the_positive_control_in_words(
+    table: pd.DataFrame, tmp_path: Path, turned: int, took: int, said: str
+):
+    steps = (FunnelStep(TURNED, turned, 80), FunnelStep(SWAPPED, took, 80))
+    about = replace(Preparation.of(prepared(2, 3)), funnel=steps)
+    store_run(tmp_path, table, prepared=about.to_json())
+    blocks = document([load_source(tmp_path)]).blocks
+    (text,) = [b.text for b in blocks if isinstance(b, Paragraph) and "control:" in b.text]
+    assert said in text
+    assert f"{turned} of 80" in text
 
 
 def test_pairs_that_a_filter_chose_are_said_to_be(table: pd.DataFrame, tmp_path: Path):

@@ -19,6 +19,8 @@ FILTERS: dict[str, Callable[[bool, bool], bool]] = {
 
 RIGHT_AT_BASELINE = "clean twin right at baseline"
 UNCHANGED = "the corruption leaves the answer unchanged"
+TURNED = "both right: another answer on the twin's latents"
+SWAPPED = "both right: the twin's answer on the twin's latents"
 OF_THESE = "of these"
 BALANCED = "balanced and split"
 
@@ -69,4 +71,10 @@ def measured(rows: Sequence[PreparedPair]) -> list[FunnelStep]:
             for name, passes in FILTERS.items()
             if name != EVERY
         ]
+    if swapped := [row for row in rows if row.clean.swapped is not None]:
+        both = [row for row in swapped if row.clean.correct and row.corrupted.correct]
+        took = sum(bool(row.clean.swapped) for row in both)
+        turned = sum(row.clean.swapped_answer != row.clean.answer for row in both)
+        steps.append(FunnelStep(TURNED, turned, len(both)))
+        steps.append(FunnelStep(SWAPPED, took, len(both)))
     return steps

@@ -1,4 +1,4 @@
-"""Baseline answers of questions, and their answers with the latents taken away."""
+"""Baseline answers of questions, and their answers with latents taken away or of their twins."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from steer_core.pipeline.spec import vectors_hash
 from steer_core.steering.decode import Decoded, Options, Row, decode_rows, stacked_states
 from steer_core.steering.directions import site_states
 from steer_core.steering.edits import Edit, can_act, check_edit, check_site
+from steer_core.steering.fit import decode_states
 
 KINDS = ("zeros", "mean", "noise", "none")
 """What latents are replaced by: zeros, the mean state, noise of its size; or no test at all."""
 
 ROWS_AT_A_TIME = 256
 """Rows of a unit, so that progress shows and a killed run loses little."""
+EditsOf = Callable[[Sequence[int]], Sequence[Edit | None]]
+"""The edits of the questions with these indices."""
 
 
 def necessity_of(
@@ -87,41 +90,68 @@ class Answering:
             twin_of(problem, baseline[i], ablated[i] if ablated else None)
             for problem, i in zip(problems, where, strict=True)
         ]
-        return list(zip(twins[::2], twins[1::2], strict=True))
+        sides = list(zip(twins[::2], twins[1::2], strict=True))
+        return sides if necessity.kind == "none" else self.swapped(pairs, sides, necessity)
+
+    def swapped(
+        self, pairs: Sequence[Pair], sides: Sequence[tuple[Twin, Twin]], necessity: Necessity
+    ) -> list[tuple[Twin, Twin]]:
+        """The twins, the clean ones with what they are answered on the latents of the other.
+
+        This is the positive control of every edit: latents that hold another question's thoughts.
+        """
+        clean = [pair.clean.question for pair in pairs]
+        others = [pair.corrupted.question for pair in pairs]
+        place = [necessity.site, necessity.layer, necessity.positions]
+        hashes = [canonical(["of the twin", other, *place]) for other in others]
+
+        def edits_of(unit: Sequence[int]) -> list[Edit]:
+            decoded = decode_states(self.model, [others[i] for i in unit], 1, self.stop)
+            at = necessity.site, necessity.layer
+            states = site_states(self.model, stacked_states(decoded), *at)
+            return [replacement(torch.from_numpy(each), necessity) for each in states]
+
+        found = self.answers("with the twin's latents", clean, hashes, edits_of)
+        return [
+            (replace(one, swapped_answer=got, swapped=got == pair.corrupted.answer), two)
+            for pair, (one, two), got in zip(pairs, sides, [f.answer for f in found], strict=True)
+        ]
 
     def measured(
         self, questions: list[str], necessity: Necessity, seed: int
     ) -> tuple[list[Answer], list[Answer]]:
         """Every question's answer at baseline, and without latents (empty when not tested)."""
         mean = SiteMean(self.model, necessity) if necessity.kind in ("mean", "noise") else None
-        baseline = self.answers("baseline", questions, [None] * len(questions), mean)
+        plain: list[Edit | None] = [None] * len(questions)
+        baseline = self.answers("baseline", questions, edit_hashes(plain), of(plain), mean)
         if necessity.kind == "none":
             return baseline, []
         edits = replacements(self.model.config, len(questions), necessity, mean, seed)
-        return baseline, self.answers("without latents", questions, edits)
+        hashes = edit_hashes(edits)
+        return baseline, self.answers("without latents", questions, hashes, of(edits))
 
     def answers(
         self,
         stage: str,
         questions: list[str],
-        edits: Sequence[Edit | None],
+        hashes: Sequence[str],
+        edits_of: EditsOf,
         mean: SiteMean | None = None,
     ) -> list[Answer]:
-        """The answer to every question with its edit, unit by unit.
+        """The answer to every question with its edit, which `hashes` identify, unit by unit.
 
         With a `mean` all are decoded, for their states go into it; a journal has none.
         """
         found: list[Answer] = [Answer("", None)] * len(questions)
         # Questions of like length together; the order, and so every batch, is the same each time.
         order = sorted(range(len(questions)), key=lambda i: (len(questions[i]), i))
-        hashes = edit_hashes(edits)
         self.progress(stage, 0, len(order))
         for start in range(0, len(order), ROWS_AT_A_TIME):
             unit = order[start : start + ROWS_AT_A_TIME]
             key = self.journal.key([[questions[i], hashes[i]] for i in unit])
             known = self.journal.find(key) if mean is None else None
             if known is None:
-                known = self.decoded([(questions[i], edits[i]) for i in unit], mean)
+                known = self.decoded([questions[i] for i in unit], edits_of(unit), mean)
                 self.journal.write(key, known)
             for i, answer in zip(unit, known, strict=True):
                 found[i] = answer
@@ -129,18 +159,22 @@ class Answering:
         return found
 
     def decoded(
-        self, asked: Sequence[tuple[str, Edit | None]], mean: SiteMean | None
+        self, texts: Sequence[str], edits: Sequence[Edit | None], mean: SiteMean | None
     ) -> list[Answer]:
         """Decode one unit."""
         options = Options(self.max_new_tokens, hidden=mean is not None, max_rows=ROWS_AT_A_TIME)
-        rows = [Row(i, () if edit is None else (edit,)) for i, (_, edit) in enumerate(asked)]
-        texts = [question for question, _ in asked]
+        rows = [Row(i, () if edit is None else (edit,)) for i, edit in enumerate(edits)]
         found: dict[int, Decoded] = {}
         for batch in decode_rows(self.model, texts, rows, options, self.stop):
             if mean is not None:
                 mean.add([row for _, row in batch])
             found |= {i: replace(row, states=None) for i, row in batch}
         return [Answer(found[i].text, found[i].answer) for i in range(len(rows))]
+
+
+def of(edits: Sequence[Edit | None]) -> EditsOf:
+    """Edits that are known beforehand."""
+    return lambda unit: [edits[i] for i in unit]
 
 
 def edit_hashes(edits: Sequence[Edit | None]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from steer_core.pipeline.funnel import BALANCED, EVERY, OF_THESE, PASS
+from steer_core.pipeline.funnel import BALANCED, EVERY, OF_THESE, PASS, SWAPPED, TURNED
 from steer_core.pipeline.prepared import (
     CORRECT,
     FunnelStep,
@@ -44,6 +44,12 @@ class Preparation:
         """Right answers among those the splits were balanced from; None where they were not."""
         steps = {step.name: step for step in self.funnel}
         return steps.get(f"{OF_THESE} {CORRECT}") if BALANCED in steps else None
+
+    @property
+    def swapped(self) -> tuple[FunnelStep, FunnelStep] | None:
+        """Pairs whose answer is another on the twin's latents, and the twin's; None: not tested."""
+        steps = {step.name: step for step in self.funnel}
+        return (steps[TURNED], steps[SWAPPED]) if SWAPPED in steps else None
 
     @property
     def filter(self) -> FunnelStep | None:

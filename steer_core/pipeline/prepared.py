@@ -34,6 +34,8 @@ class Twin:
 
     `text`, `answer` (None without a number) and `correct` at baseline; `ablated_answer` and
     `ablated_correct` with the latents replaced, the latter None where that was not tested.
+    `swapped_answer` with the latents of the other twin, and whether it is the other's gold answer
+    (`swapped`; None where that was not tested).
     """
 
     text: str
@@ -41,6 +43,8 @@ class Twin:
     correct: bool
     ablated_answer: Number | None = None
     ablated_correct: bool | None = None
+    swapped_answer: Number | None = None
+    swapped: bool | None = None
 
     @property
     def needs_latents(self) -> bool | None:

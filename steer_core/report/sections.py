@@ -9,6 +9,8 @@ import numpy as np
 from steer_core.experiment.statistics import wilson
 from steer_core.experiment.verdict import Verdict
 from steer_core.pipeline.analysis_tables import CONTROL_WORDS
+from steer_core.pipeline.prepared import FunnelStep, Necessity
+from steer_core.pipeline.records import positions_text
 from steer_core.report import figures, words
 from steer_core.report.blocks import (
     Block,
@@ -23,6 +25,8 @@ from steer_core.report.blocks import (
 )
 from steer_core.report.source import Source
 
+HANGS = 0.2
+"""Share of pairs above which, as far as is sure, answers are said to hang on latents."""
 MEANING = (
     ("effect", "Accuracy differs from α = 0, and more than random and label-shuffled ones do."),
     (
@@ -192,6 +196,24 @@ def decoded_words(source: Source) -> str:
     return f"{rows} in {words.duration(source.record.seconds)}"
 
 
+def control_words(turned: FunnelStep, swapped: FunnelStep, taken: Necessity) -> str:
+    """What the positive control says, without which a flat line cannot be read."""
+    if not swapped.of:
+        return "Positive control: not made, for no pair has both twins right."
+    fact = (
+        f"Positive control: on the latents of its twin (site {taken.site}, positions "
+        f"{positions_text(taken.positions)}) a question gets another answer in {turned.count} of "
+        f"{turned.of} pairs that have both right, {turned.percent:.1f} %, and the twin's answer in "
+        f"{swapped.count}, {swapped.percent:.1f} %."
+    )
+    turns, follows = (wilson(step.count, step.of)[0] > HANGS for step in (turned, swapped))
+    if follows:
+        return f"{fact} Answers follow what the latents hold."
+    if turns:
+        return f"{fact} Answers hang on the latents, but seldom follow what they hold."
+    return f"{fact} Answers hardly hang on them, so a flat line says little about a direction."
+
+
 def funnel(source: Source) -> list[Block]:
     """From all pairs to the ones that were swept; nothing when the pairs were not prepared."""
     prepared = source.prepared
@@ -209,6 +231,8 @@ def funnel(source: Source) -> list[Block]:
         f"right at baseline and wrong with latents replaced ({taken.kind}, site {taken.site})."
     )
     blocks: list[Block] = [Heading("Where the pairs come from"), Paragraph(text)]
+    if prepared.swapped:
+        blocks.append(Paragraph(control_words(*prepared.swapped, taken)))
     if steps:
         caption = f"From {words.count(steps[0].count)} rows of {prepared.pairs_name} to the splits."
         blocks += [Figure(figures.funnel_figure(steps), caption)]

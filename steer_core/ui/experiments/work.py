@@ -125,13 +125,15 @@ def prepare_pairs(
 ) -> Prepared:
     """Answer the pairs of an experiment and split them."""
     pairs, name = chosen_pairs(experiment, folder)
-    began, parts = monotonic(), 1 if experiment.necessity == "none" else 2
-    before = 0
+    began, tested = monotonic(), experiment.necessity != "none"
+    stages: dict[str, int] = {}
 
     def told(stage: str, done: int, total: int) -> None:
-        nonlocal before
-        before = 0 if stage == "baseline" else total
-        progress(PREPARE, before + done, parts * total, monotonic() - began)
+        stages[stage] = total
+        before, questions = sum(stages.values()) - total, max(stages.values())
+        # All questions at baseline and without latents, then the clean ones with their twin's.
+        whole = 2 * questions + len(pairs) if tested else questions
+        progress(PREPARE, before + done, whole, monotonic() - began)
 
     return prepare(
         model,
