@@ -16,6 +16,7 @@ from steer_core.codi import memory
 from steer_core.codi.cache import RowCache
 from steer_core.codi.engine import Cancelled
 from steer_core.codi.model import CodiModel
+from steer_core.codi.out_of_memory import is_out_of_memory
 from steer_core.steering import batches
 from steer_core.steering.decode import Decoded, Options, Row, acting, decode_rows
 
@@ -257,8 +258,8 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(
 def test_the_text_of_torchs_own_cpu_error_is_known():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(10**15)
-    assert memory.is_out_of_memory(caught.value)
-    assert not memory.is_out_of_memory(RuntimeError("sizes do not match"))
+    assert is_out_of_memory(caught.value)
+    assert not is_out_of_memory(RuntimeError("sizes do not match"))
 
 
 def test_fewer_rows_fit_when_less_memory_is_free(model: CodiModel, monkeypatch: pytest.MonkeyPatch):

@@ -243,11 +243,20 @@ def test_what_cannot_be_recorded_runs_plainly_and_says_so_once(
     assert len(tried) == fails
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
 def test_memory_that_runs_out_ends_no_recording_for_good(
-    model: CodiModel, monkeypatch: pytest.MonkeyPatch
+    model: CodiModel, error: Exception, monkeypatch: pytest.MonkeyPatch
 ):
     def full(run: Callable, device: torch.device):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise error
 
     with monkeypatch.context() as patch:
         patch.setitem(recording.RECORDS, model.device.type, full)

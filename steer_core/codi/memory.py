@@ -23,8 +23,6 @@ SHARE = 0.6
 """Share of the free memory that one batch may take."""
 MEMINFO, AVAILABLE = Path("/proc/meminfo"), "MemAvailable:"
 """Linux's count of free memory, caches that can be dropped included."""
-OTHER_WORDS = ("DefaultCPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""How memory that ran out shows in errors that are no `torch.OutOfMemoryError`."""
 MANY = 2**30
 """Questions, where nobody counted them."""
 UNKNOWN = 2 * 1024**3
@@ -119,10 +117,3 @@ def free_bytes(device: torch.device) -> int:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(AVAILABLE))
     except (OSError, StopIteration):
         return UNKNOWN
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory ran out; torch has no type of its own for a CPU's."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return any(words in str(error) for words in OTHER_WORDS)

@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from steer_core.codi.out_of_memory import is_out_of_memory
+
 LARGEST = 2**19
 """Numbers of one state [N, D] from which a GPU is busy for longer than it takes to ask."""
 KEPT = 4
@@ -111,9 +113,10 @@ class Programs:
         """A new program, or None; where memory ran out, all are dropped to make room."""
         try:
             return build()
-        except torch.OutOfMemoryError:
-            self.seen.clear()
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                self.seen.clear()
+                return None
             log.warning("a batch cannot be recorded (%s); going on without", error)
             self.broken = True
         return None
