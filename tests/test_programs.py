@@ -7,7 +7,9 @@ device the same tests run on the real thing.
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -263,6 +265,25 @@ def test_memory_that_runs_out_ends_no_recording_for_good(
         thrice(model, monkeypatch)
     assert not model.programs.broken
     assert not any(model.programs.seen.values())
+
+
+def test_a_model_goes_with_its_last_reference_though_it_has_programs(
+    model: CodiModel, counted: Counted
+):
+    """Without waiting for a garbage collection: on a GPU it may be gigabytes."""
+    own = replace(model)
+    for alpha in (0.5, 1.0):
+        decode(own, QUESTIONS[:1], Edit(noise(own), alpha, "residual", 2, (1,)), max_new_tokens=4)
+    assert counted.recorded == 2
+    built = [program for program in own.programs.seen.values() if program is not None]
+    left = [weakref.ref(each) for each in (own.programs, *built)]
+    gc.collect()
+    gc.disable()
+    try:
+        del own, built
+        assert [each() for each in left] == [None, None]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("stale", ["passes", "steps"])

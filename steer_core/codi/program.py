@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -74,7 +75,8 @@ class Program:
     """
 
     def __init__(self, model: CodiModel, inputs: Inputs, rows: int, edits: EditData, record: bool):
-        self.model, self.rows, self.record = model, rows, record
+        # A copy without the model's programs: a program that held those would hold itself.
+        self.model, self.rows, self.record = replace(model), rows, record
         self.room = inputs.drafts.ids.shape[1] + STEPS
         self.inputs, self.edits = inputs.copied(), edits.copied()
         for each in (*self.inputs.tensors, *self.edits.tensors):
@@ -82,7 +84,7 @@ class Program:
         self.lock = threading.Lock()
         self.length = 0
         self.filled, self.again = recorded(self.compute, model.device)
-        self.steps = RecordedSteps(model, self.cache())
+        self.steps = RecordedSteps(self.model, self.cache())
 
     def compute(self) -> list[Tensor]:
         """Everything of `Passed` as a list of tensors: hidden, states, then the cache's."""
