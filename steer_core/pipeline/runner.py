@@ -19,7 +19,7 @@ from steer_core.pipeline.records import RunPlan
 from steer_core.pipeline.store import Store, StoredRow
 from steer_core.pipeline.units import layout_of, unit_rows
 from steer_core.steering.decode import Decoded, Options, Row, acting, decode_rows
-from steer_core.steering.plan import Edits
+from steer_core.steering.uses import Edits
 
 _log = logging.getLogger(__name__)
 Progress = Callable[[int, int, float], None]

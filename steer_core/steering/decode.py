@@ -14,7 +14,6 @@ from steer_core.codi.model import CodiModel
 from steer_core.errors import UserError
 from steer_core.steering.batches import Batches
 from steer_core.steering.edits import Edit, can_act, check_edit
-from steer_core.steering.plan import Edits
 from steer_core.steering.rows import (
     DEFAULTS,
     MAX_NEW_TOKENS,
@@ -24,6 +23,7 @@ from steer_core.steering.rows import (
     Scores,
     without_last_block,
 )
+from steer_core.steering.uses import Edits
 
 __all__ = [
     "MAX_NEW_TOKENS",

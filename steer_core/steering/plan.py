@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from steer_core.codi.passes import NEVER
-from steer_core.steering.edits import Edit
 from steer_core.steering.operations import OPERATIONS
-from steer_core.steering.table import EditTable, table_of
-
-Edits = tuple[Edit, ...]
-"""What one row is changed by: no edit, one, or several (layers, sums of directions) in order."""
+from steer_core.steering.table import EditTable, bank_of, table_of
+from steer_core.steering.uses import Edits, Use, columns_of, uses_of
 
 Place = tuple[str, int, int]
 """Site, layer (0 where the site has none), position."""
-
-
-def reached(place: Place) -> tuple[int, int]:
-    """Where a row is no longer as it was: position and layer, see `Intervention.first`."""
-    site, layer, position = place
-    return (position + 1, 0) if site == "thought" else (position, layer)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,68 +46,47 @@ class Action:
 class EditPlan:
     """All edits of a batch of N rows; an `Intervention` for the engine.
 
+    A batch that runs as recorded asks for `as_data`, any other one for `actions`; neither is made
+    before it is asked for.
+
     Args:
         rows: For each row what it is changed by.
         device: Where the batch runs.
     """
 
     def __init__(self, rows: Sequence[Edits], device: torch.device):
-        self.rows, self.device = rows, device
-        self.bank_index: dict[int, int] = {}
-        self.directions: list[Tensor] = []
-        places: dict[Place, dict[tuple[int, str], list]] = defaultdict(lambda: defaultdict(list))
-        same: dict[tuple[int, int], list[int]] = defaultdict(list)
-        known: dict[int, Edit] = {}
-        for row, edits in enumerate(rows):
-            for order, edit in enumerate(edits):
-                known[id(edit)] = edit
-                same[id(edit), order].append(row)
-        for (edit, order), some in same.items():
-            self.place(places, some, order, known[edit])
-        self.first = min(map(reached, places), default=NEVER)
-        self.actions = self.compiled(places)
+        self.count, self.device = len(rows), device
+        self.uses, self.directions = uses_of(rows)
+        self.first = min((use.first for use in self.uses), default=NEVER)
 
-    def place(self, places, rows: Sequence[int], order: int, edit: Edit) -> None:
-        """Note one edit of some rows at every position where it acts."""
-        layer = (edit.layer or 0) if edit.site == "residual" else 0
-        index = self.index_of(edit.direction)
-        for position in edit.positions:
-            alpha = edit.coefficient(position)
-            # BOT is no latent thought: there is no such embedding to edit at position 0.
-            if alpha != 0.0 and (edit.site, position) != ("embedding", 0):
-                entries = places[edit.site, layer, position][order, edit.operation]
-                entries += [(row, index, alpha) for row in rows]
+    @cached_property
+    def bank(self) -> Tensor:
+        """The directions of the batch on its device."""
+        return bank_of(self.directions).to(self.device)
 
-    def index_of(self, direction: Tensor) -> int:
-        """Index of a direction in the bank; the same tensor is stored once."""
-        key = id(direction)
-        if key not in self.bank_index:
-            self.bank_index[key] = len(self.directions)
-            self.directions.append(direction)
-        return self.bank_index[key]
-
-    def compiled(self, places) -> dict[Place, list[Action]]:
+    @cached_property
+    def actions(self) -> dict[Place, list[Action]]:
         """Tensors for every place; edits of one row keep their order."""
-        if not self.directions:
-            return {}
-        bank = torch.stack([d.to(self.device, torch.float32) for d in self.directions])
-        return {
-            place: [
-                self.action(operation, entries, bank)
-                for (_, operation), entries in sorted(groups.items(), key=lambda item: item[0])
-            ]
-            for place, groups in places.items()
-        }
+        groups: dict[tuple[str, int, int, str], list[Use]] = defaultdict(list)
+        for use in self.uses:
+            groups[use.edit.site, use.layer, use.order, use.edit.operation].append(use)
+        found: dict[Place, list[Action]] = defaultdict(list)
+        for (site, layer, _, operation), uses in sorted(groups.items(), key=itemgetter(0)):
+            for position, action in self.everywhere(operation, uses):
+                found[site, layer, position].append(action)
+        return found
 
-    def action(self, operation: str, entries: list, bank: Tensor) -> Action:
-        rows, which, alphas = zip(*entries, strict=True)
-        return Action(
-            operation,
-            torch.tensor(rows, device=self.device),
-            torch.tensor(which, device=self.device),
-            torch.tensor(alphas, dtype=torch.float32, device=self.device)[:, None],
-            bank,
-        )
+    def everywhere(self, operation: str, uses: Sequence[Use]) -> Iterator[tuple[int, Action]]:
+        """One operation at every position where it changes any row."""
+        columns = columns_of(uses)
+        for position in np.flatnonzero(columns.alphas.any(0)).tolist():
+            alpha = columns.alphas[:, position]
+            here = alpha != 0
+            rows, which, alpha = (
+                torch.from_numpy(x[here]).to(self.device)
+                for x in (columns.rows, columns.which, alpha.astype(np.float32))
+            )
+            yield position, Action(operation, rows, which, alpha[:, None], self.bank)
 
     def apply(self, site: str, layer: int, position: int, x: Tensor) -> Tensor:
         """See `steer_core.codi.passes.Intervention`."""
@@ -122,8 +95,9 @@ class EditPlan:
         return x
 
     def as_data(self) -> EditTable | None:
-        """See `steer_core.codi.passes.Intervention`."""
-        shapes = [edit.direction.shape for edits in self.rows for edit in edits]
-        if not shapes:
+        """See `steer_core.codi.passes.Intervention`; only additions can be data."""
+        if not self.uses:
             return None
-        return table_of(self.rows, shapes[0][0] - 1, shapes[0][1], self.device)
+        if any(use.edit.operation != "add" for use in self.uses):
+            return None
+        return table_of(self.uses, self.count, self.bank)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from steer_core.errors import UserError
-from steer_core.steering.plan import Edits
+from steer_core.steering.uses import Edits
 
 MAX_NEW_TOKENS = 256
 

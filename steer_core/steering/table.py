@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from steer_core.steering.edits import SITES, Edit
+from steer_core.steering.edits import SITES
+from steer_core.steering.uses import Use, columns_of
 
 NOWHERE = -1
 """The place of a slot that holds no edit."""
@@ -59,31 +61,30 @@ class EditTable:
         return x
 
 
-def table_of(
-    rows: Sequence[Sequence[Edit]], latents: int, hidden: int, device: torch.device
-) -> EditTable | None:
-    """The edits of N rows as a table, or None where one of them is no addition.
+def bank_of(directions: Sequence[Tensor]) -> Tensor:
+    """Directions as float32 [U, K+1, D] on the CPU, filled up with zeros; see `BANK`."""
+    filled = -(-max(1, len(directions)) // BANK) * BANK
+    bank = torch.zeros(filled, *directions[0].shape)
+    for vectors, direction in zip(bank, directions, strict=False):
+        vectors.copy_(direction)
+    return bank
+
+
+def table_of(uses: Sequence[Use], rows: int, bank: Tensor) -> EditTable:
+    """Additions to N rows as a table over their directions.
 
     Rows are apart from position 1 on, or from 0 where an output of a block is edited there.
     """
-    if any(edit.operation != "add" for edits in rows for edit in edits):
-        return None
-    bank: dict[int, Tensor] = {id(e.direction): e.direction for edits in rows for e in edits}
-    index = {key: i for i, key in enumerate(bank)}
-    slots = max((len(edits) for edits in rows), default=0) or 1
-    place = torch.full((len(rows), slots), NOWHERE)
-    which = torch.zeros(len(rows), slots, dtype=torch.long)
-    alpha = torch.zeros(len(rows), slots, latents + 1)
-    for n, edits in enumerate(rows):
-        for s, edit in enumerate(edits):
-            place[n, s] = place_of(edit.site, (edit.layer or 0) if edit.site == "residual" else 0)
-            which[n, s] = index[id(edit.direction)]
-            alpha[n, s] = torch.tensor([edit.coefficient(k) for k in range(latents + 1)])
-    filled = -(-max(1, len(bank)) // BANK) * BANK
-    vectors = torch.zeros(filled, latents + 1, hidden)
-    for i, direction in enumerate(bank.values()):
-        vectors[i] = direction.float()
-    residual = [edit for edits in rows for edit in edits if edit.site == "residual"]
-    first = (0 if any(edit.coefficient(0) for edit in residual) else 1), 0
-    place, which, alpha, vectors = (x.to(device) for x in (place, which, alpha, vectors))
-    return EditTable(place, which, alpha, vectors, first)
+    columns = columns_of(uses)
+    shape = rows, int(columns.order.max()) + 1
+    place = np.full(shape, NOWHERE)
+    which = np.zeros(shape, np.int64)
+    alpha = np.zeros((*shape, bank.shape[1]), np.float32)
+    at = columns.rows, columns.order
+    places = [place_of(use.edit.site, use.layer) for use in uses]
+    place[at] = np.repeat(places, [len(use.rows) for use in uses])
+    which[at] = columns.which
+    alpha[at] = columns.alphas
+    first = min(1, *(use.first[0] for use in uses)), 0
+    place, which, alpha = (torch.from_numpy(x).to(bank.device) for x in (place, which, alpha))
+    return EditTable(place, which, alpha, bank, first)
