@@ -156,6 +156,19 @@ def test_a_row_edited_at_position_0_has_a_program_of_its_own(
     assert counted.replayed >= 2
 
 
+@pytest.mark.parametrize("hidden", [False, True])
+def test_batches_without_edits_are_recorded_like_others(
+    model: CodiModel, counted: Counted, hidden: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """Baselines, fit sets, evaluations: other questions of one length are other data."""
+    for asked in (QUESTIONS[:3], QUESTIONS[3:6], QUESTIONS[1:4]):
+        wanted = plain(model, monkeypatch, asked, max_new_tokens=LIMIT, hidden=hidden)
+        model.session.forget()
+        assert_same(decode(model, asked, max_new_tokens=LIMIT, hidden=hidden), wanted)
+    assert counted.recorded == 2
+    assert counted.replayed >= 2
+
+
 def test_several_edits_of_a_row_act_in_their_order(
     model: CodiModel, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from steer_core.codi.passes import NEVER
+from steer_core.codi.passes import NEVER, NoIntervention
 from steer_core.steering.operations import OPERATIONS
 from steer_core.steering.table import EditTable, bank_of, table_of
 from steer_core.steering.uses import Edits, Use, columns_of, uses_of
@@ -94,10 +94,10 @@ class EditPlan:
             x = action(x, position)
         return x
 
-    def as_data(self) -> EditTable | None:
+    def as_data(self) -> EditTable | NoIntervention | None:
         """See `steer_core.codi.passes.Intervention`; only additions can be data."""
         if not self.uses:
-            return None
+            return NoIntervention()
         if any(use.edit.operation != "add" for use in self.uses):
             return None
         return table_of(self.uses, self.count, self.bank)
