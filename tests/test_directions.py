@@ -222,6 +222,22 @@ def written(path: Path, tensor: torch.Tensor, **about) -> Path:
     return path
 
 
+def test_a_direction_that_cannot_be_written_leaves_the_old_one(
+    model: CodiModel, found: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path, mine = tmp_path / "x.safetensors", found["residual", 2]
+    save_direction(mine, path)
+
+    def fail(tensors: dict, path: Path, metadata: dict) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr("steer_core.steering.directions.save_file", fail)
+    with pytest.raises(OSError, match="no space"):
+        save_direction(mine, path)
+    assert torch.equal(load_direction(path, model, "residual", 2).vectors, mine.vectors)
+
+
 def test_a_saved_direction_comes_back_whole(model: CodiModel, found: dict, tmp_path: Path):
     for (site, layer), mine in found.items():
         path = direction_path(tmp_path / "new" / "folder", site, layer)

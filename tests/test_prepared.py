@@ -196,7 +196,7 @@ def test_a_crash_while_writing_leaves_no_mixed_folder(
             raise OSError("no space left")
         Path(source).rename(target)
 
-    monkeypatch.setattr("steer_core.pipeline.prepared.os.replace", crash)
+    monkeypatch.setattr("steer_core.files.os.replace", crash)
     with pytest.raises(OSError, match="no space"):
         other.save(tmp_path)
     with pytest.raises(UserError, match="of another run"):

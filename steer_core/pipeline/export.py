@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from steer_core.errors import UserError
+from steer_core.files import replacing, write_whole
 from steer_core.pipeline.records import RunRecord
 from steer_core.pipeline.store import Store
 
@@ -39,15 +40,40 @@ def export_results(store: Store, run: int, out: Path) -> int:
         raise UserError(f"'{out}' ends in none of {', '.join(FORMATS)}; choose one of them")
     about, table = about_run(store.run(run)), store.table(run)
     out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix == ".parquet":
-        write_parquet(table, about, out)
-    elif out.suffix == ".csv":
-        table.to_csv(out, index=False)
-        Path(f"{out}.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
-    else:
-        text = json.dumps({"run": about, "rows": records(table)}, allow_nan=False)
-        out.write_text(text, encoding="utf-8")
+    if out.suffix == ".json":
+        write_whole(out, json.dumps({"run": about, "rows": records(table)}, allow_nan=False))
+        return len(table)
+    with replacing(out) as part:
+        if out.suffix == ".parquet":
+            write_parquet(table, about, part)
+        else:
+            table.to_csv(part, index=False)
+    if out.suffix == ".csv":
+        write_whole(beside(out), json.dumps(about, indent=1))
     return len(table)
+
+
+def beside(out: Path) -> Path:
+    """The file with the provenance of a CSV file."""
+    return Path(f"{out}.json")
+
+
+def is_export(out: Path, record: RunRecord) -> bool:
+    """Whether a Parquet or CSV file is what exporting this run would write."""
+    try:
+        return out.is_file() and noted(out) == json.loads(json.dumps(about_run(record)))
+    except (OSError, ValueError):
+        return False  # written by another version, or no export at all
+
+
+def noted(out: Path) -> object:
+    """The provenance that an exported Parquet or CSV file comes with."""
+    import pyarrow.parquet as pq
+
+    if out.suffix == ".csv":
+        return json.loads(beside(out).read_text(encoding="utf-8"))
+    metadata = pq.read_schema(out).metadata or {}
+    return json.loads(metadata.get(METADATA_KEY.encode(), b"null"))
 
 
 def about_run(record: RunRecord) -> dict[str, Any]:

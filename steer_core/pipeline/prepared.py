@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from steer_core.data.pairs import pair_row
 from steer_core.data.problems import Pair, question_key
 from steer_core.data.rows import Row, row_faults, row_pair
 from steer_core.errors import UserError
+from steer_core.files import write_whole
 
 SPLITS = ("fit", "select", "report")
 """Directions come from fit, settings are chosen on select, results are shown on report."""
@@ -286,10 +286,3 @@ def read_text(folder: Path, name: str) -> str:
 def reason(error: Exception) -> str:
     """Why a file cannot be read, in a few words."""
     return (error.strerror if isinstance(error, OSError) else None) or "is no UTF-8 text"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is either the old or the new one, whatever happens in between."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)

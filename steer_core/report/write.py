@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from steer_core.errors import UserError
+from steer_core.files import write_whole
 from steer_core.report import sections, sections_accuracy, sections_details
 from steer_core.report.blocks import Block, Document, Heading
 from steer_core.report.compare import comparison, titles
@@ -51,9 +51,7 @@ def write_report(
     sources = load_sources(folders, run, seed)
     text = WRITERS[out.suffix](document(sources))
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f"{out.name}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, out)
+    write_whole(out, text)
     return sources
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Problem
 from steer_core.errors import UserError
+from steer_core.files import replacing
 from steer_core.steering.edits import check_site
 from steer_core.steering.fit import FitSet, Provenance, fit_set, site_states
 
@@ -113,7 +114,8 @@ def save_direction(direction: Direction, path: Path) -> None:
         "provenance": direction.provenance and dataclasses.asdict(direction.provenance),
     }
     tensors = {"direction": direction.vectors.contiguous()}
-    save_file(tensors, path, metadata={"steer_core": json.dumps(about, sort_keys=True)})
+    with replacing(path) as part:
+        save_file(tensors, part, metadata={"steer_core": json.dumps(about, sort_keys=True)})
 
 
 def load_direction(

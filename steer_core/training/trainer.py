@@ -6,7 +6,6 @@ import dataclasses
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -20,6 +19,7 @@ from steer_core.codi.layout import LAYOUT
 from steer_core.codi.tensors import tensors_of
 from steer_core.data.pairs import shipped_keys
 from steer_core.errors import UserError
+from steer_core.files import replacing
 from steer_core.training.batch import batches, draw, encode
 from steer_core.training.losses import Outcome, Question, Student, codi_losses, reason
 from steer_core.training.recipe import Recipe, base_config
@@ -125,9 +125,8 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
         }
         self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / f"{CHECKPOINT}.partial"
-        torch.save(state, partial)
-        os.replace(partial, self.folder / CHECKPOINT)
+        with replacing(self.folder / CHECKPOINT) as part:
+            torch.save(state, part)
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint, or from the start where there is none.

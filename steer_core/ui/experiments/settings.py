@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from steer_core.errors import UserError
+from steer_core.files import write_whole
 from steer_core.pipeline.funnel import FILTERS
 from steer_core.pipeline.necessity import KINDS
 from steer_core.pipeline.prepare import PrepareSettings
-from steer_core.pipeline.prepared import write_whole
 from steer_core.pipeline.records import SweepSpec
 from steer_core.pipeline.splits import SplitSettings
 from steer_core.ui import settings as checks

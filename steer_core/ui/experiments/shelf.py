@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from steer_core.errors import UserError
-from steer_core.pipeline.export import export_results
-from steer_core.pipeline.prepared import ABOUT_FILE, write_whole
+from steer_core.files import write_whole
+from steer_core.pipeline.export import export_results, is_export
+from steer_core.pipeline.prepared import ABOUT_FILE
 from steer_core.pipeline.records import RunRecord
 from steer_core.pipeline.store import FILE as STORE
 from steer_core.pipeline.store import Store
@@ -135,7 +139,7 @@ class Shelf:
             return None
         with self._lock, Store(folder / STORE, create=False) as store:
             path = folder / file
-            if not path.is_file() or path.stat().st_mtime < last_write(folder):
+            if not is_export(path, record):
                 export_results(store, record.id, path)
             return path
 
@@ -143,20 +147,22 @@ class Shelf:
 def stamp_of(folder: Path) -> tuple[Any, ...]:
     """What changes when an experiment does; empty for a folder that holds none."""
     names = (FILE, ABOUT_FILE, STORE, f"{STORE}-wal")
-    stats = [path.stat() for name in names if (path := folder / name).is_file()]
-    return tuple((stat.st_mtime_ns, stat.st_size) for stat in stats)
+    return tuple((stat.st_mtime_ns, stat.st_size) for stat in stats_of(folder / n for n in names))
 
 
-def last_write(folder: Path) -> float:
-    """When rows were last stored, seconds since 1970."""
-    paths = (folder / STORE, folder / f"{STORE}-wal")
-    return max(path.stat().st_mtime for path in paths if path.is_file())
+def stats_of(paths: Iterable[Path]) -> list[os.stat_result]:
+    """Of the files that are there; some come and go while others are looked at."""
+    found = []
+    for path in paths:
+        with suppress(OSError):
+            found.append(path.stat())
+    return found
 
 
 def entry_of(folder: Path) -> Entry:
     """One experiment as it stands; what cannot be read says why."""
     resumable = (folder / FILE).is_file()
-    stamp = max(path.stat().st_mtime for path in folder.iterdir())
+    stamp = max(stat.st_mtime for stat in stats_of(folder.iterdir()))
     date = datetime.fromtimestamp(stamp, UTC).isoformat(timespec="seconds")
     try:
         record = summary.newest_run(folder)
