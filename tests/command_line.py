@@ -19,7 +19,7 @@ def printed(capsys: Capture, *arguments: str) -> list[dict]:
     capsys.readouterr()
     assert main([*arguments, "--json"]) == 0
     out = capsys.readouterr().out
-    return [json.loads(line) for line in out.splitlines()]
+    return [json.loads(line, parse_constant=pytest.fail) for line in out.splitlines()]
 
 
 def refused(capsys: Capture, *arguments: str) -> str:

@@ -79,6 +79,13 @@ def test_json_is_one_line(capsys: pytest.CaptureFixture[str]):
     assert_measured(json.loads(out))
 
 
+def test_without_edits_there_is_no_share_of_edited_rows(capsys: pytest.CaptureFixture[str]):
+    assert main([*SMALL, "--alphas=0"]) == 0
+    *table, last = capsys.readouterr().out.splitlines()
+    assert json.loads(last, parse_constant=pytest.fail)["share_of_ids_steered"] is None
+    assert any("no edited row" in line for line in table)
+
+
 def test_the_table_ends_in_the_same_line(capsys: pytest.CaptureFixture[str]):
     assert main([*SMALL, "--scaling", "--cores", "1", "--max-rows", "4"]) == 0
     *table, last = capsys.readouterr().out.splitlines()

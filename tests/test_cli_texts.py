@@ -1,12 +1,15 @@
 """Texts of options and files as values, and what is refused among them."""
 
 import json
+import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from steer_core import UserError
+from steer_core.cli.json_lines import json_line
 from steer_core.cli.options import MOST_ALPHAS, alphas_of, integers_of, positions_of, read_questions
 
 K = 6
@@ -91,3 +94,9 @@ def test_any_json_list_of_texts_is_read(texts: list[str], tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_text(json.dumps(texts), encoding="utf-8")
     assert read_questions(path) == texts
+
+
+def test_json_has_null_for_what_is_no_number():
+    row = {"p": math.nan, "all": (1.5, [-math.inf], {"low": np.float64("nan")}), "text": "NaN"}
+    found = json.loads(json_line(row), parse_constant=pytest.fail)
+    assert found == {"p": None, "all": [1.5, [None], {"low": None}], "text": "NaN"}

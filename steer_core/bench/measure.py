@@ -34,8 +34,9 @@ class Measured:
 
     Decodes a second of the three ways (medians over the repeats), `seconds` of the engine for all
     `rows`, also counted in decodes of the loop; `ids_equal` of `compared` rows;
-    `share_of_ids_steered` of the edited rows have other ids than the plain row. `floor_share` is
-    the floor's time over the engine's. Memory in bytes, weights counted.
+    `share_of_ids_steered` of the edited rows have other ids than the plain row (None where one of
+    both is missing). `floor_share` is the floor's time over the engine's. Memory in bytes, weights
+    counted.
     """
 
     date: str
@@ -63,7 +64,7 @@ class Measured:
     compared: int
     ids_equal: bool
     share_of_ids_equal: float
-    share_of_ids_steered: float
+    share_of_ids_steered: float | None
     versions: dict[str, str]
 
 
@@ -267,11 +268,11 @@ def summary(
     )
 
 
-def steered_share(ids: Ids) -> float:
-    """Share of the edited rows whose ids differ from the plain row's; NaN without plain rows."""
+def steered_share(ids: Ids) -> float | None:
+    """Share of the edited rows whose ids differ from the plain row's; None where one is missing."""
     plain = {question: found for (question, _, alpha), found in ids.items() if alpha == 0}
     differ = [found != plain[q] for (q, _, alpha), found in ids.items() if alpha and q in plain]
-    return float(np.mean(differ)) if differ else float("nan")
+    return float(np.mean(differ)) if differ else None
 
 
 def lengths(subject: Subject) -> list[int]:

@@ -2,10 +2,10 @@
 
 import argparse
 import dataclasses
-import json
 import logging
 
 from steer_core.cli import options
+from steer_core.cli.json_lines import json_line
 from steer_core.errors import UserError
 
 BUNDLED = "bundled"
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         found["growth"] = [dataclasses.asdict(each) for each in growths(subject, args.repeats)]
     if not args.json:
         show(found)
-    print(json.dumps(found))
+    print(json_line(found))
     return 0
 
 
@@ -120,13 +120,20 @@ def show(found: dict) -> None:
     )
     print(
         f"same ids on {100 * found['share_of_ids_equal']:.4g} % of {found['compared']} rows "
-        f"({100 * found['share_of_ids_steered']:.3g} % of edited rows differ from the plain one); "
+        f"({steered_text(found['share_of_ids_steered'])}); "
         f"memory {megabytes(found['peak_memory_bytes'])}, "
         f"predicted at most {megabytes(found['predicted_memory_bytes'])}"
     )
     for each in found.get("growth", ()):
         what, exponent, doubling = each["what"], each["exponent"], each["doubling"]
         print(f"time ~ ({what}) ^ {exponent:.2f}: twice costs {doubling:.2f} x")
+
+
+def steered_text(share: float | None) -> str:
+    """How many edited rows are no longer plain."""
+    if share is None:
+        return "no edited row beside a plain one"
+    return f"{100 * share:.3g} % of edited rows differ from the plain one"
 
 
 def megabytes(count: int | None) -> str:

@@ -2,9 +2,9 @@
 
 import argparse
 import dataclasses
-import json
 
 from steer_core.cli import options
+from steer_core.cli.json_lines import json_line
 
 FAILED = 1
 
@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     checks = self_check(options.load(args, check=False))
     for check in checks:
         if args.json:
-            print(json.dumps(dataclasses.asdict(check)))
+            print(json_line(dataclasses.asdict(check)))
         else:
             advice = "" if check.passed else f"; {check.advice}"
             print(f"{'pass' if check.passed else 'FAIL'}  {check.name}: {check.value}{advice}")

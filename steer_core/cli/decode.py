@@ -1,12 +1,12 @@
 """The command `decode`."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steer_core.cli import options, presets
+from steer_core.cli.json_lines import json_line
 
 if TYPE_CHECKING:
     from steer_core.codi.model import CodiModel
@@ -97,7 +97,7 @@ def show(row: "Decoded", plain: "Decoded | None", as_json: bool) -> None:
     if plain is not None:
         found |= {"baseline_text": plain.text, "baseline_answer": plain.answer}
     if as_json:
-        print(json.dumps(found, ensure_ascii=False))
+        print(json_line(found, ensure_ascii=False))
     elif plain is None:
         print(row.text)
     else:

@@ -1,12 +1,12 @@
 """The command `directions`."""
 
 import argparse
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steer_core.cli import options
+from steer_core.cli.json_lines import json_line
 from steer_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def lines(
         row |= {"correct": origin.correct, "wrong": origin.wrong}
         if halves is not None:
             row["stability"] = [half and interval(half) for half in halves]
-        yield json.dumps(row)
+        yield json_line(row)
         return
     place = f"{direction.site} {direction.layer or ''}".strip()
     shown = " ".join(f"{norm:14.3f}" for norm in norms)

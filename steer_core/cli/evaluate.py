@@ -2,13 +2,13 @@
 
 import argparse
 import dataclasses
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steer_core.cli import options
+from steer_core.cli.json_lines import json_line
 from steer_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.out:
         write_answers(args.out, problems, decoded)
-    print(json.dumps(dataclasses.asdict(result)) if args.json else summary(result))
+    print(json_line(dataclasses.asdict(result)) if args.json else summary(result))
     return FAILED if result.gate == "fail" else 0
 
 
@@ -84,7 +84,7 @@ def write_answers(path: Path, problems: Sequence["Problem"], decoded: Sequence["
                 "answer": row.answer,
                 "correct": row.answer == problem.answer,
             }
-            file.write(json.dumps(found, ensure_ascii=False) + "\n")
+            file.write(json_line(found, ensure_ascii=False) + "\n")
 
 
 def summary(result: "Evaluation") -> str:

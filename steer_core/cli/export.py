@@ -1,8 +1,9 @@
 """The command `export`."""
 
 import argparse
-import json
 from pathlib import Path
+
+from steer_core.cli.json_lines import json_line
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -57,5 +58,5 @@ def run(args: argparse.Namespace) -> int:
     }
     needed = f"--model {found['model']} --base {found['base']} --lora-alpha {lora.alpha:g}"
     needed += f" --latents {found['latents']}{' --keep-eos' * found['keep_eos']}"
-    print(json.dumps(found) if args.json else needed)
+    print(json_line(found) if args.json else needed)
     return 0

@@ -1,9 +1,9 @@
 """The command `export-results`."""
 
 import argparse
-import json
 from pathlib import Path
 
+from steer_core.cli.json_lines import json_line
 from steer_core.errors import UserError
 
 
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
             chosen = runs[-1].id
         rows = export_results(store, chosen, args.out)
     found = {"run": chosen, "rows": rows, "file": str(args.out)}
-    print(json.dumps(found) if args.json else sentence(found, args.out))
+    print(json_line(found) if args.json else sentence(found, args.out))
     return 0
 
 

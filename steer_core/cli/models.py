@@ -2,7 +2,8 @@
 
 import argparse
 import dataclasses
-import json
+
+from steer_core.cli.json_lines import json_line
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -19,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     for model in list_models():
         row = dataclasses.asdict(model)
         if args.json:
-            print(json.dumps(row))
+            print(json_line(row))
         else:
             here = "ready" if model.available else "to download"
             print(

@@ -1,12 +1,12 @@
 """The command `pairs {generate,audit,show}`."""
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from steer_core.cli.json_lines import json_line
 from steer_core.data.audit import AuditReport, audit_file
 from steer_core.data.generate import generate_pairs
 from steer_core.data.pairs import dump_pairs, load_pairs, pair_row
@@ -102,7 +102,7 @@ def _generate_recipe(args: argparse.Namespace) -> int:
 
 def _audit(args: argparse.Namespace) -> int:
     report = audit_file(args.file, against=args.against)
-    text = json.dumps(report.to_json(), ensure_ascii=False) if args.json else _report_text(report)
+    text = json_line(report.to_json(), ensure_ascii=False) if args.json else _report_text(report)
     sys.stdout.write(f"{text}\n")
     return 0
 
@@ -114,7 +114,7 @@ def _show(args: argparse.Namespace) -> int:
     if args.pair is not None:
         pairs = _with_id(pairs, args.pair, args.file)
     for pair in pairs[: args.limit or None]:
-        text = json.dumps(pair_row(pair), ensure_ascii=False) if args.json else _pair_text(pair)
+        text = json_line(pair_row(pair), ensure_ascii=False) if args.json else _pair_text(pair)
         sys.stdout.write(f"{text}\n")
     return 0
 

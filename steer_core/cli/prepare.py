@@ -1,13 +1,13 @@
 """The command `prepare`."""
 
 import argparse
-import json
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steer_core.cli import options, seed_files
+from steer_core.cli.json_lines import json_line
 from steer_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def command_of(args: argparse.Namespace) -> str:
 
 def show(prepared: "Prepared", out: Path, as_json: bool) -> None:
     """Print what was prepared."""
-    print(json.dumps(summary(prepared, out)) if as_json else "\n".join(lines(prepared, out)))
+    print(json_line(summary(prepared, out)) if as_json else "\n".join(lines(prepared, out)))
 
 
 def summary(prepared: "Prepared", out: Path) -> dict[str, object]:

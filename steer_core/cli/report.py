@@ -1,12 +1,12 @@
 """The command `report`."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steer_core.cli import options
+from steer_core.cli.json_lines import json_line
 from steer_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--out is missing; name a file that ends with .html or .md, or use --json")
     for source in sources:
         note_unfinished(source)
-        print("\n".join(map(json.dumps, rows(source)) if args.json else lines(source)))
+        print("\n".join(map(json_line, rows(source)) if args.json else lines(source)))
     if args.out is not None and not args.json:
         print(f"written to {args.out}")
     return 0
@@ -71,18 +71,12 @@ def rows(source: "Source") -> list[dict[str, object]]:
             "kind": each.verdict.kind,
             "headline": each.verdict.headline,
             "sentence": each.verdict.sentence,
-            # JSON has no nan: null where no change at all could have been found
-            "smallest_detectable": finite(each.verdict.smallest),
+            "smallest_detectable": each.verdict.smallest,  # nan: no change could have been found
             "pairs_for_5_points": each.needed,
             "finished": source.analysis.coverage.finished,
         }
         for each in source.analysis.results
     ]
-
-
-def finite(value: float) -> float | None:
-    """A number that JSON can hold."""
-    return value if value == value else None
 
 
 def lines(source: "Source") -> list[str]:

@@ -1,11 +1,11 @@
 """Options of `prepare` for files in which answers are already stored, and what they print."""
 
 import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from steer_core.cli.json_lines import json_line
 from steer_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def text_of(audit: "SeedAudit", prepared: "Prepared | None", args: argparse.Name
     if args.json:
         made = {} if prepared is None else {"prepared": prepare.summary(prepared, args.out)}
         out = None if args.out is None else str(args.out)
-        return json.dumps({"out": out, **audit.to_json(), **made}, ensure_ascii=False)
+        return json_line({"out": out, **audit.to_json(), **made}, ensure_ascii=False)
     made = () if prepared is None else prepare.lines(prepared, args.out)
     return "\n".join([*lines(audit), *made])
 

@@ -1,7 +1,6 @@
 """The command `sweep`."""
 
 import argparse
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steer_core.cli import options, presets
+from steer_core.cli.json_lines import json_line
 from steer_core.cli.prepare import command_of
 from steer_core.cli.sweep_table import table_text
 from steer_core.errors import UserError
@@ -198,7 +198,7 @@ def show(store: "Store", record: "RunRecord", as_json: bool) -> None:
     found = store.summary(record.id)
     if as_json:
         for row in found.to_dict("records"):
-            print(json.dumps(row))
+            print(json_line(row))
     else:
         print(table_text(found, record.curves, len(record.spec.alphas)))
 

@@ -2,10 +2,10 @@
 
 import argparse
 import dataclasses
-import json
 from pathlib import Path
 
 from steer_core.cli import options
+from steer_core.cli.json_lines import json_line
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         name: value for name, value in vars(args).items() if name in names and value is not None
     }
     trainer = Trainer(Recipe(**given), args.out, pick_device(args.device))
-    trainer.run(lambda row: print(json.dumps(row) if args.json else line(row), flush=True))
+    trainer.run(lambda row: print(json_line(row) if args.json else line(row), flush=True))
     return 0
 
 
