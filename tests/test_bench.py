@@ -120,6 +120,8 @@ def test_the_table_ends_in_the_same_line(capsys: pytest.CaptureFixture[str]):
         (("--model", "zen-E/CODI-gpt2"), "not in the box"),
         (("--shape", "gpt3"), "gpt3"),
         (("--device", "quantum"), "quantum"),
+        (("--dtype", "float16"), "--dtype float16 is for shapes with random weights"),
+        (("--dtype", "int8"), "unknown dtype 'int8'"),
     ],
 )
 def test_wrong_input_is_one_line(

@@ -75,17 +75,24 @@ def run(args: argparse.Namespace) -> int:
 
 def subject_of(args: argparse.Namespace, device, sizes: tuple[int, ...]):
     """What is measured."""
+    import torch
+
     from steer_core.bench.shapes import bundled, random_subject
     from steer_core.codi.load import pick_dtype
 
     problems = count(args.pairs, sizes[0], "pairs")
     layers = count(args.layers, sizes[1], "layers")
+    dtype = pick_dtype(args.dtype, device)
     if args.shape == BUNDLED:
+        if dtype is not torch.float32:
+            raise UserError(
+                f"--dtype {args.dtype} is for shapes with random weights; the models in the box "
+                "are measured in float32"
+            )
         subject = bundled(args.model or "tiny-llama", problems, layers)
     elif args.model is not None:
         raise UserError(f"--model is for --shape {BUNDLED}; {args.shape} has random weights")
     else:
-        dtype = pick_dtype(args.dtype, device)
         subject = random_subject(args.shape, device, dtype, problems, layers)
     for asked, there, what in (
         (problems, len(subject.problems), "test pairs"),
