@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from itertools import chain, islice, pairwise
+from math import inf, nan
 from pathlib import Path
 
 import pytest
@@ -634,8 +635,22 @@ def test_only_matrices_decay(student: Student):
     ("options", "message"),
     [
         ({"arch": "bert"}, "'bert'; choose one of llama, gpt2"),
-        ({"steps": 0}, "steps 0"),
-        ({"batch": -1}, "batch -1"),
+        ({"steps": 0}, "steps 0 must be at least 1; usual is 7700"),
+        ({"batch": -1}, "batch -1 must be at least 1;"),
+        ({"learning_rate": nan}, "learning_rate nan must be a finite number above 0;"),
+        ({"learning_rate": inf}, "learning_rate inf must"),
+        ({"learning_rate": 0.0}, r"learning_rate 0\.0 must"),
+        ({"warmup": -1}, "warmup -1 must be at least 0;"),
+        ({"weight_decay": -0.1}, r"weight_decay -0\.1 must be a finite number, at least 0;"),
+        ({"weight_decay": nan}, "weight_decay nan must"),
+        ({"teacher_only": 1.0}, r"teacher_only 1\.0 must be .* below 1, or the student never"),
+        ({"teacher_only": -0.1}, r"teacher_only -0\.1 must"),
+        ({"teacher_only": nan}, "teacher_only nan must"),
+        ({"teacher_weight": nan}, "teacher_weight nan must"),
+        ({"student_weight": -1.0}, r"student_weight -1\.0 must"),
+        ({"distill_weight": inf}, "distill_weight inf must"),
+        ({"seed": -1}, "seed -1 must"),
+        ({"seed": 2**32}, r"seed 4294967296 must be at least 0 and below 2\^32;"),
     ],
 )
 def test_a_recipe_that_cannot_be_trained_is_refused(options: dict, message: str):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
 
 from transformers import GPT2Config, LlamaConfig, PretrainedConfig
 
@@ -10,6 +13,22 @@ from steer_core.errors import UserError
 
 ARCHITECTURES = ("llama", "gpt2")
 LATENTS = 6
+Limit = tuple[Callable[[Any], bool], str]
+COUNT: Limit = (lambda x: x >= 1, "at least 1")
+WEIGHT: Limit = (lambda x: 0 <= x < math.inf, "a finite number, at least 0")
+LIMITS: dict[str, Limit] = {
+    "steps": COUNT,
+    "batch": COUNT,
+    "learning_rate": (lambda x: 0 < x < math.inf, "a finite number above 0"),
+    "warmup": (lambda x: x >= 0, "at least 0"),
+    "weight_decay": WEIGHT,
+    "teacher_only": (lambda x: 0 <= x < 1, "at least 0 and below 1, or the student never trains"),
+    "teacher_weight": WEIGHT,
+    "student_weight": WEIGHT,
+    "distill_weight": WEIGHT,
+    "seed": (lambda x: 0 <= x < 2**32, "at least 0 and below 2^32"),
+}
+"""What fields of a recipe may be, as a test that NaN fails and in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +58,11 @@ class Recipe:
             raise UserError(
                 f"unknown architecture '{self.arch}'; choose one of {', '.join(ARCHITECTURES)}"
             )
-        if self.steps < 1 or self.batch < 1:
-            raise UserError(
-                f"steps {self.steps} and batch {self.batch} must both be at least 1; raise them"
-            )
+        usual = {field.name: field.default for field in fields(self)}
+        for name, (fits, words) in LIMITS.items():
+            value = getattr(self, name)
+            if not fits(value):
+                raise UserError(f"{name} {value} must be {words}; usual is {usual[name]}")
 
 
 def base_config(arch: str, vocabulary: int, eos: int) -> PretrainedConfig:
