@@ -7,7 +7,7 @@ import math
 import pickle
 import threading
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import fake_engine
@@ -15,6 +15,7 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from steer_core.codi.config import CodiConfig
 from steer_core.errors import UserError
 from steer_core.ui import compute, links, payload, settings, space
 from steer_core.ui.adapter import Adapter
@@ -341,6 +342,13 @@ def test_a_link_sets_what_it_names(explorer):
     assert values["model"] == "tiny-gpt2"
     assert (values["layer"], values["alpha"], values["mask"]) == (5, -1.2, [2, 4])
     assert values["problem"] == "t003"
+
+
+@pytest.mark.parametrize(("layers", "middle"), [(1, 1), (2, 1), (3, 1), (4, 2), (5, 2), (28, 14)])
+def test_the_page_starts_at_the_layer_of_the_commands(layers: int, middle: int):
+    info = fake_engine.FakeInfo("some", layers)
+    config = CodiConfig(**dict.fromkeys((each.name for each in fields(CodiConfig)), layers))
+    assert links.defaults(info)["layer"] == config.middle_layer == middle
 
 
 def test_an_empty_link_gives_the_defaults(explorer):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from transformers import PretrainedConfig
+from typing import TYPE_CHECKING
 
 from steer_core.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 FAMILIES = {
     "gpt2": "gpt2",
@@ -50,8 +52,13 @@ class CodiConfig:
 
     @property
     def middle_layer(self) -> int:
-        """The default layer of an edit."""
-        return max(1, self.layers // 2)
+        """See `middle_layer`."""
+        return middle_layer(self.layers)
+
+
+def middle_layer(layers: int) -> int:
+    """The default layer of an edit, of blocks 1..L: L / 2, rounded down."""
+    return max(1, layers // 2)
 
 
 def family_of(base: PretrainedConfig) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from steer_core.codi.config import middle_layer
 from steer_core.experiment.statistics import wilson
 from steer_core.experiment.verdict import Verdict
 from steer_core.pipeline.analysis_tables import CONTROL_WORDS
@@ -155,7 +156,7 @@ def middle_norm(source: Source, shape: Shape) -> tuple[float, int] | None:
     found = {f.layer: f for f in source.directions if f.site == "residual" and f.layer}
     if not found:
         return None
-    middle = (shape.layers or max(found)) // 2 or 1
+    middle = middle_layer(shape.layers or max(found))
     nearest = min(found, key=lambda layer: (abs(layer - middle), layer))
     norms = found[nearest].norms
     return float(np.mean(norms[1:] if len(norms) > 1 else norms)), nearest

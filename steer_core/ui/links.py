@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from steer_core.codi.config import middle_layer
 from steer_core.errors import UserError
 from steer_core.ui import settings
 from steer_core.ui.handlers import Explorer, ModelChoice
@@ -43,7 +44,7 @@ def restore(explorer: Explorer, query: Mapping[str, str]) -> tuple[dict[str, Any
 def defaults(info: ModelChoice) -> dict[str, Any]:
     """Return layer and positions a model is opened with: the middle block, all latent steps."""
     return {
-        "layer": (info.layers + 1) // 2,
+        "layer": middle_layer(info.layers),
         "positions": list(range(1, info.latents + 1)),
     }
 
