@@ -102,11 +102,12 @@ def point_tables(source: Source) -> list[Block]:
     blocks: list[Block] = [
         Paragraph(
             "adj. p: permutation test with the maximum statistic, corrected over every curve and "
-            "α of the run; Holm: exact McNemar tests with Holm's correction over the same. Flips "
-            "are answers other than at α = 0: right ones won, right ones lost to a wrong number "
-            "other than the twin's, answers that became the twin's, wrong numbers that became "
-            "others, and answers without a number. Rank: place of the change "
-            "among the controls of that kind, 1 is the largest. Marked rows: adj. p ≤ 0.05."
+            "α of the run; Holm: exact McNemar tests with Holm's correction over the same, which "
+            "no verdict rests on. Flips are answers other than at α = 0: right ones won, "
+            "right ones lost to a wrong number other than the twin's, answers that became the "
+            "twin's, wrong numbers that became others, and answers without a number. Rank: place "
+            "of the change among the controls of that kind, 1 is the largest. Marked rows: "
+            "adj. p ≤ 0.05."
         )
     ]
     for i, label in enumerate(labels(source)):

@@ -26,8 +26,9 @@ FIRST = (
 METHOD = (
     "Intervals of accuracies are Wilson's, those of changes are paired (Agresti and Min), those "
     "of continuous outcomes come from a bootstrap over pairs (BCa).",
-    "Accuracies are compared on the same pairs: exact McNemar tests, and one permutation test over "
-    "all curves and α that swaps each pair's answers for all columns at once.",
+    "Accuracies are compared on the same pairs, by one permutation test over all curves and α that "
+    "swaps each pair's answers for all columns at once. Exact McNemar tests with Holm's correction "
+    "stand beside it; no verdict rests on them.",
     "A direction counts as more than a random one when it goes further beyond the controls than "
     "each control goes beyond the others, anywhere on the grid: p = (1 + controls at least as "
     "extreme) / (1 + controls), exact.",
