@@ -58,8 +58,10 @@ def run_sweep(
 ) -> RunRecord:
     """Decode the clean twins of pairs, unedited and at every α of every curve, into a store.
 
-    What is stored is not decoded. A run that was ended is found again by its content (model, spec,
-    directions, pairs) and goes on; its table is then bit for bit that of a run that was not ended.
+    Edited rows that are stored are not decoded. A run that was ended is found again by its content
+    (model, spec, directions, pairs) and goes on; its table is then that of a run that was not
+    ended, bit for bit where the batches are the same. How large those are depends on free memory,
+    and on CUDA what is recorded on what ran before: then it is the same but for rounding.
 
     Args:
         model: The model.

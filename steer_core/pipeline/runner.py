@@ -94,7 +94,7 @@ class Runner:
     def baselines(self, missing: Mapping[int, set[int]]) -> dict[int, Baseline]:
         """The unedited rows of questions; written where they are missing.
 
-        They are decoded even if they are stored: doses need the states, and the batch must be the
+        They are decoded even if they are stored: doses need the states, and the batch should be the
         one that it would have been in a run of one sitting.
         """
         began = time.perf_counter()

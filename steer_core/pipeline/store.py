@@ -1,4 +1,4 @@
-"""Every decoded row, kept by content in one SQLite file: what is stored is never decoded again.
+"""Every decoded row, kept by content in one SQLite file: edited rows are not decoded again.
 
 A row is keyed by setting (model and decoding), edit and question, so runs that overlap share rows.
 Rows are written in whole batches: a reader never sees half of one, a killed process loses the one

@@ -1,7 +1,7 @@
 """The work of a run, cut into units: sets of rows that do not depend on what is stored already.
 
 A unit is decoded and stored as a whole, so a run that was killed goes on with the very batches that
-it would have had, and ends with the same bits.
+it would have had, as far as memory allows, and ends with the same bits where it does.
 """
 
 from __future__ import annotations
