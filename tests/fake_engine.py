@@ -181,9 +181,9 @@ def _text(question, gold, right, alpha, edges):
 
 def _reason(site, position):
     if site == "thought" and position == K:
-        return f"h_{K} is read by nobody"
+        return f"nothing reads h_{K}, words as many as the real ones are, and a few more"
     if site != "residual" and position == 0 and site == "embedding":
-        return "no latent thought is fed at position 0"
+        return "it is fed the BOT token; there is no z_0, words as many as the real ones"
     return None
 
 

@@ -115,11 +115,11 @@ def dead_positions(
     for position in sorted(positions):
         last = position == config.latents
         if site == "thought" and last:
-            dead[position] = f"h_{position} is the last hidden state; nothing projects it any more"
+            dead[position] = f"nothing projects h_{position} any more"
         if site == "residual" and layer == config.layers and last:
-            dead[position] = f"behind block {layer}, the last, comes only h_{position}, never read"
+            dead[position] = f"after block {layer} only h_{position} follows, and nothing reads it"
         if site == "embedding" and position == 0:
-            dead[position] = "position 0 is fed the BOT token; there is no latent thought z_0"
+            dead[position] = "it is fed the BOT token; there is no z_0"
     return dead
 
 

@@ -231,6 +231,15 @@ def test_an_edit_that_cannot_act_is_said_so(tab):
     assert page.locator("#layer input[type=range]").is_disabled()
 
 
+@pytest.mark.parametrize("width", [1280, 1000, 800, 390])
+def test_the_line_that_explains_a_dead_edit_is_not_cut_off(tab, width):
+    tab.page.set_viewport_size({"width": width, "height": 720})
+    page = tab.open("?site=embedding&mask=0,6&alpha=-1.5&direction=random")
+    line = page.locator("#answers .outcome")
+    expect(line).to_contain_text("Without effect: position 0 (it is fed the BOT token")
+    assert line.evaluate("line => line.scrollHeight <= line.clientHeight")
+
+
 def test_a_link_restores_the_page(tab):
     query = (
         "?model=tiny-gpt2&problem=t005&variant=corrupted&layer=5&mask=2,4&alpha=-1.2&site=residual"

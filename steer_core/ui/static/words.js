@@ -51,7 +51,7 @@ function change(view, index, base) {
 function moved(view, index) {
   const last = view.layers;
   const shares = view.relative[index].map((row) => row[last] ?? 0);
-  return `, though final hidden states move by up to ${percent(Math.max(...shares), 0)}`;
+  return `, though final states move by up to ${percent(Math.max(...shares), 0)}`;
 }
 
 function reasons(dead) {
