@@ -110,9 +110,7 @@ class Wiring:
             **QUIET,
         }
         inputs = self._named(*ASKED, *EDIT)
-        gr.on([*edited, *typed], inputs_kwargs=inputs, **event)
-        for dependency in after:
-            dependency.then(inputs_kwargs=inputs, **event)
+        self._follow([*edited, *typed], after, "view", inputs_kwargs=inputs, **event)
 
     def _show_sweep(self, *after: Any) -> None:
         event: dict[str, Any] = {
@@ -126,9 +124,16 @@ class Wiring:
         }
         inputs = self._named(*EDIT)
         edited = [self._parts[name].input for name in EDIT if name != "model"]
-        gr.on(edited, inputs_kwargs=inputs, **event)
-        for dependency in after:
-            dependency.then(inputs_kwargs=inputs, **event)
+        self._follow(edited, after, "sweep", inputs_kwargs=inputs, **event)
+
+    def _follow(self, triggers: list[Any], after: Any, figure: str, **event: Any) -> None:
+        """Bring a figure up to date on the triggers and after other events.
+
+        A request that fails says so: a dimmed figure means that somebody works on it.
+        """
+        failed = f"() => window.steer?.failed('{figure}')"
+        for shown in (gr.on(triggers, **event), *(each.then(**event) for each in after)):
+            shown.failure(None, None, None, js=failed, **QUIET)
 
     def _in_browser(self) -> None:
         """What needs no server: following α, and keeping the address line up to date."""

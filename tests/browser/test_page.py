@@ -80,6 +80,50 @@ def test_keys_move_alpha_too(tab):
     expect(page.locator(".steered .at")).to_have_text("α = 0")
 
 
+def test_a_layer_that_the_model_lacks_becomes_one_it_has(tab):
+    page = tab.open()
+    number = page.locator("#layer input[type=number]")
+    for typed, becomes in (("9", "4"), ("0", "1"), ("2.4", "2"), ("", "2"), ("-1", "1")):
+        number.click()
+        page.keyboard.press("Control+a")
+        page.keyboard.press("Delete")
+        page.keyboard.type(typed)
+        page.keyboard.press("Tab")
+        expect(number).to_have_value(becomes)
+        expect(page.locator(f"#deltas .edited[data-place='1,{becomes}']")).to_be_attached()
+        tab.finished()
+        assert page.locator("#layer input[type=range]").input_value() == becomes
+        page.wait_for_timeout(600)  # the address is written late
+        assert parse_qs(urlsplit(page.url).query)["layer"] == [becomes]
+    assert page.locator("body[data-outdated=yes]").count() == 0
+    assert page.locator(".toast-body").count() == 0
+
+
+def test_a_request_that_fails_leaves_nothing_dimmed(tab):
+    page = tab.open()
+    full = {"detail": "Queue is full."}
+    page.route("**/queue/join*", lambda route: route.fulfill(status=503, json=full))
+    page.locator("#direction label").filter(has_text="random").click()
+    expect(page.locator("#question .message")).to_contain_text("the server did not answer")
+    expect(page.locator("#sweep .status")).to_contain_text("the server did not answer")
+    assert page.locator("body[data-waiting=yes], #sweep [data-waiting=yes]").count() == 0
+    page.unroute("**/queue/join*")
+    page.locator("#direction label").filter(has_text="mean").click()
+    expect(page.locator("#question .message")).to_be_hidden()
+    tab.finished()
+    tab.errors.clear()  # the browser notes the status
+
+
+def test_an_alpha_between_two_is_rounded_in_the_box_too(tab):
+    page = tab.open()
+    number = page.locator("#alpha input[type=number]")
+    for typed, becomes in (("0.06", "0.1"), ("7", "3"), ("-0.44", "-0.4"), ("", "-0.4")):
+        number.fill(typed)
+        number.blur()
+        expect(number).to_have_value(becomes)
+        expect(page.locator(".steered .at")).to_have_text(f"α = {becomes.replace('-', '−')}")
+
+
 def test_a_click_on_the_chart_moves_the_slider(tab):
     page = tab.open()
     page.wait_for_selector("#sweep [data-done]")  # the chart comes after the answers

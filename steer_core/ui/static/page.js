@@ -1,8 +1,9 @@
 // Entry point: every panel's element arrives here, and window.steer is what inputs call.
 import { mountAnswers } from "./answers.js";
+import { watchBoxes } from "./boxes.js";
 import { mountDeltas } from "./deltas.js";
 import { keepLink, keepTab } from "./link.js";
-import { follow, listenToSlider, wait } from "./store.js";
+import { failed, follow, listenToSlider, wait } from "./store.js";
 import { mountStrip } from "./strip.js";
 import { mountSweep } from "./sweep.js";
 import { mountQuestion } from "./question.js";
@@ -28,5 +29,6 @@ export async function mount(name, element, props, watch, plotly, page) {
   panel(element, props, watch, plotly, page);
 }
 
-window.steer = { follow, wait, link: keepLink, tab: keepTab };
+window.steer = { follow, wait, failed, link: keepLink, tab: keepTab };
+watchBoxes();
 listenToSlider();

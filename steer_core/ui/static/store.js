@@ -1,4 +1,5 @@
 // What all figures share: the answers of the shown problem at every α, and the current α.
+import { enter } from "./boxes.js";
 
 const listeners = { view: [], draw: [], wait: [] };
 
@@ -7,6 +8,7 @@ export const store = {
   view: null, // last good answer of the server, see payload.py
   error: null, // one line, when the newest request could not be answered
   waiting: { view: false, sweep: false },
+  lost: { view: false, sweep: false }, // whether the newest request had no answer
 };
 
 // A figure that is mounted after the first answer came in is told at once.
@@ -34,7 +36,15 @@ export function receive(value) {
 
 export function wait(figure) {
   store.waiting[figure] = true;
+  store.lost[figure] = false;
   emit("wait");
+}
+
+// The request itself failed, so no answer will arrive.
+export const UNANSWERED = "the server did not answer; change something to ask again";
+export function failed(figure) {
+  store.lost[figure] = true;
+  arrived(figure);
 }
 
 export function arrived(figure) {
@@ -71,9 +81,7 @@ const slider = () => document.querySelector("#alpha input[type=range]");
 
 export function moveSlider(alpha) {
   const input = slider();
-  const value = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value");
-  value.set.call(input, String(Math.round(alpha * 10) / 10));
-  input.dispatchEvent(new Event("input", { bubbles: true }));
+  enter(input, Math.round(alpha * 10) / 10);
   input.dispatchEvent(new PointerEvent("pointerup", { bubbles: true }));
 }
 

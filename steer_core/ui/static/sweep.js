@@ -1,6 +1,6 @@
 // Accuracy against α over the test pairs, filling in while the server decodes.
 import { fit, loadPlotly } from "./plotly.js";
-import { arrived, moveSlider, nearest, on, store } from "./store.js";
+import { arrived, moveSlider, nearest, on, store, UNANSWERED } from "./store.js";
 import { colours, layout, traces } from "./sweep_figure.js";
 import { saveCsv, tableInto } from "./sweep_table.js";
 import { percent, signed } from "./words.js";
@@ -58,6 +58,7 @@ export function mountSweep(element, props, watch, plotly) {
   });
   on("wait", () => {
     element.dataset.waiting = store.waiting.sweep ? "yes" : "";
+    if (store.lost.sweep) find(".status").textContent = UNANSWERED;
   });
   find(".csv").addEventListener("click", () => sweep && saveCsv(sweep));
   watch("value", () => receive(props.value));
