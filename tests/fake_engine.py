@@ -96,10 +96,16 @@ def _models():
     ]
 
 
+class FakeModel(str):
+    """A model that is no more than its name."""
+
+    sha256 = "0f1e2d"
+
+
 def _load(name):
     if name not in LAYERS:
         raise UserError(f"model {name!r} is unknown; choose one of {', '.join(LAYERS)}")
-    return name
+    return FakeModel(name)
 
 
 def _pairs(count, name):

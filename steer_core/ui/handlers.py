@@ -14,6 +14,8 @@ from steer_core.ui.runner import Runner
 from steer_core.ui.settings import Setting
 
 LABEL_CHARACTERS = 80
+PAIR_FILE = "assets/pairs/test.json"
+"""What a sweep is over, beside the twin."""
 SETTLE_SECONDS = 0.25
 """A sweep starts this much later, so that a dragged slider starts one and not one for each step."""
 
@@ -56,6 +58,7 @@ class Explorer:
         self._settle_seconds = settle_seconds
         self.runner = Runner(engine)
         self._newest: dict[str, int] = {}
+        self._hashes: dict[str, str] = {}
         self._serials = itertools.count(time.time_ns() // 1_000_000)
         self.models = self._models(first_model)
 
@@ -136,9 +139,11 @@ class Explorer:
         job = SweepJob(setting, settings.SWEEP_ALPHAS)
         if self.runner.finished(job) is None:
             time.sleep(self._settle_seconds)
+        origin = {"twin": job.variant, "pairs": PAIR_FILE}
         for state in self.runner.states(job, lambda: self._newest.get(visitor) == mine):
             finished = self.runner.finished(job) is state
-            yield {"run": mine, **payload.sweep_payload(setting, state, finished)}
+            origin["sha256"] = self._sha256(setting.model)
+            yield {"run": mine, **origin, **payload.sweep_payload(setting, state, finished)}
 
     def sweep_rows(self, setting: Setting, alphas: tuple[float, ...]) -> list[dict[str, Any]]:
         """Return the finished sweep as one dict per α, for scripts."""
@@ -148,6 +153,12 @@ class Explorer:
     def leave(self, visitor: str) -> None:
         """Forget a visitor; a sweep of theirs stops at its next batch."""
         self._newest.pop(visitor, None)
+
+    def _sha256(self, name: str) -> str:
+        """The hash of a model's weights; empty for a stand-in that has none."""
+        if name not in self._hashes:
+            self._hashes[name] = getattr(self.runner.model(name), "sha256", "")
+        return self._hashes[name]
 
     def _models(self, first: str | None) -> dict[str, ModelChoice]:
         known = self._engine.list_models()

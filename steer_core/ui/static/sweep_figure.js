@@ -36,7 +36,12 @@ export function layout(colour) {
 const accuracy = (sweep) =>
   sweep.alphas.map((_, i) => (sweep.n[i] ? sweep.correct[i] / sweep.n[i] : null));
 
-// While only some alphas are known, lines and band go on between those.
+// While a sweep fills, each α is known over other pairs, some of them harder: shares of right answers
+// would zigzag. The change on the same pairs does not, so it is added to the baseline.
+export const soFar = (sweep, i) =>
+  sweep.n[i] ? sweep.baseline + (sweep.wrong_to_right[i] - sweep.right_to_wrong[i]) / sweep.n[i] : null;
+
+// Where only some alphas are known, lines and band go on between those.
 const joined = { connectgaps: true };
 
 // `ghost` is an older sweep that is drawn faintly behind, or null.
@@ -44,30 +49,33 @@ export function traces(sweep, colour, ghost = null) {
   const known = (values) => values.map((value, i) => (sweep.n[i] ? value : null));
   const edge = { ...joined, mode: "lines", line: { width: 0 }, hoverinfo: "skip" };
   return [
-    { ...edge, x: sweep.alphas, y: known(sweep.low) },
-    { ...edge, x: sweep.alphas, y: known(sweep.high), fill: "tonexty", fillcolor: colour.band },
+    { ...edge, x: sweep.alphas, y: partial(sweep) ? [] : known(sweep.low) },
+    { ...edge, x: sweep.alphas, y: partial(sweep) ? [] : known(sweep.high), fill: "tonexty", fillcolor: colour.band },
     baselineOf(sweep, colour),
     ghostOf(ghost, colour),
-    {
-      ...joined,
-      x: sweep.alphas,
-      y: accuracy(sweep),
-      mode: "lines+markers",
-      line: { color: colour.steered, width: 2 },
-      marker: { color: colour.steered, size: 7 },
-      customdata: sweep.alphas.map((_, i) => [
-        sweep.correct[i],
-        sweep.n[i],
-        sweep.wrong_to_right?.[i],
-        sweep.right_to_wrong?.[i],
-      ]),
-      hovertemplate: hover(sweep),
-    },
+    { ...pointsOf(sweep, colour), customdata: countsOf(sweep), hovertemplate: hover(sweep) },
   ];
 }
 
+const partial = (sweep) => sweep.finished === false;
+
+// Hollow points without a line until the sweep is finished.
+function pointsOf(sweep, colour) {
+  const marker = { color: colour.steered, size: 7 };
+  if (partial(sweep)) {
+    const y = sweep.alphas.map((_, i) => soFar(sweep, i));
+    return { x: sweep.alphas, y, mode: "markers", marker: { ...marker, symbol: "circle-open" } };
+  }
+  const line = { color: colour.steered, width: 2 };
+  return { ...joined, x: sweep.alphas, y: accuracy(sweep), mode: "lines+markers", line, marker };
+}
+
+const countsOf = (sweep) => sweep.alphas.map((_, i) =>
+  [sweep.correct[i], sweep.n[i], sweep.wrong_to_right?.[i], sweep.right_to_wrong?.[i]]);
+
 function hover(sweep) {
-  const counts = "α = %{x}: %{y:.1%}<br>%{customdata[0]} of %{customdata[1]} right";
+  const known = partial(sweep) ? "known for %{customdata[1]} pairs" : "%{customdata[0]} of %{customdata[1]} right";
+  const counts = `α = %{x}${partial(sweep) ? " so far" : ""}: %{y:.1%}<br>${known}`;
   const turned = "<br>wrong → right %{customdata[2]}, right → wrong %{customdata[3]}";
   return `${counts}${sweep.wrong_to_right ? turned : ""}<extra></extra>`;
 }

@@ -40,7 +40,9 @@ export function tableInto(table, sweep) {
 }
 
 export function saveCsv(sweep) {
-  const note = `# model ${sweep.model}, site ${sweep.site}, layer ${sweep.layer}, positions ${sweep.positions.join(" ")}, direction ${sweep.direction}, ${sweep.finished ? "finished" : "unfinished"}`;
+  const edit = `site ${sweep.site}, layer ${sweep.layer}, positions ${sweep.positions.join(" ")}, direction ${sweep.direction}`;
+  const origin = `${sweep.twin} twins of ${sweep.pairs}, weights sha256 ${sweep.sha256 || "unknown"}`;
+  const note = `# model ${sweep.model}, ${edit}, ${origin}, ${sweep.finished ? "finished" : "unfinished"}`;
   const lines = [note, COLUMNS.join(","), ...rows(sweep).map((values) => values.join(","))];
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([`${lines.join("\n")}\n`], { type: "text/csv" }));
