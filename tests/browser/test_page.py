@@ -209,6 +209,45 @@ def test_text_of_visitor_and_model_is_never_markup(tab):
     assert page.locator("#main img").count() == 0
 
 
+INSIDE = """text => {
+    const range = document.createRange(), last = text.lastChild.lastChild;
+    range.setStart(last, last.length - 1);
+    range.setEnd(last, last.length);
+    const [place, box] = [range.getBoundingClientRect(), text.getBoundingClientRect()];
+    return place.top >= box.top - 1 && place.bottom <= box.bottom + 1;
+}"""
+
+
+def test_the_number_that_was_read_is_in_sight(tab):
+    query = urlencode({"source": "own", "question": "say:" + "Tom has 3 apples. " * 90})
+    page = tab.open(f"?{query}&alpha=2")
+    for side, number in ((".steered", "2"), (".baseline", "0")):
+        words = page.locator(f"{side} .text")
+        assert words.inner_text().endswith(number)
+        assert words.evaluate(INSIDE), side
+        assert words.get_attribute("data-above") == "yes"  # it fades out there
+    assert text(page, ".steered .number") == "2"
+    page.locator(".steered .text").evaluate("text => text.scrollTo(0, 0)")
+    expect(page.locator(".steered .text[data-below=yes]:not([data-above=yes])")).to_be_attached()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_message_covers_whole_lines_of_the_question(tab, width):
+    tab.page.set_viewport_size({"width": width, "height": 900})
+    page = tab.open(f"?{urlencode({'source': 'own', 'question': 'Tom has 3 apples. ' * 20})}")
+    page.locator("#question-input textarea").fill("")
+    page.locator("#ask").click()
+    expect(page.locator("#question .message")).to_contain_text("the question is empty")
+    shown = page.locator("#question .text").evaluate("""text => {
+        const hidden = parseFloat(text.style.clipPath.split(' ')[2]);
+        const {height, top} = text.getBoundingClientRect();
+        const line = parseFloat(getComputedStyle(text).lineHeight);
+        const message = document.querySelector('#question .message').getBoundingClientRect();
+        return [(height - hidden) / line, top + height - hidden <= message.top + 1];
+    }""")
+    assert shown == [pytest.approx(round(shown[0]), abs=0.02), True]
+
+
 def own_question(page):
     """The box for a question of one's own, opened."""
     page.locator("#source label").filter(has_text="My own").click()

@@ -1,4 +1,5 @@
 // Baseline and steered answer side by side, and one line that says what happened.
+import { showLastNumber, watchCut } from "./cut.js";
 import { diff, fill } from "./diff.js";
 import { nearest, on, store } from "./store.js";
 import { answerText, mark, outcome, signed, verdict } from "./words.js";
@@ -6,6 +7,7 @@ import { answerText, mark, outcome, signed, verdict } from "./words.js";
 export function mountAnswers(element) {
   const find = (selector) => element.querySelector(selector);
   const sides = { baseline: find(".baseline"), steered: find(".steered") };
+  for (const side of Object.values(sides)) watchCut(side.querySelector(".text"));
   let differences = new Map(); // by number of the steered text
 
   const compared = (view, text) => {
@@ -41,5 +43,7 @@ function show(side, view, index, words) {
   side.querySelector(".sign").textContent = mark(right);
   side.querySelector(".number").textContent = answerText(view.answers[index]);
   side.querySelector(".verdict").textContent = verdict(right);
-  fill(side.querySelector(".text"), words);
+  const text = side.querySelector(".text");
+  fill(text, words);
+  showLastNumber(text);
 }

@@ -1,4 +1,5 @@
 // The question with its gold answer; the element whose value is the server's answer.
+import { markCut, watchCut } from "./cut.js";
 import { on, receive, store, UNANSWERED } from "./store.js";
 
 export function mountQuestion(element, props, watch) {
@@ -9,6 +10,7 @@ export function mountQuestion(element, props, watch) {
     element.dataset.error = error ? "yes" : "";
     if (!view) return;
     find(".text").textContent = view.question;
+    markCut(find(".text"));
     find(".gold").hidden = view.gold === null;
     find("dd").textContent = view.gold;
   });
@@ -17,8 +19,21 @@ export function mountQuestion(element, props, watch) {
     const line = store.lost.view ? UNANSWERED : store.error;
     find(".message").hidden = !line;
     find(".message").textContent = line ?? "";
+    makeRoom(find(".text"), find(".message"));
     document.body.dataset.outdated = store.waiting.view || line ? "yes" : "";
   });
+  watchCut(find(".text"));
+  new ResizeObserver(() => makeRoom(find(".text"), find(".message"))).observe(element);
   watch("value", () => receive(props.value));
   receive(props.value);
+}
+
+// A message covers the last lines of the question: those that it touches are not shown at all.
+function makeRoom(text, message) {
+  text.style.clipPath = "";
+  if (message.hidden) return;
+  const box = text.getBoundingClientRect();
+  const line = parseFloat(getComputedStyle(text).lineHeight);
+  const free = Math.max(0, message.getBoundingClientRect().top - box.top);
+  text.style.clipPath = `inset(0 0 ${box.height - Math.floor(free / line) * line}px 0)`;
 }
