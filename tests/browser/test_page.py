@@ -272,6 +272,31 @@ def test_a_question_of_ones_own_starts_as_the_problem_shown(tab):
     expect(own_question(page)).to_have_value("What is 1 + 1?")
 
 
+def test_a_typed_question_is_marked_until_it_is_decoded(tab):
+    page = tab.open()
+    box, gold = own_question(page), page.locator("#gold :is(input, textarea)")
+    tab.finished()
+    decoded = box.input_value()
+    message, dimmed = page.locator("#question .message"), page.locator("body[data-outdated=yes]")
+    box.press_sequentially(" And?")
+    expect(message).to_have_text("Not decoded yet: press Decode or Shift + Enter.")
+    expect(dimmed).to_be_attached()
+    page.wait_for_timeout(600)  # the address is written late
+    assert parse_qs(urlsplit(page.url).query)["question"] == [decoded]
+    box.fill(decoded)
+    expect(message).to_be_hidden()
+    expect(dimmed).not_to_be_attached()
+    gold.fill("7")
+    expect(message).to_be_visible()
+    box.fill(f"{decoded} And?")
+    box.press("Shift+Enter")
+    expect(page.locator("#question .text")).to_have_text(f"{decoded} And?")
+    expect(message).to_be_hidden()
+    page.wait_for_timeout(600)
+    query = parse_qs(urlsplit(page.url).query)
+    assert (query["question"], query["gold"]) == ([f"{decoded} And?"], ["7"])
+
+
 def test_a_bad_question_is_one_line_and_the_page_goes_on(tab):
     page = tab.open()
     message = page.locator("#question .message")

@@ -28,18 +28,21 @@ function later() {
 function write() {
   const address = new URL(location.href);
   for (const [name, value] of Object.entries(wanted())) {
+    if (value === undefined) continue;
     if (value === null) address.searchParams.delete(name);
     else address.searchParams.set(name, value);
   }
   history.replaceState(history.state, "", address);
 }
 
-// Null takes a part out of the address.
+// Null takes a part out of the address, undefined leaves it as it is.
 function wanted() {
-  const { alpha } = store;
+  const { alpha, view } = store;
   if (!inputs.model) return { alpha }; // nothing else was touched yet
   const { positions, ...rest } = inputs;
   const mask = [...positions].sort((a, b) => a - b).join(",");
-  const unused = inputs.source === "own" ? { problem: null, variant: null } : { question: null };
-  return { ...rest, ...unused, mask, alpha };
+  // What was typed is named once it is decoded: an address shows what was on the page.
+  const own = { problem: null, variant: null, question: view?.question, gold: view?.gold };
+  const asked = inputs.source === "own" ? own : { question: null, gold: null };
+  return { ...rest, ...asked, mask, alpha };
 }

@@ -6,6 +6,7 @@ import { keepLink, keepTab } from "./link.js";
 import { failed, follow, listenToSlider, wait } from "./store.js";
 import { mountStrip } from "./strip.js";
 import { mountSweep } from "./sweep.js";
+import { watchOwn } from "./own.js";
 import { mountQuestion } from "./question.js";
 
 const panels = {
@@ -31,4 +32,5 @@ export async function mount(name, element, props, watch, plotly, page) {
 
 window.steer = { follow, wait, failed, link: keepLink, tab: keepTab };
 watchBoxes();
+watchOwn();
 listenToSlider();

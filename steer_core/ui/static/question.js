@@ -1,6 +1,9 @@
 // The question with its gold answer; the element whose value is the server's answer.
 import { markCut, watchCut } from "./cut.js";
+import { isStale } from "./own.js";
 import { on, receive, store, UNANSWERED } from "./store.js";
+
+const STALE = "Not decoded yet: press Decode or Shift + Enter.";
 
 export function mountQuestion(element, props, watch) {
   const find = (selector) => element.querySelector(selector);
@@ -15,17 +18,25 @@ export function mountQuestion(element, props, watch) {
     find("dd").textContent = view.gold;
   });
   on("wait", () => {
-    document.body.dataset.waiting = store.waiting.view ? "yes" : "";
-    const line = store.lost.view ? UNANSWERED : store.error;
+    const line = message();
     find(".message").hidden = !line;
-    find(".message").textContent = line ?? "";
+    find(".message").textContent = line;
     makeRoom(find(".text"), find(".message"));
+    document.body.dataset.waiting = store.waiting.view ? "yes" : "";
     document.body.dataset.outdated = store.waiting.view || line ? "yes" : "";
   });
   watchCut(find(".text"));
   new ResizeObserver(() => makeRoom(find(".text"), find(".message"))).observe(element);
   watch("value", () => receive(props.value));
   receive(props.value);
+}
+
+// Why what is shown is not the answer to what is asked; empty when it is, or soon will be.
+function message() {
+  if (store.waiting.view) return "";
+  if (store.lost.view) return UNANSWERED;
+  if (store.draft) return isStale() ? STALE : "";
+  return store.error ?? "";
 }
 
 // A message covers the last lines of the question: those that it touches are not shown at all.

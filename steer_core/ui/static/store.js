@@ -6,6 +6,7 @@ const listeners = { view: [], draw: [], wait: [] };
 export const store = {
   alpha: 0,
   view: null, // last good answer of the server, see payload.py
+  draft: null, // question and gold answer as typed since, when they were not sent yet
   error: null, // one line, when the newest request could not be answered
   waiting: { view: false, sweep: false },
   lost: { view: false, sweep: false }, // whether the newest request had no answer
@@ -37,6 +38,7 @@ export function receive(value) {
 export function wait(figure) {
   store.waiting[figure] = true;
   store.lost[figure] = false;
+  if (figure === "view") store.draft = null;
   emit("wait");
 }
 
@@ -45,6 +47,11 @@ export const UNANSWERED = "the server did not answer; change something to ask ag
 export function failed(figure) {
   store.lost[figure] = true;
   arrived(figure);
+}
+
+export function types(draft) {
+  store.draft = draft;
+  emit("wait");
 }
 
 export function arrived(figure) {

@@ -1,0 +1,21 @@
+// A question of one's own that was typed, but not decoded: what is shown belongs to the one before.
+import { store, types } from "./store.js";
+
+const QUESTION = "#question-input textarea";
+const GOLD = "#gold :is(input, textarea)";
+
+export function watchOwn() {
+  document.addEventListener("input", (event) => {
+    if (!event.target.matches?.(`${QUESTION}, ${GOLD}`)) return;
+    types({ question: textOf(QUESTION), gold: textOf(GOLD) });
+  });
+}
+
+const textOf = (selector) => document.querySelector(selector)?.value.trim() ?? "";
+
+export function isStale() {
+  const { draft, view } = store;
+  return draft.question !== view?.question || !sameNumber(draft.gold, view.gold ?? "");
+}
+
+const sameNumber = (some, other) => some === other || (some && other && Number(some) === Number(other));
