@@ -54,7 +54,7 @@ class Wiring:
         )
         self._show_view(restored, configured, *self._problem_events())
         self._show_sweep(restored, configured)
-        self._in_browser()
+        self._in_browser(restored)
         part["site"].input(
             self._handle.layer_matters, part["site"], part["layer"], queue=False, **QUIET
         )
@@ -135,18 +135,19 @@ class Wiring:
         for shown in (gr.on(triggers, **event), *(each.then(**event) for each in after)):
             shown.failure(None, None, None, js=failed, **QUIET)
 
-    def _in_browser(self) -> None:
+    def _in_browser(self, restored: Any) -> None:
         """What needs no server: following α, and keeping the address line up to date."""
         alpha = self._parts["alpha"]
         alpha.change(None, alpha, None, js="alpha => window.steer?.follow(alpha)", **QUIET)
-        gr.on(
-            [self._parts[name].change for name in LINKED],
-            None,
-            self._listed(*LINKED),
-            None,
-            js=f"(...values) => window.steer?.link({list(LINKED)}, values)",
+        linked: dict[str, Any] = {
+            "fn": None,
+            "inputs": self._listed(*LINKED),
+            "js": "(...values) => {"
+            f" window.steerLink = [{list(LINKED)}, values]; window.steer?.link(); }}",
             **QUIET,
-        )
+        }
+        gr.on([self._parts[name].change for name in LINKED], **linked)
+        restored.then(**linked)
 
     def _sources(self) -> list[Any]:
         return [self._layout.from_pairs, self._layout.own]

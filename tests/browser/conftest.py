@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlsplit
 
 import fake_engine
 import pytest
@@ -55,18 +56,31 @@ class Tab:
         self.finished()
         return self.page
 
-    def reload(self) -> None:
-        """Load the page again; that requests of the old one end with it is no fault."""
+    def move(self, query: str) -> None:
+        """Leave for another address; that requests of the old page end with it is no fault."""
         known = len(self.errors)
-        self.page.reload()
+        self.page.goto(self.home + query)
         self.errors[known:] = [
             error for error in self.errors[known:] if not any(end in error for end in LEFT_BEHIND)
         ]
+
+    def reload(self) -> None:
+        """Load the page again."""
+        self.move(urlsplit(self.page.url)._replace(scheme="", netloc="", path="").geturl())
 
     def finished(self) -> None:
         """Wait until no figure waits for the server."""
         self.page.wait_for_selector("body:not([data-waiting=yes])")
         self.page.wait_for_selector("#sweep [data-finished=yes]:not([data-waiting=yes])")
+
+    def address(self) -> dict[str, list[str]]:
+        """The parts of the address."""
+        return parse_qs(urlsplit(self.page.url).query)
+
+    def in_address(self, part: str, there: bool = True) -> None:
+        """Wait until the address, which is written late, has a part or has lost it."""
+        has = "([part, there]) => new URL(location.href).search.includes(part) === there"
+        self.page.wait_for_function(has, arg=[part, there])
 
     def other_hosts(self) -> list[str]:
         local = (self.home, "data:", "blob:")

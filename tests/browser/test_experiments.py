@@ -207,6 +207,23 @@ def test_stored_runs_are_opened_and_compared(page, tab):
     expect(report.get_by_role("heading", name="Side by side")).to_be_visible()
 
 
+def test_an_opened_experiment_is_in_the_address(page, tab):
+    page.get_by_role("button", name=f"Open {STORED[0]}").click()
+    is_opened(page, STORED[0])
+    tab.in_address(f"run={STORED[0]}")
+    page.get_by_role("tab", name="Explore").click()
+    tab.in_address("run=", there=False)
+    page.get_by_role("tab", name="Experiment").click()
+    tab.in_address(f"run={STORED[0]}")
+    tab.reload()
+    is_opened(page, STORED[0])
+
+    tab.move(f"?tab=experiment&compare={','.join(STORED)}")
+    expect(page.locator("#result h2")).to_have_text(" and ".join(STORED), timeout=LONG_WAIT)
+    tab.move("?tab=experiment&run=nobody")
+    expect(page.locator("#result .note")).to_contain_text("'nobody' is not among the stored")
+
+
 def test_wrong_inputs_are_one_line_and_nothing_is_lost(page, desk, tmp_path: Path):
     before = sorted(desk.lab.folder.iterdir())
     plan, toast = page.locator("#plan .plan"), page.locator(".toast-body").last

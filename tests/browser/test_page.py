@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import expect
@@ -66,7 +66,7 @@ def test_dragging_changes_answer_and_figures_without_a_request(tab):
     assert "nearest to 2.9" in text(page, "#sweep .reading")
     page.wait_for_timeout(600)  # the address is written late
     assert [url for url in tab.requests if "heartbeat" not in url] == []
-    assert parse_qs(urlsplit(page.url).query)["alpha"] == ["2.9"]
+    assert tab.address()["alpha"] == ["2.9"]
 
 
 def test_keys_move_alpha_too(tab):
@@ -96,7 +96,7 @@ def test_a_layer_that_the_model_lacks_becomes_one_it_has(tab):
         tab.finished()
         assert page.locator("#layer input[type=range]").input_value() == becomes
         page.wait_for_timeout(600)  # the address is written late
-        assert parse_qs(urlsplit(page.url).query)["layer"] == [becomes]
+        assert tab.address()["layer"] == [becomes]
     assert page.locator("body[data-outdated=yes]").count() == 0
     assert page.locator(".toast-body").count() == 0
 
@@ -171,7 +171,7 @@ def test_another_mask_restarts_the_sweep(tab):
     assert second["done"] == first["done"]
     assert int(dataset(page, "answers")["serial"]) > int(answers["serial"])
     assert page.locator("#deltas .cell.edited").count() == 4
-    assert parse_qs(urlsplit(page.url).query)["mask"] == ["1,2,5,6"]
+    assert tab.address()["mask"] == ["1,2,5,6"]
 
 
 def test_a_fast_change_of_layers_ends_at_the_last_one(tab):
@@ -282,7 +282,7 @@ def test_a_typed_question_is_marked_until_it_is_decoded(tab):
     expect(message).to_have_text("Not decoded yet: press Decode or Shift + Enter.")
     expect(dimmed).to_be_attached()
     page.wait_for_timeout(600)  # the address is written late
-    assert parse_qs(urlsplit(page.url).query)["question"] == [decoded]
+    assert tab.address()["question"] == [decoded]
     box.fill(decoded)
     expect(message).to_be_hidden()
     expect(dimmed).not_to_be_attached()
@@ -293,7 +293,7 @@ def test_a_typed_question_is_marked_until_it_is_decoded(tab):
     expect(page.locator("#question .text")).to_have_text(f"{decoded} And?")
     expect(message).to_be_hidden()
     page.wait_for_timeout(600)
-    query = parse_qs(urlsplit(page.url).query)
+    query = tab.address()
     assert (query["question"], query["gold"]) == ([f"{decoded} And?"], ["7"])
 
 
@@ -361,6 +361,22 @@ def test_a_link_restores_the_page(tab):
     edited = "[...document.querySelectorAll('#deltas .cell.edited')].map(c => c.dataset.place)"
     assert page.evaluate(edited) == ["2,5", "4,5"]
     assert page.locator("#positions input:checked").count() == 2
+
+
+def test_the_address_names_every_choice_from_the_start(tab):
+    tab.open("?alpha=1.5")
+    tab.in_address("model=")
+    assert tab.address() == {
+        "model": ["tiny-llama"],
+        "source": ["pairs"],
+        "problem": ["t000"],
+        "variant": ["clean"],
+        "site": ["residual"],
+        "layer": ["2"],
+        "mask": ["1,2,3,4,5,6"],
+        "direction": ["mean_difference"],
+        "alpha": ["1.5"],
+    }
 
 
 def test_a_wrong_link_opens_the_page_and_says_what_is_wrong(tab):

@@ -155,6 +155,7 @@ class Desk:
         return {
             "serial": next(self._serials),
             "name": " and ".join(names),
+            "compared": names,
             "comparison": f"{COMPARISONS}/{file}",
         }
 

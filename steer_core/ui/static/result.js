@@ -1,5 +1,6 @@
 // A stored experiment: verdicts, funnel, curves, the report, and its files.
 import { drawCharts } from "./charts.js";
+import { keepOpened } from "./link.js";
 import { count, make } from "./numbers.js";
 import { shown as isShown } from "./opening.js";
 
@@ -30,6 +31,7 @@ export function mount(element, props, watch, plotly, page) {
     report(find, value, addressOf);
     element.dataset.serial = String(value.serial);
     isShown();
+    if (!value.error) keepOpened(value.compared ? { compare: value.compared } : { run: value.name });
     // One that ends by itself must not move the page under whoever reads or types.
     if (!value.ended) find(".opened").scrollIntoView({ block: "start", behavior: "instant" });
   };

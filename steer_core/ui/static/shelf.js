@@ -1,5 +1,6 @@
 // The list of stored experiments: open one, resume it, or tick two to compare them.
 import { count, make, moment } from "./numbers.js";
+import { linkedRuns } from "./link.js";
 import { opens } from "./opening.js";
 
 const STATES = {
@@ -39,12 +40,21 @@ export function mount(element, props, watch, plotly, page) {
     element.dataset.count = String(names.length);
     mark();
   };
-  find(".compare").addEventListener("click", () => {
+  const compare = (names) => {
     opens("", "Comparing them…");
-    page.trigger("compare", { names: ticked });
-  });
+    page.trigger("compare", { names });
+  };
+  find(".compare").addEventListener("click", () => compare(ticked));
   watch("value", receive);
   receive();
+  const linked = linkedRuns();
+  if (linked.compare) compare(linked.compare);
+  else if (linked.run) open(linked.run, page.trigger);
+}
+
+function open(name, trigger) {
+  opens(name, `Reading ${name}…`);
+  trigger("open", { name });
 }
 
 function rowOf(entry, busy, ticked, tick, trigger) {
@@ -75,18 +85,16 @@ function stateOf(entry) {
 
 function actionsOf(entry, busy, trigger) {
   const cell = make("td", "actions");
-  const button = (label, event, before = () => {}) => {
-    const made = make("button", event, label);
+  const button = (label, act) => {
+    const made = make("button", label.toLowerCase(), label);
     made.type = "button";
     made.setAttribute("aria-label", `${label} ${entry.name}`);
-    made.addEventListener("click", () => {
-      before();
-      trigger(event, { name: entry.name });
-    });
+    made.addEventListener("click", act);
     cell.append(made);
     return made;
   };
-  if (entry.resumable) button("Resume", "resume").disabled = busy;
-  if (entry.state !== "unreadable") button("Open", "open", () => opens(entry.name, `Reading ${entry.name}…`));
+  const { name } = entry;
+  if (entry.resumable) button("Resume", () => trigger("resume", { name })).disabled = busy;
+  if (entry.state !== "unreadable") button("Open", () => open(name, trigger));
   return cell;
 }
