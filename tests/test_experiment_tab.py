@@ -93,6 +93,17 @@ def test_the_clock_goes_on_as_long_as_a_run_is_shown(wiring, desk):
     assert not run["interactive"]
 
 
+def test_a_tab_that_waits_sees_what_another_visitor_began(wiring, desk):
+    idle = event(status="idle", name="")
+    assert wiring.look(idle) == [gr.skip()] * 5  # and nothing is read or sent
+    desk.lab._state = State(RUNNING, "small")
+    steps, run, cancel, clock, _ = wiring.look(idle)
+    assert (steps["status"], steps["name"]) == (RUNNING, "small")
+    assert clock.active
+    assert cancel["interactive"]
+    assert not run["interactive"]
+
+
 def test_the_list_is_read_once_a_run_has_ended(wiring, desk):
     desk.lab._state = State(RUNNING, "small")
     assert wiring.tick()[-1] == gr.skip()

@@ -180,6 +180,20 @@ def test_a_run_goes_on_while_the_page_is_reloaded_and_explored(page, tab, desk):
     until(page, "stopped")
 
 
+def test_a_second_tab_notices_a_run(page, tab, desk):
+    tab.requests.clear()
+    desk.start(forms.MODEL, {**forms.SMALL, "name": "elsewhere", "seed": 9})
+    expect(row(page, "elsewhere")).to_be_visible(timeout=10_000)
+    until(page, "done")
+    expect(row(page, "elsewhere")).to_have_attribute("data-state", "finished")
+
+    page.get_by_role("tab", name="Explore").click()
+    page.wait_for_timeout(500)
+    tab.requests.clear()
+    page.wait_for_timeout(4000)
+    assert [url for url in tab.requests if "queue" in url or "run" in url] == []
+
+
 def test_stored_runs_are_opened_and_compared(page, tab):
     name = STORED[0]
     page.get_by_role("button", name=f"Open {name}").click()

@@ -105,7 +105,7 @@ def build_layout(models: list[tuple[str, str]], first: Any) -> Layout:
                 run = gr.Button("Run", variant="primary", elem_id="exp-run", scale=0)
                 cancel = gr.Button("Cancel", elem_id="exp-cancel", interactive=False, scale=0)
                 plan = figure("plan")
-            steps = figure("steps", ("ended",))
+            steps = figure("steps", ("ended", "look"))
             shelf = figure("shelf", ("open", "resume", "compare"))
             result = figure("result")
     clock = gr.Timer(0.7, active=False)

@@ -63,6 +63,7 @@ class Wiring:
         layout.run.click(self.run, self.inputs, self._state, **WORKS)
         layout.cancel.click(self.cancel, None, self._state, **QUIET)
         layout.clock.tick(self.tick, None, self._state, **QUIET)
+        layout.steps.look(self.look, None, self._state, **QUIET)
         layout.steps.ended(self.ended, None, layout.result, **WORKS)
         layout.shelf.open(self.open, None, layout.result, **WORKS)
         layout.shelf.resume(self.resume, None, self._state, **WORKS)
@@ -118,6 +119,12 @@ class Wiring:
         """Return how far it is; once it is over, also the list."""
         now = self._now()
         return [*now[:-1], gr.skip()] if now[0]["status"] in ACTIVE else now
+
+    def look(self, known: gr.EventData) -> list[Any]:
+        """Bring a tab that waits up to date once another visitor has begun an experiment."""
+        state = self._desk.lab.state
+        same = (state.status, state.name) == (known.status, known.name)
+        return [gr.skip()] * len(self._state) if same else self._now()
 
     def ended(self, chosen: gr.EventData) -> dict[str, Any]:
         """Show what came out of an experiment that ended while the page was open."""

@@ -7,6 +7,8 @@ const WORDS = { waiting: "waiting", running: "running", done: "done", stopped: "
 const ACTIVE = ["running", "stopping"];
 const UNITS = { prepare: "answers", directions: "layers", sweep: "decodes", report: "" };
 
+const LOOK_MS = 3000;
+
 export function mount(element, props, watch, plotly, page) {
   const find = (selector) => element.querySelector(selector);
   let newest = 0;
@@ -31,6 +33,13 @@ export function mount(element, props, watch, plotly, page) {
   );
   watch("value", receive);
   receive();
+  // Another visitor may begin one. Nothing is asked while this tab is out of sight, or while one
+  // that runs here is followed anyway.
+  setInterval(() => {
+    const { status, name } = element.dataset;
+    const idle = newest && element.offsetParent && !document.hidden && !ACTIVE.includes(status);
+    if (idle) page.trigger("look", { status, name });
+  }, LOOK_MS);
 }
 
 // The results of an experiment that ended while the page was open are asked for.
