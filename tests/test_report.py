@@ -149,7 +149,7 @@ def test_the_library_is_inside_once(shown: Document):
     page = Page(to_html(shown))
     assert to_html(shown).count("plotly.js v") == 1
     figures = sum(isinstance(block, Figure) for block in shown.blocks)
-    assert page.tags.count("script") == 2 + figures
+    assert page.tags.count("script") == 3 + figures  # theme, library, and what draws
     assert page.tags.count("figure") == figures
     bare = to_html(Document("a", "b", tuple(b for b in shown.blocks if not isinstance(b, Figure))))
     assert len(bare) < 200_000

@@ -36,6 +36,7 @@ PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="generator" content="steer_core, plotly {plotly}">
 <title>{title}</title>
+<script>{theme}</script>
 <style>{style}</style>
 {library}
 </head>
@@ -66,6 +67,7 @@ def to_html(document: Document) -> str:
         title=escape(document.title),
         subtitle=escape(document.subtitle),
         plotly=plotly.__version__,
+        theme=(STATIC / "theme.js").read_text("utf-8"),
         style=(STATIC / "report.css").read_text("utf-8"),
         library=f"<script>{get_plotlyjs()}</script>" if drawn else "",
         contents=contents(sections),

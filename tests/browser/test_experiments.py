@@ -221,6 +221,20 @@ def test_stored_runs_are_opened_and_compared(page, tab):
     expect(report.get_by_role("heading", name="Side by side")).to_be_visible()
 
 
+def test_the_report_has_the_theme_of_the_page(page, tab):
+    paper = "() => getComputedStyle(document.body).backgroundColor"
+    grid = "() => document.querySelector('.plot')._fullLayout.paper_bgcolor"
+    for theme, colour in (("dark", "rgb(24, 24, 27)"), ("light", "rgb(255, 255, 255)")):
+        tab.move(f"?__theme={theme}&tab=experiment&run={STORED[0]}")
+        is_opened(page, STORED[0])
+        page.locator("#result .report").scroll_into_view_if_needed()
+        expect(page.locator("#result .report .loading")).to_be_hidden()
+        report = page.locator("#result iframe").element_handle().content_frame()
+        assert report.evaluate(paper) == colour
+        report.wait_for_selector("body[data-drawn]")
+        assert report.evaluate(grid) == {"dark": "#18181b", "light": "#ffffff"}[theme]
+
+
 def test_an_opened_experiment_is_in_the_address(page, tab):
     page.get_by_role("button", name=f"Open {STORED[0]}").click()
     is_opened(page, STORED[0])

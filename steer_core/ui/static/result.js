@@ -35,9 +35,11 @@ export function mount(element, props, watch, plotly, page) {
     // One that ends by itself must not move the page under whoever reads or types.
     if (!value.ended) find(".opened").scrollIntoView({ block: "start", behavior: "instant" });
   };
-  new MutationObserver(() => shown?.chart && drawCharts(find(".grid"), shown.chart, plotly)).observe(
-    document.body, { attributeFilter: ["class"] },
-  );
+  new MutationObserver(() => {
+    if (shown?.chart) drawCharts(find(".grid"), shown.chart, plotly);
+    if (shown) report(find, shown, addressOf);
+  }).observe(document.body, { attributeFilter: ["class"] });
+  find("iframe").addEventListener("load", () => delete find(".report").dataset.loading);
   watch("value", receive);
   receive();
 }
@@ -89,8 +91,12 @@ function report(find, value, addressOf) {
     frame.removeAttribute("src");
     return;
   }
-  frame.src = `${addressOf(path)}?${value.serial}`;
+  const theme = document.body.classList.contains("dark") ? "dark" : "light";
+  const source = `${addressOf(path)}?${value.serial}&__theme=${theme}`;
+  if (frame.getAttribute("src") === source) return;
+  find(".report").dataset.loading = "yes";
+  frame.src = source;
   const link = make("a", "whole", "open in a tab of its own");
-  Object.assign(link, { href: addressOf(path), target: "_blank", rel: "noopener" });
+  Object.assign(link, { href: `${addressOf(path)}?__theme=${theme}`, target: "_blank", rel: "noopener" });
   find(".report h3").replaceChildren(value.comparison ? "Comparison " : "Report ", link);
 }
