@@ -1,5 +1,7 @@
 """The first tab: its layout is in `panels`, its wiring here."""
 
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -37,20 +39,16 @@ class Wiring:
         part = self._parts
         every = [*self._parts.values(), *self._sources()]
         restored = page.load(self._handle.restore, None, every, **QUIET)
-        configured = (
-            part["model"]
-            .input(
-                self._handle.configure,
-                inputs_kwargs=self._named("model", "site"),
-                outputs=self._listed("layer", "positions"),
-                **QUIET,
-            )
-            .then(
-                self._handle.pick,
-                inputs_kwargs=self._named("model", "variant", "keep", "problem"),
-                outputs=part["problem"],
-                **QUIET,
-            )
+        configured = self._layout.view.model_picked(
+            self._handle.configure,
+            inputs_kwargs=self._named("model", "site"),
+            outputs=self._listed("layer", "positions"),
+            **QUIET,
+        ).then(
+            self._handle.pick,
+            inputs_kwargs=self._named("model", "variant", "keep", "problem"),
+            outputs=part["problem"],
+            **QUIET,
         )
         self._show_view(restored, configured, *self._problem_events())
         self._show_sweep(restored, configured)
@@ -94,7 +92,6 @@ class Wiring:
     def _show_view(self, *after: Any) -> None:
         part, layout = self._parts, self._layout
         typed = [
-            part["problem"].input,
             layout.ask.click,
             part["question"].submit,
             part["gold"].submit,
@@ -103,14 +100,15 @@ class Wiring:
         event: dict[str, Any] = {
             "fn": self._handle.view,
             "outputs": layout.view,
-            "js": _waiting("view"),
+            "js": _waiting("view", *ASKED, *EDIT),
             "trigger_mode": "always_last",
             "concurrency_id": "view",
             "concurrency_limit": 4,
             **QUIET,
         }
         inputs = self._named(*ASKED, *EDIT)
-        self._follow([*edited, *typed], after, "view", inputs_kwargs=inputs, **event)
+        events = [partial(gr.on, [*edited, *typed]), layout.view.problem_picked, *_then(after)]
+        self._follow("view", events, inputs_kwargs=inputs, **event)
 
     def _show_sweep(self, *after: Any) -> None:
         event: dict[str, Any] = {
@@ -124,21 +122,25 @@ class Wiring:
         }
         inputs = self._named(*EDIT)
         edited = [self._parts[name].input for name in EDIT if name != "model"]
-        self._follow(edited, after, "sweep", inputs_kwargs=inputs, **event)
+        events = [partial(gr.on, edited), *_then(after)]
+        self._follow("sweep", events, inputs_kwargs=inputs, **event)
 
-    def _follow(self, triggers: list[Any], after: Any, figure: str, **event: Any) -> None:
-        """Bring a figure up to date on the triggers and after other events.
+    def _follow(self, figure: str, events: list[Callable[..., Any]], **event: Any) -> None:
+        """Bring a figure up to date on each of the events.
 
         A request that fails says so: a dimmed figure means that somebody works on it.
         """
         failed = f"() => window.steer?.failed('{figure}')"
-        for shown in (gr.on(triggers, **event), *(each.then(**event) for each in after)):
-            shown.failure(None, None, None, js=failed, **QUIET)
+        for on in events:
+            on(**event).failure(None, None, None, js=failed, **QUIET)
 
     def _in_browser(self, restored: Any) -> None:
         """What needs no server: following α, and keeping the address line up to date."""
         alpha = self._parts["alpha"]
         alpha.change(None, alpha, None, js="alpha => window.steer?.follow(alpha)", **QUIET)
+        for name in ("model", "problem"):
+            js = f"value => window.steer?.pick('{name}', value)"
+            self._parts[name].input(None, self._parts[name], None, js=js, **QUIET)
         linked: dict[str, Any] = {
             "fn": None,
             "inputs": self._listed(*LINKED),
@@ -159,6 +161,15 @@ class Wiring:
         return [self._parts[name] for name in names]
 
 
-def _waiting(figure: str) -> str:
-    """Return JavaScript that dims a figure while the server works, and passes the inputs on."""
-    return f"(...values) => {{ window.steer?.wait('{figure}'); return values; }}"
+def _then(after: Iterable[Any]) -> list[Callable[..., Any]]:
+    return [event.then for event in after]
+
+
+def _waiting(figure: str, *names: str) -> str:
+    """Return JavaScript that dims a figure while the server works, and passes the inputs on.
+
+    Inputs that have names are noted: they are what the server knows.
+    """
+    entries = f"{list(names)}.map((name, i) => [name, values[i]])"
+    note = f"window.steerSent = Object.fromEntries({entries}); " if names else ""
+    return f"(...values) => {{ {note}window.steer?.wait('{figure}'); return values; }}"

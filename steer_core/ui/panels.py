@@ -11,6 +11,8 @@ from steer_core.ui.settings import ALPHA_LIMIT, ALPHA_STEP, SITES, VARIANTS
 DIRECTION_CHOICES = [("mean difference", "mean_difference"), ("random", "random")]
 SITE_INFO = "After the chosen block, before the projection, or on the thought that is fed."
 DIRECTION_INFO = "mean(right) − mean(wrong) on the fit pairs; random: same norms."
+PICKED = ("model_picked", "problem_picked")
+"""Told by the first figure: Gradio's own lists tell of an input each time they are left."""
 ABOUT = (
     "A CODI model reasons in a few hidden vectors instead of words. Here you add"
     " **α × a direction** to those vectors and see what happens to the answer."
@@ -65,7 +67,7 @@ def build_layout(models: list[tuple[str, str]]) -> Layout:
             problem = problem_panel()
             edit = edit_panel()
         with gr.Column(scale=1, min_width=320, elem_id="main"):
-            view = figure("question")
+            view = figure("question", PICKED)
             alpha = alpha_panel()
             figure("answers")
             with gr.Row(elem_id="figures"):

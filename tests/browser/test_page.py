@@ -82,6 +82,39 @@ def test_keys_move_alpha_too(tab):
     expect(page.locator(".steered .at")).to_have_text("α = 0")
 
 
+def test_tabbing_through_the_inputs_changes_nothing(tab):
+    page = tab.open("?layer=3&mask=2,4")
+    before = {panel: dataset(page, panel) for panel in ("answers", "sweep", "deltas")}
+    page.focus("#model input")
+    tab.requests.clear()
+    rings = []
+    while page.evaluate("!document.activeElement.closest('#direction')"):
+        page.keyboard.press("Tab")
+        page.wait_for_timeout(100)
+        ring = "e => e.closest('label') && getComputedStyle(e.closest('label')).outlineStyle"
+        if page.locator("input[type=radio]:focus").count():
+            rings.append(page.locator("input:focus").evaluate(ring))
+    page.wait_for_timeout(500)
+    assert [url for url in tab.requests if "heartbeat" not in url] == []
+    assert {panel: dataset(page, panel) for panel in before} == before
+    assert page.locator("[role=listbox]").count() == 0  # none stays open
+    assert rings == ["solid"] * len(rings) != []
+
+
+def test_problems_are_picked_by_keyboard_too(tab):
+    page = tab.open()
+    page.focus("#problem input")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator("#question .text")).not_to_contain_text("Mia has 3 boxes")
+    page.locator("#previous").click()
+    page.locator("#problem input").click()
+    page.get_by_role("option", name="t005").click()
+    expect(page.locator("#question .text")).to_contain_text("Mia has 8 boxes")
+    tab.finished()
+
+
 def test_a_layer_that_the_model_lacks_becomes_one_it_has(tab):
     page = tab.open()
     number = page.locator("#layer input[type=number]")

@@ -52,7 +52,7 @@ class Wiring:
     def connect(self) -> None:
         """Register every event of the tab."""
         part, layout = self._parts, self._layout
-        part["model"].input(
+        part["model"].change(
             self.configure, part["model"], [part["layers"], part["positions"]], **QUIET
         )
         part["site"].input(self.layers_matter, part["site"], part["layers"], **QUIET)

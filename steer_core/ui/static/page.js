@@ -7,6 +7,7 @@ import { failed, follow, listenToSlider, wait } from "./store.js";
 import { mountStrip } from "./strip.js";
 import { mountSweep } from "./sweep.js";
 import { watchOwn } from "./own.js";
+import { pick, watchLists } from "./picks.js";
 import { mountQuestion } from "./question.js";
 
 const panels = {
@@ -30,7 +31,8 @@ export async function mount(name, element, props, watch, plotly, page) {
   panel(element, props, watch, plotly, page);
 }
 
-window.steer = { follow, wait, failed, link: keepLink, tab: keepTab };
+window.steer = { follow, wait, failed, pick, link: keepLink, tab: keepTab };
 watchBoxes();
 watchOwn();
+watchLists();
 listenToSlider();

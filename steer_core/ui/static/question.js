@@ -1,11 +1,12 @@
 // The question with its gold answer; the element whose value is the server's answer.
 import { markCut, watchCut } from "./cut.js";
 import { isStale } from "./own.js";
+import { tellPicks } from "./picks.js";
 import { on, receive, store, UNANSWERED } from "./store.js";
 
 const STALE = "Not decoded yet: press Decode or Shift + Enter.";
 
-export function mountQuestion(element, props, watch) {
+export function mountQuestion(element, props, watch, plotly, page) {
   const find = (selector) => element.querySelector(selector);
   on("view", () => {
     const { view, error } = store;
@@ -25,6 +26,7 @@ export function mountQuestion(element, props, watch) {
     document.body.dataset.waiting = store.waiting.view ? "yes" : "";
     document.body.dataset.outdated = store.waiting.view || line ? "yes" : "";
   });
+  tellPicks(page.trigger);
   watchCut(find(".text"));
   new ResizeObserver(() => makeRoom(find(".text"), find(".message"))).observe(element);
   watch("value", () => receive(props.value));
