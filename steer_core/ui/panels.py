@@ -9,8 +9,14 @@ from steer_core.ui import assets
 from steer_core.ui.settings import ALPHA_LIMIT, ALPHA_STEP, SITES, VARIANTS
 
 DIRECTION_CHOICES = [("mean difference", "mean_difference"), ("random", "random")]
-SITE_INFO = "After the chosen block, before the projection, or on the thought that is fed."
-DIRECTION_INFO = "mean(right) − mean(wrong) on the fit pairs; random: same norms."
+SITE_INFO = (
+    "residual: after the chosen block. thought: before the projection."
+    " embedding: on the thought that is fed."
+)
+DIRECTION_INFO = (
+    "mean(right) − mean(wrong) on the fit pairs. +α does not make answers more correct."
+    " random: same norms."
+)
 PICKED = ("model_picked", "problem_picked")
 """Told by the first figure: Gradio's own lists tell of an input each time they are left."""
 ABOUT = (

@@ -457,6 +457,28 @@ def test_measures_of_the_map(tab):
     assert text(page, "#deltas .reading").startswith("Position 3, block 4 + norm: ‖Δh‖ is")
 
 
+def test_a_measure_explains_itself_and_its_sign(tab):
+    page = tab.open("?alpha=-2&layer=1")
+    caption = page.locator("#deltas .caption")
+    expect(caption).to_contain_text("length of steered minus baseline state")
+    page.get_by_role("button", name="Δ‖h‖").click()
+    expect(caption).to_contain_text("teal, down: shorter")
+    bar = page.locator("#deltas .bar").nth(3)
+    lower, frame = bar.locator("i.minus").bounding_box(), bar.bounding_box()
+    assert lower["y"] >= frame["y"] + frame["height"] / 2 - 1  # it points down
+    assert lower["height"] > 1
+
+
+def test_the_dose_is_told_where_there_is_one(tab):
+    page = tab.open()
+    line = page.locator("#deltas .reading")
+    expect(line).to_have_text("Outlined: where the edit acts. Move α to see how far it carries.")
+    page.locator("#alpha input[type=range]").fill("2")
+    expect(line).to_have_text(re.compile("is up to 22\\s% of the norm of the state"))
+    page = tab.open("?site=thought&mask=6&alpha=2")
+    expect(line).to_contain_text("no answer depends on")
+
+
 def test_the_numbers_behind_the_chart(tab):
     page = tab.open()
     page.locator("#sweep summary").click()

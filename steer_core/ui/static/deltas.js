@@ -12,6 +12,7 @@ export function mountDeltas(element) {
   let hovered = null; // [position, layer]
 
   const rebuild = () => {
+    find(".caption").textContent = captions[mode];
     if (!store.view) return;
     grid = buildGrid(find(".map"), store.view, mode);
   };
@@ -79,6 +80,7 @@ function buildGrid(map, view, mode) {
   map.style.setProperty("--columns", latents + 1);
   map.style.setProperty("--rows", layers + 1);
   map.classList.toggle("numbers", grid.numbered);
+  map.classList.toggle("signed", mode === "change");
   map.replaceChildren(...nodes);
   return grid;
 }
@@ -166,6 +168,12 @@ function number(value, mode) {
 
 const sum = (values) => values.flat().reduce((total, value) => total + Math.abs(value ?? 0), 0);
 
+const captions = {
+  delta: "‖Δh‖: length of steered minus baseline state.",
+  relative: "‖Δh‖ as a share of the baseline state's length.",
+  change: "Δ‖h‖: how much longer the state gets; teal, down: shorter.",
+};
+
 const measures = {
   delta: (value) => `‖Δh‖ = ${short(value)}`,
   relative: (value) => `‖Δh‖ is ${value === null ? "–" : percent(value)} of the baseline's norm`,
@@ -178,8 +186,12 @@ function reading(view, index, mode, hovered) {
     const value = view[mode][index][position][layer];
     return `Position ${position}, ${layerName(layer, view.layers)}: ${measures[mode](value)}`;
   }
-  const dose = Math.max(0, ...view.positions.map((position) => view.dose[index][position] ?? 0));
+  const dead = new Set(view.inert.map(([position]) => position));
+  const alive = view.positions.filter((position) => !dead.has(position));
   if (!view.positions.length) return "No position is edited.";
+  if (!alive.length) return "The edit (dashed) is at a place that no answer depends on.";
+  if (index === view.baseline) return "Outlined: where the edit acts. Move α to see how far it carries.";
+  const dose = Math.max(...alive.map((position) => view.dose[index][position] ?? 0));
   return `The edit (outlined) is up to ${percent(dose, 0)} of the norm of the state it is added to.`;
 }
 
