@@ -351,6 +351,18 @@ def test_the_page_starts_at_the_layer_of_the_commands(layers: int, middle: int):
     assert links.defaults(info)["layer"] == config.middle_layer == middle
 
 
+def test_a_link_with_a_filter(explorer):
+    for problem, keep in (("t003", "wrong"), ("t001", "all")):  # t001 is answered right
+        values, complaints = links.restore(explorer, {"problem": problem, "keep": "wrong"})
+        assert (values["keep"], complaints) == (keep, [])
+
+
+def test_of_many_choices_the_ends_are_named(explorer):
+    known = [str(number) for number in range(240)]
+    with pytest.raises(UserError, match=r"'x' is unknown; choose one of 0 to 239 \(240 in all\)"):
+        settings.choose("problem", "x", known)
+
+
 def test_an_empty_link_gives_the_defaults(explorer):
     values, complaints = links.restore(explorer, {})
     assert complaints == []
@@ -366,6 +378,7 @@ def test_an_empty_link_gives_the_defaults(explorer):
         {"alpha": "inf"},
         {"mask": "1,x"},
         {"problem": "none"},
+        {"keep": "some"},
         {"site": "?"},
         {"gold": "many"},
     ],

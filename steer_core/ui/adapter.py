@@ -11,6 +11,7 @@ from steer_core.errors import UserError
 from steer_core.ui import links
 from steer_core.ui.handlers import Asked, Explorer, ModelChoice
 from steer_core.ui.panels import Controls
+from steer_core.ui.payload import number_text
 from steer_core.ui.settings import Setting
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ class Adapter:
         for complaint in complaints:
             _toast(complaint)
         info = self._explorer.info(values["model"])
-        choices = self._explorer.problems(info.name, values["variant"])
+        choices = self._explorer.problems(info.name, values["variant"], values["keep"])
         updates = values | {
             "layer": _layer(info, values["layer"], values["site"]),
             "positions": _positions(info, values["mask"]),
@@ -58,7 +59,8 @@ class Adapter:
         """
         question, gold = gr.skip(), gr.skip()
         if source == "own" and not (values["question"] or "").strip():
-            question, gold = self._explorer.question(_asked({**values, "source": "pairs"}))
+            question, answer = self._explorer.question(_asked({**values, "source": "pairs"}))
+            gold = number_text(answer)
         return [*self.show_source(source), question, gold]
 
     def pick(self, model: str, variant: str, keep: str, problem: str) -> Any:

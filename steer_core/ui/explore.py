@@ -13,7 +13,7 @@ from steer_core.ui.panels import Layout, build_layout
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 EDIT = ("model", "site", "layer", "positions", "direction")
 ASKED = ("source", "problem", "variant", "question", "gold")
-LINKED = (*ASKED, *EDIT)
+LINKED = (*ASKED, "keep", *EDIT)
 """What the address line keeps; α is added in the browser."""
 
 

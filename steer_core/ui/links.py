@@ -38,7 +38,14 @@ def restore(explorer: Explorer, query: Mapping[str, str]) -> tuple[dict[str, Any
     known = [pair_id for _, pair_id in explorer.problems(info.name, values["variant"])]
     usual = SHOWN_FIRST if SHOWN_FIRST in known else known[0]
     values["problem"] = take("problem", usual, lambda text: settings.choose("problem", text, known))
-    return values | {"keep": "all"}, complaints
+    values["keep"] = take("keep", "all", lambda text: _keep(explorer, values, text))
+    return values, complaints
+
+
+def _keep(explorer: Explorer, values: Mapping[str, Any], text: str) -> str:
+    """The filter, if the problem that is shown passes it."""
+    left = explorer.problems(values["model"], values["variant"], text)
+    return text if values["problem"] in [pair_id for _, pair_id in left] else "all"
 
 
 def defaults(info: ModelChoice) -> dict[str, Any]:

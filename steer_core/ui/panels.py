@@ -35,7 +35,7 @@ class Controls:
     keep: gr.Radio
     problem: gr.Dropdown
     question: gr.Textbox
-    gold: gr.Number
+    gold: gr.Textbox
     site: gr.Radio
     layer: gr.Slider
     positions: gr.CheckboxGroup
@@ -145,7 +145,8 @@ def own_inputs() -> dict[str, Any]:
         info="Shift + Enter decodes.",
         elem_id="question-input",
     )
-    gold = gr.Number(value=None, label="Gold answer (optional)", elem_id="gold")
+    # No number box: a browser empties one that it cannot read, and empty means that there is none.
+    gold = gr.Textbox(label="Gold answer (optional)", max_lines=1, elem_id="gold")
     return {
         "question": question,
         "gold": gold,

@@ -14,6 +14,7 @@ FILTERS = ("all", "right", "wrong")
 ALPHA_LIMIT = 3.0
 ALPHA_STEP = 0.1
 QUESTION_WORDS = 400
+MOST_LISTED = 12
 STRIP_ALPHAS = tuple(round(-ALPHA_LIMIT + ALPHA_STEP * i, 1) for i in range(61))
 SWEEP_ALPHAS = tuple(round(-ALPHA_LIMIT + 0.5 * i, 1) for i in range(13))
 
@@ -39,8 +40,15 @@ def choose(name: str, value: Any, choices: Iterable[str]) -> str:
     """
     choices = tuple(choices)
     if value not in choices:
-        raise UserError(f"{name} {value!r} is unknown; choose one of {', '.join(choices)}")
+        raise UserError(f"{name} {value!r} is unknown; choose one of {listed(choices)}")
     return str(value)
+
+
+def listed(choices: tuple[str, ...]) -> str:
+    """The choices in words; of many the first and the last."""
+    if len(choices) <= MOST_LISTED:
+        return ", ".join(choices)
+    return f"{choices[0]} to {choices[-1]} ({len(choices)} in all)"
 
 
 def whole(name: str, value: Any, low: int, high: int) -> int:
@@ -91,7 +99,7 @@ def gold_number(value: Any) -> int | float | None:
     Raises:
         UserError: if it is not a finite number.
     """
-    if value is None or value == "":
+    if value is None or not str(value).strip():
         return None
     number = _number("the gold answer", value)
     if not math.isfinite(number):

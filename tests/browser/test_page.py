@@ -12,6 +12,7 @@ from steer_core.ui import assets
 
 pytestmark = pytest.mark.browser
 
+GOLD = "#gold :is(input, textarea)"
 MARKUP = '<img src=x onerror="alert(1)"> ${alert(2)} ${ {{value}} `'
 
 
@@ -181,6 +182,28 @@ def test_a_click_on_the_strip_moves_the_slider(tab):
     assert page.locator("#alpha input[type=range]").input_value() == "2"
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_strip_label_is_whole_or_not_there(tab, width):
+    tab.page.set_viewport_size({"width": width, "height": 900})
+    page = tab.open()
+    shown = page.locator("#strip .runs span").evaluate_all("""spans => spans.map(span => {
+        const [word, box] = [span.querySelector('b'), span.getBoundingClientRect()];
+        if (!word || word.getBoundingClientRect().top >= box.bottom) return 'out of sight';
+        const place = word.getBoundingClientRect();
+        return place.left >= box.left - 1 && place.right <= box.right + 1 ? 'whole' : 'cut';
+    })""")
+    assert "whole" in shown
+    assert "cut" not in shown
+    narrow = page.locator("#strip .runs").evaluate("""runs => {
+        const span = runs.lastChild;
+        span.style.width = '18px';
+        const word = span.querySelector('b') ?? span.appendChild(document.createElement('b'));
+        word.textContent = '✗ 1140';
+        return word.getBoundingClientRect().top >= span.getBoundingClientRect().bottom;
+    }""")
+    assert narrow, "a mark stands without its number"
+
+
 def test_strip_cells_lie_under_the_thumb(tab):
     page = tab.open()
     track = page.locator("#alpha input[type=range]").bounding_box()
@@ -294,11 +317,11 @@ def test_a_question_of_ones_own_starts_as_the_problem_shown(tab):
     shown, gold = text(page, "#question .text"), text(page, "#question dd")
     box = own_question(page)
     expect(box).to_have_value(shown)
-    expect(page.locator("#gold input")).to_have_value(gold)
+    expect(page.locator(GOLD)).to_have_value(gold)
     expect(page.locator("#question .message")).to_be_hidden()
     box.fill("What is 1 + 1?")
-    page.locator("#gold input").fill("2")
-    page.locator("#gold input").press("Enter")
+    page.locator(GOLD).fill("2")
+    page.locator(GOLD).press("Enter")
     expect(page.locator("#question .text")).to_have_text("What is 1 + 1?")
     page.locator("#source label").filter(has_text="Test pairs").click()
     expect(page.locator("#question .text")).to_have_text(shown)
@@ -307,7 +330,7 @@ def test_a_question_of_ones_own_starts_as_the_problem_shown(tab):
 
 def test_a_typed_question_is_marked_until_it_is_decoded(tab):
     page = tab.open()
-    box, gold = own_question(page), page.locator("#gold :is(input, textarea)")
+    box, gold = own_question(page), page.locator(GOLD)
     tab.finished()
     decoded = box.input_value()
     message, dimmed = page.locator("#question .message"), page.locator("body[data-outdated=yes]")
@@ -334,12 +357,17 @@ def test_a_bad_question_is_one_line_and_the_page_goes_on(tab):
     page = tab.open()
     message = page.locator("#question .message")
     own_question(page).fill("")
-    page.locator("#gold input").fill("")
+    page.locator(GOLD).fill("")
     page.locator("#ask").click()
     expect(message).to_contain_text("the question is empty")
     page.locator("#question-input textarea").fill("word " * 10_000)
     page.locator("#ask").click()
     expect(message).to_contain_text("10000 words")
+    page.locator("#question-input textarea").fill("What is 1 + 1?")
+    page.locator(GOLD).fill("1e400")
+    page.locator("#ask").click()
+    expect(message).to_contain_text("the gold answer is 1e400; give a finite number")
+    page.locator(GOLD).fill("")
     page.locator("#question-input textarea").fill("please explode: 1 + 1?")
     page.locator("#ask").click()
     expect(message).to_contain_text("could not run this (RuntimeError)")
@@ -359,7 +387,7 @@ def test_a_question_without_a_gold_answer_is_not_judged(tab):
     legend = page.locator("#strip .legend")
     expect(legend.get_by_text("without a gold answer")).to_be_visible()
     expect(legend.get_by_text("✓ right")).to_be_hidden()
-    own_gold = page.locator("#gold input")
+    own_gold = page.locator(GOLD)
     own_gold.fill("2")
     own_gold.press("Enter")
     expect(page.locator("#question dd")).to_have_text("2")
@@ -404,6 +432,7 @@ def test_the_address_names_every_choice_from_the_start(tab):
         "source": ["pairs"],
         "problem": ["t000"],
         "variant": ["clean"],
+        "keep": ["all"],
         "site": ["residual"],
         "layer": ["2"],
         "mask": ["1,2,3,4,5,6"],
@@ -434,6 +463,21 @@ def test_filter_and_steps_through_the_problems(tab):
     expect(page.locator("#question .text")).to_contain_text("Mia has 3 boxes")
     page.locator("#variant label").filter(has_text="corrupted").click()
     expect(page.locator("#question .text")).to_contain_text("Each box holds 5")
+
+
+def test_the_filter_outlives_a_reload(tab):
+    page = tab.open()
+    page.locator("#keep label").filter(has_text="wrong").click()
+    page.locator("#following").click()
+    expect(page.locator("#question .text")).to_contain_text("Mia has 6 boxes")
+    tab.in_address("keep=wrong&")
+    tab.in_address("problem=t003")
+    tab.reload()
+    expect(page.locator("#keep input:checked")).to_have_value("wrong")
+    expect(page.locator("#question .text")).to_contain_text("Mia has 6 boxes")
+    tab.finished()
+    page.locator("#following").click()
+    expect(page.locator("#question .text")).to_contain_text("Mia has 9 boxes")
 
 
 def test_another_model_fits_its_layers(tab):

@@ -52,7 +52,7 @@ function wanted(inputs) {
   const { positions, ...rest } = inputs;
   const mask = [...positions].sort((a, b) => a - b).join(",");
   // What was typed is named once it is decoded: an address shows what was on the page.
-  const own = { problem: null, variant: null, question: view?.question, gold: view?.gold };
+  const own = { problem: null, variant: null, keep: null, question: view?.question, gold: view?.gold };
   const asked = inputs.source === "own" ? own : { question: null, gold: null };
   return { ...rest, ...asked, mask, alpha };
 }

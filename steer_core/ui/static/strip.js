@@ -68,7 +68,9 @@ function label(run, view) {
   node.style.left = `${(100 * run.start) / view.alphas.length}%`;
   node.style.width = `${(100 * width) / view.alphas.length}%`;
   node.className = kind(run.right);
-  node.textContent = width > 2 ? `${mark(run.right)} ${answerText(run.answer)}` : "";
+  const words = document.createElement("b");
+  words.textContent = `${mark(run.right)} ${answerText(run.answer)}`;
+  if (width > 2) node.append(words);
   return node;
 }
 
