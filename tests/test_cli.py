@@ -150,6 +150,16 @@ def test_decode_at_alpha_zero_is_no_edit(run, model: list[str], alpha: str):
     assert rows == run("decode", *model, "--question", QUESTIONS[0], *SHORT)
 
 
+@pytest.mark.parametrize(
+    ("options", "warned"), [(["--layer", "2"], True), (["--layer", "2", "--alpha", "0"], False)]
+)
+def test_decode_says_that_a_place_alone_edits_nothing(
+    run, model: list[str], caplog: pytest.LogCaptureFixture, options: list[str], warned: bool
+):
+    run("decode", *model, "--question", "Tom has 3 pens. How many?", *SHORT, *options)
+    assert ("without --alpha" in caplog.text) == warned
+
+
 def test_decode_with_another_number_of_latents(run, model: list[str], tmp_path: Path):
     out = tmp_path / "hidden.safetensors"
     rows = run(

@@ -78,6 +78,8 @@ def test_an_opened_experiment_is_json_with_verdict_funnel_and_chart(finished):
     (curve,) = found["chart"]["curves"]
     assert curve["label"] == "Layer 2"
     assert curve["controls"] == 2
+    assert set(curve["bands"]) == {"random", "shuffled"}
+    assert all(len(band[side]) == 3 for band in curve["bands"].values() for side in ("low", "high"))
     assert found["chart"]["alphas"] == [-2.0, 0.0, 2.0]
     assert found["files"] == [
         *("report.html", "report.md", "rows.csv", "rows.parquet", "experiment.json"),
@@ -89,10 +91,11 @@ def test_the_chart_counts_as_the_table_does(finished):
     real = rows[(rows["kind"] == "real") & (rows["alpha"] == 2.0)]
     chart = finished.opened("small")["chart"]
     assert chart["curves"][0]["correct"][2] == real["correct"].sum()
-    controls = rows[rows["kind"].isin(["random", "shuffled"]) & (rows["alpha"] == 2.0)]
-    means = controls.groupby("direction", observed=True)["correct"].mean()
-    low, high = (chart["curves"][0][f"control_{side}"][2] for side in ("low", "high"))
-    assert means.min() <= low <= high <= means.max()
+    for kind, band in chart["curves"][0]["bands"].items():
+        controls = rows[(rows["kind"] == kind) & (rows["alpha"] == 2.0)]
+        means = controls.groupby("direction", observed=True)["correct"].mean()
+        least, most = means.min() - 1e-4, means.max() + 1e-4  # four digits are kept
+        assert least <= band["low"][2] <= band["high"][2] <= most
 
 
 def test_a_stored_experiment_is_listed_as_finished(finished):

@@ -1,6 +1,7 @@
 """The command `decode`."""
 
 import argparse
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from steer_core.steering.edits import Edit
 
 
+_log = logging.getLogger(__name__)
+
+
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `decode`."""
     parser = subparsers.add_parser("decode", help="answer questions, steered or not")
@@ -24,9 +28,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     options.add_edit(parser)
     presets.add_preset(parser)
     parser.add_argument("--layer", type=int, help="block of site residual (default the middle one)")
-    parser.add_argument(
-        "--alpha", type=float, default=0.0, help="strength in raw units (default 0)"
-    )
+    parser.add_argument("--alpha", type=float, help="strength in raw units (default 0, no edit)")
     parser.add_argument("--max-new-tokens", type=int, default=256, help="limit (default 256)")
     parser.add_argument("--hidden-out", type=Path, help="write hidden states as safetensors")
     options.add_seed(parser, "of --direction random")
@@ -40,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from steer_core.steering.edits import check_alphas
 
     presets.settle(args)
+    settle_alpha(args)
     questions = args.question or options.read_questions(args.questions_file)
     check_alphas([args.alpha])
     model = options.load(args)
@@ -52,6 +55,15 @@ def run(args: argparse.Namespace) -> int:
     for row, baseline in zip(decoded, plain, strict=True):
         show(row, baseline, args.json)
     return 0
+
+
+def settle_alpha(args: argparse.Namespace) -> None:
+    """0 where no alpha was given; whoever only says where to edit may have forgotten it."""
+    if args.alpha is not None:
+        return
+    args.alpha = 0.0
+    if args.layer is not None or args.positions is not None:
+        _log.warning("nothing is edited without --alpha; give one, such as --alpha 1")
 
 
 def edit_of(args: argparse.Namespace, model: "CodiModel") -> "Edit | None":

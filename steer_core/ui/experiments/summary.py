@@ -103,11 +103,11 @@ def chart(folder: Path, record: RunRecord | None) -> dict[str, Any] | None:
 def curve_payload(
     curves: tuple[CurveKey, ...], index: int, grids: dict[int, list[tuple[int, int]]], count: int
 ) -> dict[str, Any]:
-    """One real direction: counts, Wilson limits, and the band of its controls."""
+    """One real direction: counts, Wilson limits, and a band for each kind of its controls."""
     mine = curves[index]
     n, correct = np.array(grids[index]).T
     low, high = wilson(correct, np.maximum(n, 1))
-    controls = [grids[i] for i, other in enumerate(curves) if other.controls(mine)]
+    controls = [(other.kind, grids[i]) for i, other in enumerate(curves) if other.controls(mine)]
     several = len({curve.direction for curve in curves if curve.kind == REAL}) > 1
     place = mine.site if mine.layer is None else f"Layer {mine.layer}"
     return {
@@ -118,7 +118,10 @@ def curve_payload(
         "low": shares(low, n),
         "high": shares(high, n),
         "controls": len(controls),
-        **band(controls),
+        "bands": {
+            kind: band([cells for other, cells in controls if other == kind])
+            for kind in dict.fromkeys(kind for kind, _ in controls)
+        },
     }
 
 
@@ -130,7 +133,7 @@ def band(controls: list[list[tuple[int, int]]]) -> dict[str, Any]:
         limits = np.percentile(known, BAND).tolist() if known else (None, None)
         for side, limit in zip(found, limits, strict=True):
             side.append(None if limit is None else round(limit, 4))
-    return {"control_low": found[0], "control_high": found[1]}
+    return {"low": found[0], "high": found[1]}
 
 
 def shares(values: np.ndarray, n: np.ndarray) -> list[float | None]:

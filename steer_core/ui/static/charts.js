@@ -7,7 +7,8 @@ const CONFIG = { displayModeBar: false, showSendToCloud: false, displaylogo: fal
 const HEIGHT = 200;
 const LEGEND = [
   ["line", "the direction, with Wilson 95 % band"],
-  ["band", "95 % of the control directions"],
+  ["band", "95 % of the random directions"],
+  ["dots", "95 % of the label-shuffled ones"],
   ["dash", "baseline"],
 ];
 
@@ -18,8 +19,8 @@ export async function drawCharts(grid, chart, address) {
   const limits = rangeOf(chart);
   for (const [i, cell] of cells.entries()) {
     const curve = chart.curves[i];
-    const drawn = [...controlBand(chart, curve, colour), ...traces(asSweep(chart, curve), colour)];
-    for (const trace of drawn) if (trace.line?.dash) trace.x = limits.x;
+    const drawn = [...controlBands(chart, curve, colour), ...traces(asSweep(chart, curve), colour)];
+    for (const trace of drawn) if (trace.line?.dash === "dash") trace.x = limits.x;
     const plot = cell.querySelector(".plot");
     const first = !plot._fullLayout;
     await Plotly.react(plot, drawn, layoutOf(colour, limits), CONFIG);
@@ -69,18 +70,23 @@ function asSweep(chart, curve) {
   return { ...curve, alphas: chart.alphas, baseline: chart.baseline };
 }
 
-function controlBand(chart, curve, colour) {
-  const edge = { mode: "lines", line: { width: 0 }, hoverinfo: "skip", x: chart.alphas };
+// As in the report: the random ones as an area, the label-shuffled ones between dots.
+function controlBands(chart, curve, colour) {
+  const edge = { mode: "lines", hoverinfo: "skip", x: chart.alphas };
+  const area = { ...edge, line: { width: 0 } };
+  const dots = { ...edge, line: { width: 1.5, dash: "dot", color: colour.baseline } };
+  const { random, shuffled } = curve.bands;
   return [
-    { ...edge, y: curve.control_low },
-    { ...edge, y: curve.control_high, fill: "tonexty", fillcolor: colour.controls },
+    ...(random ? [{ ...area, y: random.low }, { ...area, y: random.high, fill: "tonexty", fillcolor: colour.controls }] : []),
+    ...(shuffled ? [{ ...dots, y: shuffled.low }, { ...dots, y: shuffled.high }] : []),
   ];
 }
 
 // One scale for all charts, wide enough for every band.
 function rangeOf(chart) {
   const values = chart.curves
-    .flatMap((curve) => [...curve.low, ...curve.high, ...curve.control_low, ...curve.control_high])
+    .flatMap((curve) => [curve, ...Object.values(curve.bands)])
+    .flatMap((band) => [...band.low, ...band.high])
     .filter((value) => value !== null && value !== undefined);
   const [low, high] = [Math.min(...values, 1), Math.max(...values, 0)];
   const room = Math.max(0.03, 0.06 * (high - low));

@@ -77,7 +77,7 @@ function barOf(step, most) {
   const filled = make("i");
   filled.style.width = `${(100 * step.count) / Math.max(most, 1)}%`;
   bar.append(filled);
-  const share = step.of ? ` (${Math.round((100 * step.count) / step.of)} %)` : "";
+  const share = step.of && step.of !== step.count ? ` of ${count(step.of)}` : "";
   const row = make("div", "step");
   row.append(make("span", "name", step.name), bar, make("span", "n", `${count(step.count)}${share}`));
   return row;
