@@ -1,0 +1,185 @@
+"""What the trainer reads: tokenizer and batches."""
+
+from itertools import chain, islice
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from training_parts import PROBLEMS, small_tokenizer, texts
+from transformers import PreTrainedTokenizerFast
+
+from steer_core.data.pairs import shipped_keys
+from steer_core.data.problems import question_key
+from steer_core.training import batch as batching
+from steer_core.training.batch import Batch, batches, draw, encode
+from steer_core.training.tokenizer import BOT, EOS, EOT, PAD, train_tokenizer
+
+NONE: frozenset[str] = frozenset()
+quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerFast:
+    return small_tokenizer(tmp_path_factory.mktemp("tokenizer"))
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Problems are drawn a few at a time."""
+    monkeypatch.setattr(batching, "POOL", 4)
+
+
+# --- tokenizer -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        "{}",
+        "has {} apples",
+        "${}.",
+        "<<3*4={}>>",
+        "The answer is: {}",
+        "-{}%",
+        "({}",
+        "Á{}",
+        "1,{}",
+    ],
+)
+def test_every_number_is_the_same_one_token(tokenizer: PreTrainedTokenizerFast, context: str):
+    numbers = range(1000)
+    ids = tokenizer([context.format(n) for n in numbers])["input_ids"]
+    wanted = tokenizer.convert_tokens_to_ids([str(n) for n in numbers])
+    assert len(set(wanted)) == 1000
+    assert {len(row) for row in ids} == {len(ids[0])}
+    for row, token in zip(ids, wanted, strict=True):
+        assert row.count(token) >= 1
+
+
+@quick
+@given(text=st.text())
+def test_any_text_comes_back(tokenizer: PreTrainedTokenizerFast, text: str):
+    ids = tokenizer(text)["input_ids"]
+    assert tokenizer.decode(ids) == text
+    assert max(ids, default=0) < tokenizer.pad_token_id
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["😀 7 apples", "1234567", "007", "a  b\n\tc ", "naïve café 中文", " 5 ", "e\u0301", "\x00"],
+)
+def test_odd_text_comes_back(tokenizer: PreTrainedTokenizerFast, text: str):
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+def test_special_tokens_end_the_vocabulary(tokenizer: PreTrainedTokenizerFast):
+    ids = tokenizer.convert_tokens_to_ids([EOS, PAD, BOT, EOT])
+    base = len(tokenizer) - 3
+    assert ids == [base - 1, base, base + 1, base + 2]
+    assert (tokenizer.eos_token_id, tokenizer.pad_token_id) == (base - 1, base)
+
+
+def test_word_problems_take_few_tokens(tokenizer: PreTrainedTokenizerFast):
+    """Merges were learned: fewer than one token for three characters."""
+    material = texts(50)
+    count = sum(len(ids) for ids in tokenizer(material)["input_ids"])
+    assert count * 3 < sum(map(len, material))
+
+
+def test_blanks_cost_no_tokens_of_their_own(tokenizer: PreTrainedTokenizerFast):
+    """The one before a number belongs to the word in front of it."""
+    blank = tokenizer.convert_tokens_to_ids("Ġ")
+    ids = [token for row in tokenizer(texts(50))["input_ids"] for token in row]
+    assert ids.count(blank) < len(ids) / 100
+
+
+def test_training_a_tokenizer_twice_gives_the_same(tokenizer: PreTrainedTokenizerFast):
+    """A resumed run learns its tokenizer again."""
+    again = train_tokenizer(texts(300))
+    assert (
+        again.backend_tokenizer.to_str() == train_tokenizer(texts(300)).backend_tokenizer.to_str()
+    )
+    assert again.get_vocab() == tokenizer.get_vocab()
+
+
+# --- batches -------------------------------------------------------------------------------------
+
+
+def test_a_batch_holds_its_problems(tokenizer: PreTrainedTokenizerFast):
+    batch = encode(PROBLEMS, tokenizer)
+    for i, problem in enumerate(PROBLEMS):
+        question = batch.question[i][batch.question_mask[i]]
+        assert tokenizer.decode(question) == problem.question
+        assert batch.question_mask[i, -len(question) :].all(), "not padded on the left"
+        cot, answer = (
+            ids[i][mask[i]]
+            for ids, mask in ((batch.cot, batch.cot_mask), (batch.answer, batch.answer_mask))
+        )
+        sentence = f"The answer is: {problem.answer}{EOS}"
+        assert tokenizer.decode(answer) == sentence
+        assert tokenizer.decode(cot) == " ".join(problem.chain) + sentence
+        assert batch.cot_mask[i, : len(cot)].all(), "not padded on the right"
+        number = tokenizer.convert_tokens_to_ids(str(problem.answer))
+        assert batch.cot[i, batch.cot_colon[i] + 1] == number
+        assert batch.answer[i, batch.answer_colon[i] + 1] == number
+        assert tokenizer.decode(batch.answer[i, batch.answer_colon[i]]) == ": "
+    for ids, mask in (
+        (batch.question, batch.question_mask),
+        (batch.cot, batch.cot_mask),
+        (batch.answer, batch.answer_mask),
+    ):
+        assert (ids[~mask] == tokenizer.pad_token_id).all()
+
+
+def same(one: Batch, other: Batch) -> bool:
+    return all(torch.equal(getattr(one, n), getattr(other, n)) for n in Batch.__slots__)
+
+
+def stream(tokenizer: PreTrainedTokenizerFast, count: int, seed: int = 0, start: int = 0, **more):
+    options = {"forbidden": NONE, **more}
+    return list(islice(batches(seed, 3, tokenizer, start=start, **options), count))
+
+
+@pytest.mark.parametrize("start", [0, 1, 3, 4, 5, 8, 11])
+def test_a_stream_goes_on_where_it_was_left(
+    tokenizer: PreTrainedTokenizerFast, start: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(batching, "POOL", 4)
+    whole, tail = stream(tokenizer, 14), stream(tokenizer, 14 - start, start=start)
+    assert all(same(one, other) for one, other in zip(whole[start:], tail, strict=True))
+
+
+def test_another_seed_is_another_stream(tokenizer: PreTrainedTokenizerFast):
+    one, other = (stream(tokenizer, 2, seed) for seed in (0, 1))
+    assert not any(same(a, b) for a, b in zip(one, other, strict=True))
+
+
+def questions(found: list[Batch], tokenizer: PreTrainedTokenizerFast) -> list[str]:
+    rows = chain.from_iterable(zip(b.question, b.question_mask, strict=True) for b in found)
+    return [tokenizer.decode(ids[mask]) for ids, mask in rows]
+
+
+def test_a_pool_is_drawn_once_and_used_whole(
+    tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(batching, "POOL", 4)
+    drawn = [problem.question for problem in draw(0, 12, NONE)]
+    assert sorted(questions(stream(tokenizer, 4), tokenizer)) == sorted(drawn)
+
+
+def test_forbidden_problems_are_left_out_and_the_others_stay():
+    plain = draw(3, 60, NONE)
+    forbidden = frozenset(question_key(problem.question) for problem in plain[::2])
+    kept = draw(3, 30, forbidden)
+    wanted = [p for p in plain if question_key(p.question) not in forbidden]
+    assert kept[: len(wanted)] == wanted
+    assert not forbidden & {question_key(problem.question) for problem in kept}
+
+
+def test_no_shipped_problem_is_in_the_stream(tokenizer: PreTrainedTokenizerFast):
+    """A twin of every shipped question is generated by the same templates: some would be."""
+    keys = shipped_keys()
+    found = questions(stream(tokenizer, 160, forbidden=keys), tokenizer)
+    assert len(found) == 480
+    assert not keys & {question_key(question) for question in found}
