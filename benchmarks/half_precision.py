@@ -18,7 +18,8 @@ import torch
 
 from steer_core.bench.measure import device_name, engine
 from steer_core.bench.shapes import Subject, bundled
-from steer_core.codi.load import bundled_names, load_model
+from steer_core.codi.load import load_model
+from steer_core.codi.places import bundled_names
 from steer_core.data.answers import extract_answer
 from steer_core.version import versions
 

@@ -80,6 +80,7 @@ def engine(batch_seconds: float = 0.05, pairs: int = 60) -> Engine:
     """Return an engine whose sweep takes 13 batches of `batch_seconds`."""
     return Engine(
         list_models=_models,
+        model_info=_info,
         load_model=_load,
         load_pairs=partial(_pairs, pairs),
         direction=_direction,
@@ -102,10 +103,14 @@ class FakeModel(str):
     sha256 = "0f1e2d"
 
 
-def _load(name):
+def _info(name):
     if name not in LAYERS:
         raise UserError(f"model {name!r} is unknown; choose one of {', '.join(LAYERS)}")
-    return FakeModel(name)
+    return FakeInfo(name, LAYERS[name])
+
+
+def _load(name):
+    return FakeModel(_info(name).name)
 
 
 def _pairs(count, name):

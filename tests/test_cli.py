@@ -16,7 +16,7 @@ from tiny_checkpoints import HIDDEN, LAYERS, VARIANTS, Tiny, build
 
 from steer_core import decode, load_model
 from steer_core.cli import main
-from steer_core.codi.load import MODELS_DIR
+from steer_core.codi.places import MODELS_DIR
 
 K = 6
 QUESTIONS = ["Ann ran 5 km.", "Tom has 3 pens and buys 4. How many?", "Çok 7 çay 🙂?"]

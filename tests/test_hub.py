@@ -18,7 +18,7 @@ from tiny_checkpoints import QUESTIONS, VARIANTS, Recipe, Tiny, build
 from steer_core import UserError, decode, load_model
 from steer_core.codi import digests, hub
 from steer_core.codi.known import GPT2, KNOWN, LLAMA_1B, KnownModel
-from steer_core.codi.load import list_models
+from steer_core.codi.listing import list_models
 
 REPOSITORY = "somebody/tiny-codi"
 NAME = "codi-gpt2"

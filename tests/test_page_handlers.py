@@ -17,7 +17,7 @@ import pytest
 
 from steer_core.codi.config import CodiConfig
 from steer_core.errors import UserError
-from steer_core.ui import compute, links, payload, settings, space
+from steer_core.ui import compute, links, payload, settings
 from steer_core.ui.adapter import Adapter
 from steer_core.ui.api import Endpoints
 from steer_core.ui.compute import StripJob, SweepJob
@@ -461,21 +461,6 @@ def test_numbers_for_json_keep_four_digits_and_lose_what_is_not_finite():
     assert value["high"] == [0.9877, None]
     assert (value["baseline"], value["finished"]) == (None, False)
     assert [payload.number_text(x) for x in (12, -3.0, 0.25, None)] == ["12", "-3", "0.25", None]
-
-
-def test_a_shared_gpu_is_asked_for_where_there_is_one(monkeypatch):
-    asked = []
-
-    class Spaces:
-        @staticmethod
-        def GPU(duration):
-            asked.append(duration)
-            return lambda function: ("on a GPU", function)
-
-    assert space.gpu(duration=compute.seconds)(len) is len  # this machine is no Space
-    monkeypatch.setattr(space, "spaces", Spaces)
-    assert space.gpu(duration=compute.seconds)(len) == ("on a GPU", len)
-    assert asked == [compute.seconds]
 
 
 def test_a_sweep_may_hold_the_gpu_longer_than_one_problem(setting):

@@ -15,7 +15,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Print every named model."""
-    from steer_core.codi.load import list_models
+    from steer_core.codi.listing import list_models
 
     for model in list_models():
         row = dataclasses.asdict(model)
@@ -26,6 +26,6 @@ def run(args: argparse.Namespace) -> int:
             print(
                 f"{model.name:16} {model.source:8} {model.layers:3} layers  "
                 f"hidden {model.hidden:5}  {model.latents} latents  "
-                f"{model.parameters / 1e6:8.1f} M parameters  {here}"
+                f"{(model.parameters or 0) / 1e6:8.1f} M parameters  {here}"
             )
     return 0

@@ -1,4 +1,4 @@
-"""Names and folders to models: `load_model` and `list_models`."""
+"""Names and folders to models: `load_model`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
-from steer_core.codi import hub
 from steer_core.codi.checkpoint import CheckpointTensors
 from steer_core.codi.config import CodiConfig, check_base, family_of, sizes_of
 from steer_core.codi.files import WeightFiles
 from steer_core.codi.identity import identity_of
-from steer_core.codi.known import KNOWN
 from steer_core.codi.layout import NAMES, Builder
 from steer_core.codi.model import CodiModel
-from steer_core.codi.places import MODELS_DIR, Place, bundled_names, locate
+from steer_core.codi.places import Place, locate
 from steer_core.codi.selfcheck import require_checks
 from steer_core.errors import UserError
 
@@ -29,19 +26,6 @@ NEW_TOKENS = 3
 BOT_TOKEN, EOT_TOKEN = "<|bocot|>", "<|eocot|>"
 """What a tokenizer that knows them calls BOT and EOT."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
-    """One model that can be named; `available` means without a network."""
-
-    name: str
-    source: str
-    layers: int
-    hidden: int
-    latents: int
-    parameters: int
-    available: bool
 
 
 def load_model(
@@ -266,37 +250,3 @@ def first_new_row(vocabulary: int, rows: int) -> int:
             f"{NEW_TOKENS}; give the base model this checkpoint was trained on"
         )
     return vocabulary
-
-
-def list_models() -> list[ModelInfo]:
-    """Every model that has a name: the bundled ones, then the known checkpoints."""
-    return [bundled_info(name) for name in bundled_names()] + [
-        ModelInfo(
-            name=name,
-            source="hub",
-            layers=known.layers,
-            hidden=known.hidden,
-            latents=LATENTS,
-            parameters=known.parameters,
-            available=hub.is_cached(known),
-        )
-        for name, known in KNOWN.items()
-    ]
-
-
-def bundled_info(name: str) -> ModelInfo:
-    """Sizes of a bundled model, read from its files without loading them."""
-    folder = MODELS_DIR / name
-    sizes = sizes_of(read_config(folder))
-    with safe_open(folder / "model.safetensors", "pt") as file:
-        names = list(file.keys())
-        shapes = [file.get_slice(name).get_shape() for name in names]
-    return ModelInfo(
-        name=name,
-        source="bundled",
-        layers=sizes["layers"],
-        hidden=sizes["hidden"],
-        latents=read_notes(folder).latents,
-        parameters=sum(torch.Size(shape).numel() for shape in shapes),
-        available=True,
-    )

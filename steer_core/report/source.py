@@ -217,7 +217,7 @@ class Shape:
 def shape_of(source: Source) -> Shape:
     """Size of the model of a run: as the run noted it, else by the model's name."""
     # Imported late: it takes seconds, and only a comparison of models asks for it.
-    from steer_core.codi.load import list_models
+    from steer_core.codi.listing import list_models
 
     known = {each.name: each for each in list_models()}.get(source.model)
     names = [field.name for field in dataclasses.fields(Shape)]

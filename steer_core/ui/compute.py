@@ -42,9 +42,13 @@ def test_pairs(engine: Engine) -> tuple[Any, ...]:
     return tuple(engine.load_pairs("test"))
 
 
-def seconds(engine: Engine, job: StripJob | SweepJob) -> int:
-    """Return the longest a job may hold a shared GPU, in seconds."""
-    return 30 if isinstance(job, StripJob) else 120
+LOADING_SECONDS = 30
+"""The longest that a fresh GPU process should need to load its model."""
+
+
+def seconds(engine: Engine, job: StripJob | SweepJob, *_: Any) -> int:
+    """Return the longest a job may hold a shared GPU, in seconds; takes what `run` takes."""
+    return LOADING_SECONDS + (30 if isinstance(job, StripJob) else 120)
 
 
 @gpu(duration=seconds)
@@ -53,13 +57,15 @@ def run(
 ) -> Iterator[Any]:
     """Yield the `AlphaStrip` of a strip job, or the `SweepState` after each batch of a sweep.
 
+    In front of them comes the hash of the model that answers, empty for a stand-in that has none.
     A sweep asks `stop` before each decoding step; it cannot be asked from a forked process.
-    Arguments and results can be pickled and nothing is remembered here: on ZeroGPU this body runs
-    in a forked process. Load the model (`loaded`) before, in the process that stays.
+    Arguments and results can be pickled: on ZeroGPU this body runs in a forked process, which loads
+    the model itself, see `space`.
     """
     setting = job.setting
     layer = setting.layer if setting.site == "residual" else None
     model = loaded(engine, setting.model)
+    yield getattr(model, "sha256", "")
     direction = engine.direction(model, setting.site, layer, method=setting.direction)
     if isinstance(job, StripJob):
         yield engine.alpha_strip(

@@ -16,6 +16,8 @@ class Engine:
     """
 
     list_models: Callable[[], list[Any]]
+    model_info: Callable[[str], Any]
+    """name -> ModelInfo, from its files, which are fetched if need be; no weights are read."""
     load_model: Callable[[str], Any]
     load_pairs: Callable[[str], list[Any]]
     direction: Callable[..., Any]
@@ -44,7 +46,7 @@ class Loader:
 def library(options: Options) -> Engine:
     """The real engine, on the device and in the dtype that were asked for."""
     from steer_core.codi.engine import Cancelled
-    from steer_core.codi.load import list_models
+    from steer_core.codi.listing import list_models, model_info
     from steer_core.data.answers import extract_answer
     from steer_core.data.pairs import load_pairs
     from steer_core.experiment.strip import alpha_strip
@@ -53,6 +55,7 @@ def library(options: Options) -> Engine:
 
     return Engine(
         list_models=list_models,
+        model_info=model_info,
         load_model=Loader(options.device, options.dtype),
         load_pairs=load_pairs,
         direction=cached_direction,

@@ -58,7 +58,6 @@ class Explorer:
         self._settle_seconds = settle_seconds
         self.runner = Runner(engine)
         self._newest: dict[str, int] = {}
-        self._hashes: dict[str, str] = {}
         self._serials = itertools.count(time.time_ns() // 1_000_000)
         self.models = self._models(first_model)
 
@@ -142,7 +141,7 @@ class Explorer:
         origin = {"twin": job.variant, "pairs": PAIR_FILE}
         for state in self.runner.states(job, lambda: self._newest.get(visitor) == mine):
             finished = self.runner.finished(job) is state
-            origin["sha256"] = self._sha256(setting.model)
+            origin["sha256"] = self.runner.hashes[setting.model]
             yield {"run": mine, **origin, **payload.sweep_payload(setting, state, finished)}
 
     def sweep_rows(self, setting: Setting, alphas: tuple[float, ...]) -> list[dict[str, Any]]:
@@ -154,12 +153,6 @@ class Explorer:
         """Forget a visitor; a sweep of theirs stops at its next batch."""
         self._newest.pop(visitor, None)
 
-    def _sha256(self, name: str) -> str:
-        """The hash of a model's weights; empty for a stand-in that has none."""
-        if name not in self._hashes:
-            self._hashes[name] = getattr(self.runner.model(name), "sha256", "")
-        return self._hashes[name]
-
     def _models(self, first: str | None) -> dict[str, ModelChoice]:
         known = self._engine.list_models()
         choices = [
@@ -168,8 +161,9 @@ class Explorer:
             if info.available or info.name == first
         ]
         if first and first not in (choice.name for choice in choices):
-            config = self.runner.model(first).config
-            choices.append(ModelChoice(first, config.layers, config.latents))
+            self.runner.ready(first)
+            info = self.runner.info(first)
+            choices.append(ModelChoice(first, info.layers, info.latents, info.parameters))
         choices.sort(key=lambda choice: choice.name != first)
         return {choice.name: choice for choice in choices}
 

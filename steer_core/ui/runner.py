@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
 from functools import lru_cache
 from typing import Any
@@ -27,13 +27,26 @@ class Runner:
         self._sweeps: OrderedDict[SweepJob, Any] = OrderedDict()
         self._lock = threading.Lock()
         self.strip = lru_cache(maxsize=KEPT_STRIPS)(self._decode)
+        self.info = lru_cache(maxsize=None)(engine.model_info)
+        """From a model's name to its `ModelInfo`; the files are looked up once."""
+        self.hashes: dict[str, str] = {}
+        """Of the models that have answered, by name."""
 
-    def model(self, name: str) -> Any:
-        """Return the loaded model; loading waits for its turn like any other work."""
+    def ready(self, name: str) -> None:
+        """Load a model, which waits for its turn like any other work.
+
+        Where the GPU is another process's, that one loads it; here its files are fetched at most,
+        so that no time on the GPU goes into a download.
+
+        Raises:
+            UserError: for a model that cannot be used.
+        """
+        if space.FORKS:
+            self.info(name)
+            return
         with self.gate.foreground():
             model = loaded(self.engine, name)
         self.device = getattr(getattr(model, "device", None), "type", None)
-        return model
 
     def finished(self, job: SweepJob) -> Any | None:
         """Return the last `SweepState` of a sweep that ran to its end, else None."""
@@ -59,9 +72,9 @@ class Runner:
         if known is not None:
             yield known
             return
-        self.model(job.setting.model)
+        self.ready(job.setting.model)
         stop = None if space.FORKS else lambda: not still_wanted()
-        with closing(run(self.engine, job, stop)) as states, suppress(self.engine.cancelled):
+        with closing(self._results(job, stop)) as states, suppress(self.engine.cancelled):
             yield from self._batches(job, states, still_wanted)
 
     def _batches(
@@ -87,9 +100,14 @@ class Runner:
                 self._sweeps.popitem(last=False)
 
     def _decode(self, job: Any) -> Any:
-        self.model(job.setting.model)
-        with self.gate.foreground(), closing(run(self.engine, job)) as results:
+        self.ready(job.setting.model)
+        with self.gate.foreground(), closing(self._results(job)) as results:
             return next(results)
+
+    def _results(self, job: Any, stop: Callable[[], bool] | None = None) -> Generator[Any]:
+        with closing(run(self.engine, job, stop)) as results:
+            self.hashes[job.setting.model] = next(results)
+            yield from results
 
 
 class _Superseded:

@@ -182,7 +182,7 @@ class Lab:
     def _run(self, experiment: Experiment, stop: threading.Event) -> None:
         folder = self.folder / experiment.name
         try:
-            self._runner.model(experiment.model)
+            self._runner.ready(experiment.model)
             self._decode(Order(experiment, folder), stop)
             self._told(REPORT, 0, 1, 0.0)
             began = time.monotonic()
