@@ -12,7 +12,6 @@ import pytest
 
 from steer_core.errors import UserError
 from steer_core.pipeline.store import FILE, Store
-from steer_core.ui.experiments import lab as lab_module
 from steer_core.ui.experiments.lab import DONE, FAILED, STOPPED
 from steer_core.ui.experiments.settings import load_experiment, read_form
 from steer_core.ui.experiments.work import Order, work
@@ -231,22 +230,6 @@ def test_slices_end_with_the_same_rows(tmp_path, finished):
         assert count < 100
     assert count > 0
     pd.testing.assert_frame_equal(table(folder), table(finished.lab.folder / "small"))
-
-
-def test_slices_are_repeated_until_all_is_decoded(tmp_path, monkeypatch):
-    asked = []
-
-    def fake_work(engine, order):
-        asked.append(order)
-        yield len(asked) == 3
-
-    monkeypatch.setattr(lab_module, "work", fake_work)
-    monkeypatch.setattr(lab_module.space, "FORKS", True)
-    desk = forms.desk(tmp_path)
-    desk.lab._finish = lambda folder: None
-    desk.start(forms.MODEL, forms.SMALL)
-    assert desk.lab.wait(SECONDS).status == DONE
-    assert len(asked) == 3
 
 
 def test_a_resumed_experiment_keeps_its_settings(finished):

@@ -19,8 +19,9 @@ from steer_core.errors import UserError
 from steer_core.ui import space
 from steer_core.ui.adapter import Adapter
 from steer_core.ui.engine import library
+from steer_core.ui.experiments import lab
 from steer_core.ui.experiments.desk import Desk
-from steer_core.ui.experiments.lab import DONE
+from steer_core.ui.experiments.lab import DONE, FAILED
 from steer_core.ui.handlers import Asked, Explorer
 from steer_core.ui.options import Options
 
@@ -96,6 +97,56 @@ def test_an_experiment_runs_on_the_gpu_alone(spaces: Spaces, tmp_path: Path):
     state = desk.lab.wait(120)
     assert state.status == DONE, state.message
     assert spaces.asked
+
+
+@pytest.mark.parametrize(
+    ("stores", "seconds"),
+    [
+        ([True, True, True], [45, 45, 45]),
+        ([False, True, True], [45, 240, 240]),  # it needed the time and will need it again
+        ([False, False], [45, 240]),
+        ([True, False, False], [45, 45, 240]),
+    ],
+)
+def test_slices_go_on_while_they_store_something(
+    spaces: Spaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stores: list, seconds: list
+):
+    asked, rows = [], 0
+
+    def fake_work(engine, order):
+        nonlocal rows
+        rows += stores[len(asked)]
+        asked.append(order.seconds)
+        yield len(asked) == 3 and stores[-1]
+
+    monkeypatch.setattr(lab, "work", fake_work)
+    monkeypatch.setattr(lab, "stored", lambda folder: rows)
+    desk = Desk(explorer(), tmp_path)
+    desk.lab._finish = lambda folder: None
+    desk.start(forms.MODEL, forms.SMALL)
+    state = desk.lab.wait(120)
+    assert asked == seconds
+    assert state.status == (DONE if stores[-1] else FAILED)
+    if not stores[-1]:
+        assert "240 seconds on the GPU stored nothing new" in state.message
+        assert "; choose fewer pairs" in state.message
+        assert "\n" not in state.message
+
+
+@pytest.mark.parametrize("longest", [0.0, 60.0])
+def test_slices_too_short_for_anything_end(
+    spaces: Spaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, longest: float
+):
+    """The real work, of which a slice of no seconds decodes the fit set and stores nothing."""
+    monkeypatch.setattr(lab, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(lab, "LONGEST_SECONDS", longest)
+    desk = Desk(explorer(), tmp_path)
+    desk.start(forms.MODEL, forms.SMALL)
+    state = desk.lab.wait(120)
+    assert state.status == (DONE if longest else FAILED), state.message
+    assert len(spaces.asked) == (3 if longest else 2)  # the first one prepares
+    entry = desk.listed()["entries"][0]
+    assert entry["resumable"] == (not longest)
 
 
 def test_wrong_input_comes_back_in_its_own_words(spaces: Spaces):

@@ -18,9 +18,11 @@ from steer_core.ui import space
 from steer_core.ui.experiments.settings import FILE, Experiment, load_experiment
 from steer_core.ui.experiments.summary import newest_run
 from steer_core.ui.experiments.work import (
+    LONGEST_SECONDS,
     PAIRS_USED,
     PREPARE,
     REPORT,
+    SLICE_SECONDS,
     STAGES,
     SWEEP,
     Order,
@@ -206,15 +208,27 @@ class Lab:
             ):
                 next(slices)
             return
-        # A forked slice has a device and a copy of the model of its own, so visitors need not wait.
-        began = time.monotonic()
+        self._sliced(order, stop)
+
+    def _sliced(self, order: Order, stop: threading.Event) -> None:
+        """Work in slices that cannot be asked to stop, and see that each stores something.
+
+        A slice has a device and a copy of the model of its own, so visitors need not wait. What it
+        does before its first rows (the fit set, a batch of baselines) is done anew in the next one:
+        where that is all there was time for, one more slice gets all the time there is.
+        """
+        engine, seconds = self._runner.engine, SLICE_SECONDS
+        began, known = time.monotonic(), stored(order.folder)
         while not stop.is_set():
-            with closing(work(engine, order)) as slices:
+            with closing(work(engine, replace(order, seconds=seconds))) as slices:
                 finished = next(slices)
             if (record := newest_run(order.folder)) is not None:
                 self._told(SWEEP, record.done, record.total, time.monotonic() - began)
             if finished:
                 return
+            before, known = known, stored(order.folder)
+            if known == before:
+                seconds = longer(seconds)
         raise engine.cancelled
 
     def _asked(self, stop: threading.Event) -> Callable[[], bool]:
@@ -234,6 +248,26 @@ class Lab:
     def _end(self, status: str, message: str = "") -> None:
         with self._lock:
             self._state = replace(self._state, status=status, message=message)
+
+
+def stored(folder: Path) -> tuple[bool, int, int]:
+    """What a slice can add to: whether pairs are prepared, the run, and its rows."""
+    prepared, record = (folder / ABOUT_FILE).is_file(), newest_run(folder)
+    return (prepared, record.id, record.done) if record and record.done else (prepared, 0, 0)
+
+
+def longer(seconds: float) -> float:
+    """The length of the slice after one that stored nothing.
+
+    Raises:
+        UserError: when that one was as long as a slice can be.
+    """
+    if seconds >= LONGEST_SECONDS:
+        raise UserError(
+            f"{seconds:g} seconds on the GPU stored nothing new, and no slice can be longer;"
+            " choose fewer pairs or a smaller model, or run it on a GPU of your own"
+        )
+    return LONGEST_SECONDS
 
 
 def is_empty(folder: Path) -> bool:

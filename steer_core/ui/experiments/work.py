@@ -2,8 +2,8 @@
 
 All of it goes through one function, so that a shared GPU is asked for in one place. On ZeroGPU that
 function runs in a forked process that nobody can stop or hear, for a limited time; so it works in
-slices of `SLICE_SECONDS` at most, and what a slice has decoded lies in the store, where the next
-one goes on. Anywhere else one slice does everything.
+slices of some seconds, and what a slice has decoded lies in the store, where the next one goes on.
+Anywhere else one slice does everything.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from steer_core.pipeline.store import FILE as STORE
 from steer_core.pipeline.store import Store
 from steer_core.steering.directions import mean_difference, save_direction
 from steer_core.steering.library import direction_path
-from steer_core.ui.compute import loaded
+from steer_core.ui.compute import LOADING_SECONDS, loaded
 from steer_core.ui.engine import Engine
 from steer_core.ui.experiments.settings import BUNDLED, Experiment
-from steer_core.ui.space import FORKS, gpu
+from steer_core.ui.space import gpu
 
 PREPARE, DIRECTIONS, SWEEP, REPORT = "prepare", "directions", "sweep", "report"
 STAGES = (PREPARE, DIRECTIONS, SWEEP, REPORT)
@@ -40,9 +40,12 @@ PAIRS_USED = "pairs_used.json"
 DIRECTIONS_FOLDER = "directions"
 SWEPT = "report"
 """The split that is swept: no direction was computed, no setting chosen on it."""
-SLICE_SECONDS = 45.0 if FORKS else math.inf
-PREPARE_SECONDS = 240
-"""The longest that preparing may hold a shared GPU; cut off, it keeps its answers so far."""
+SLICE_SECONDS = 45.0
+LONGEST_SECONDS = 240.0
+"""The longest that a shared GPU is held: by preparing, which keeps its answers so far when it is
+cut off, and by a slice that needs more than `SLICE_SECONDS` to store anything."""
+TIDYING_SECONDS = 15
+"""From the end of a slice's time to the end of its last decoding step."""
 
 Progress = Callable[[str, int, int, float], None]
 """Called with a stage, how many of how many decodes of it are done, and the seconds it took."""
@@ -54,13 +57,14 @@ class Order:
 
     experiment: Experiment
     folder: Path
-    seconds: float = SLICE_SECONDS
+    seconds: float = math.inf
 
 
 def seconds_of(engine: Engine, order: Order, *_: Any) -> int:
     """Return the longest a slice may hold a shared GPU, in seconds."""
     prepared = (order.folder / ABOUT_FILE).is_file()
-    return int(order.seconds) + 15 if prepared else PREPARE_SECONDS
+    spent = order.seconds + TIDYING_SECONDS if prepared else LONGEST_SECONDS
+    return LOADING_SECONDS + math.ceil(spent)
 
 
 @gpu(duration=seconds_of)
@@ -78,6 +82,7 @@ def work(
     Raises:
         UserError: for pairs or settings that do not fit the model.
     """
+    loaded(engine, order.experiment.model)  # before the clock starts: a slice is time to decode
     ends = monotonic() + order.seconds
     told, asked = progress or (lambda *_: None), stop or (lambda: False)
     try:
