@@ -17,7 +17,7 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,11 +25,12 @@ import numpy as np
 from scipy.special import ndtri
 
 from steer_core.errors import UserError
-from steer_core.experiment.statistics import mcnemar_exact, wilson
+from steer_core.experiment.statistics import FAIR, fair_after, mcnemar_exact, wilson
 from steer_core.experiment.statistics_curves import Curve, measure_curves
 from steer_core.experiment.verdict import judge
 from steer_core.pipeline.analysis_grid import Grid, build_grid
 from steer_core.pipeline.store import FILE, Store
+from steer_core.report.source import preparation_of, right_before
 
 LEVEL = 0.05
 ALPHAS = np.arange(-3, 3.01, 0.5)
@@ -41,13 +42,15 @@ HARM = 0.006
 class Sweep:
     """Answers of one sweep over C curves, A α, n pairs: right or wrong.
 
-    `baseline` [n]; `real` [C, A, n]; `controls` by kind [X, C, A, n].
+    `baseline` [n]; `real` [C, A, n]; `controls` by kind [X, C, A, n]; `before`: share of right
+    answers before pairs were balanced by them, None for pairs that were not.
     """
 
     alphas: np.ndarray
     baseline: np.ndarray
     real: np.ndarray
     controls: dict[str, np.ndarray]
+    before: float | None = None
 
 
 def simulated(
@@ -77,8 +80,9 @@ def simulated(
 def decoded(folder: Path, run: int | None) -> tuple[str, Callable[[np.random.Generator], Sweep]]:
     """Sweeps from decoded rows: one label-shuffled direction against the others, half the pairs."""
     with Store(folder / FILE, create=False) as store:
-        records = store.runs()
-        grid = build_grid(store.table(run or records[-1].id))
+        record = store.run(run or store.runs()[-1].id)
+        grid = build_grid(store.table(record.id))
+    before = right_before(preparation_of(folder, record))
     shuffled = grid.controls.get("shuffled")
     if shuffled is None or len(shuffled.correct) < CONTROLS:
         raise UserError(
@@ -86,10 +90,10 @@ def decoded(folder: Path, run: int | None) -> tuple[str, Callable[[np.random.Gen
             f"--controls random={CONTROLS},shuffled={CONTROLS}"
         )
     words = f"{len(shuffled.correct)} decoded label-shuffled directions, {len(grid.names)} curves"
-    return words, lambda rng: half_of(grid, rng)
+    return words, lambda rng: half_of(grid, rng, before)
 
 
-def half_of(grid: Grid, rng: np.random.Generator) -> Sweep:
+def half_of(grid: Grid, rng: np.random.Generator, before: float | None) -> Sweep:
     """One draw from decoded rows."""
     n = grid.pair_ids.size
     half = rng.permutation(n)[: n // 2]
@@ -98,7 +102,7 @@ def half_of(grid: Grid, rng: np.random.Generator) -> Sweep:
     controls = {"label-shuffled": np.delete(answers, one, axis=0)}
     if "random" in grid.controls:
         controls["random"] = grid.controls["random"].correct[..., half]
-    return Sweep(grid.alphas, grid.baseline.correct[half], answers[one], controls)
+    return Sweep(grid.alphas, grid.baseline.correct[half], answers[one], controls, before)
 
 
 def as_it_is(sweep: Sweep, rng: np.random.Generator) -> Sweep:
@@ -116,16 +120,18 @@ def exchanged(sweep: Sweep, rng: np.random.Generator) -> Sweep:
 def planted(loss: float, sweep: Sweep, rng: np.random.Generator) -> Sweep:
     """The same with this share of right answers lost along the real direction at every α < 0."""
     broken = (rng.random(sweep.baseline.size) < loss) & (sweep.alphas < 0)[:, None]
-    return Sweep(sweep.alphas, sweep.baseline, sweep.real & ~broken, sweep.controls)
+    return replace(sweep, real=sweep.real & ~broken)
 
 
 def curves_of(sweep: Sweep, resamples: int, seed: int) -> tuple[Curve, ...]:
     """The curves as an analysis measures them."""
+    before, now = sweep.before, float(sweep.baseline.mean())
     return measure_curves(
         sweep.alphas,
         sweep.baseline,
         sweep.real,
         controls={kind: answers.mean(-1) for kind, answers in sweep.controls.items()},
+        fair=FAIR if before is None else fair_after(before, now),
         resamples=resamples,
         seed=seed,
     )
@@ -146,7 +152,7 @@ def repeat(draw, repetitions: int, resamples: int, change) -> Iterator[dict]:
                 for i in range(len(first.controls))
             ),
             "against α = 0, one α": float(
-                mcnemar_exact(first.wrong_to_right[end], first.right_to_wrong[end])
+                mcnemar_exact(first.wrong_to_right[end], first.right_to_wrong[end], first.fair)
             ),
         }
 

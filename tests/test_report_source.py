@@ -12,13 +12,13 @@ import synthetic_runs as runs
 from stored_runs import store_run
 
 from steer_core.data.problems import Pair, Problem
-from steer_core.experiment.statistics import mcnemar_exact
+from steer_core.experiment.statistics import fair_after, mcnemar_exact
 from steer_core.pipeline.funnel import SWAPPED, TURNED
 from steer_core.pipeline.preparation import Preparation
 from steer_core.pipeline.prepared import FunnelStep, Necessity, Prepared, PreparedPair, Twin
 from steer_core.report.blocks import Callout, Heading, Paragraph, Table
 from steer_core.report.sections import baseline_words
-from steer_core.report.source import fair_of, load_source
+from steer_core.report.source import load_source, right_before
 from steer_core.report.write import document
 from steer_core.steering.fit import problems_hash
 
@@ -93,10 +93,11 @@ def test_balanced_pairs_are_tested_as_such_and_said_to_be(table: pd.DataFrame, t
     store_run(tmp_path, table, prepared=about.to_json())
     source = load_source(tmp_path)
     plain = replace(about, funnel=(*BALANCED[:4], FunnelStep("split", 80, 80)))
-    assert [fair_of(each) for each in (source.prepared, plain, None)] == [0.75, 0.5, 0.5]
-    assert {each.curve.fair for each in source.analysis.results} == {0.75}
+    assert [right_before(each) for each in (source.prepared, plain, None)] == [0.75, None, None]
+    fair = fair_after(0.75, source.analysis.baseline)
+    assert {each.curve.fair for each in source.analysis.results} == {fair}
     points = source.analysis.points
-    wanted = mcnemar_exact(points["won"], points["lost"], 0.75)
+    wanted = mcnemar_exact(points["won"], points["lost"], fair)
     np.testing.assert_allclose(points["p_mcnemar"], wanted)
     assert "as many as wrong by choice: before balancing it was 60 of 80" in baseline_words(source)
     assert "balanced by their answer at α = 0" in callouts(tmp_path)

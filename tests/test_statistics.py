@@ -12,6 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from steer_core.errors import UserError
 from steer_core.experiment.statistics import (
+    fair_after,
     holm,
     mcnemar_exact,
     paired_flips,
@@ -74,6 +75,14 @@ def test_mcnemar_hand_values():
     assert mcnemar_exact([0, 0, 3], [0, 1, 3]).tolist() == [1, 1, 1]
     # 1 against 8: 2 (C(9,0) + C(9,1)) / 2^9
     assert mcnemar_exact(1, 8) == pytest.approx(20 / 512)
+
+
+def test_on_balanced_pairs_a_flip_is_a_gain_as_often_as_an_answer_was_right():
+    assert fair_after(0.7, 0.5) == pytest.approx(0.7)
+    assert fair_after(0.7, 0.7) == pytest.approx(0.5)  # nobody chose
+    # Of 700 right and 300 wrong ones 50 flip each; 300 right ones are kept.
+    assert fair_after(0.7, 0.5) == pytest.approx(50 / (50 + 50 * 300 / 700))
+    assert fair_after(1.0, 0.5) == fair_after(0.7, 1.0) == 0.5
 
 
 @pytest.mark.parametrize(("won", "lost", "fair"), [(9, 2, 0.7), (2, 9, 0.7), (5, 5, 0.3)])

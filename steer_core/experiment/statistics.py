@@ -17,9 +17,7 @@ from steer_core.errors import UserError
 
 FAIR = 0.5
 """Chance that a flip is a gain where an edit changes no accuracy, on pairs that nobody chose by
-their answer. On pairs balanced by it (as many right as wrong) it is the share of right answers
-before that: an edit that only answers anew then finds more to gain, and a plain test would call
-that an effect."""
+their answer; on others see `fair_after`."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -65,6 +63,21 @@ def wilson(correct: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Float
     return np.where(known, low, 0.0)[()], np.where(known, high, 1.0)[()]
 
 
+def fair_after(before: float, now: float) -> float:
+    """Chance that a flip is a gain where an edit changes no accuracy, on pairs chosen by answer.
+
+    Balancing keeps a larger part of the rarer kind of answer. An edit that only answers anew, and
+    loses as many of all pairs as it wins, then wins or loses more of those that were kept; a test
+    that takes the two for equally likely would call that an effect.
+
+    Args:
+        before: Share of right answers before the choice; without any kind of answer, `FAIR`.
+        now: The same among those that were kept.
+    """
+    won, lost = before * (1 - now), (1 - before) * now
+    return won / (won + lost) if min(won, lost) > 0 else FAIR
+
+
 def paired_flips(baseline: ArrayLike, steered: ArrayLike) -> Flips:
     """Count the pairs that an edit won and lost.
 
@@ -91,7 +104,7 @@ def mcnemar_exact(
     Args:
         wrong_to_right: Counts, any shape.
         right_to_wrong: Counts, broadcast against the first.
-        fair: See `FAIR`.
+        fair: See `FAIR` and `fair_after`.
 
     Returns:
         p, float64, of the broadcast shape; 1 where nothing flipped.

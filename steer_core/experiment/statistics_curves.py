@@ -29,7 +29,7 @@ class Curve:
         controls: one rank for each kind of controls, on this grid; empty when there were none.
         relative: float64 [A] or None, largest ‖Δh‖ / ‖h‖ of any pair at the answer's first step.
         logits_changed: bool [A] or None, whether any logit of any pair's answer changed at all.
-        fair: chance that a flip is a gain where nothing changes, see `statistics.FAIR`.
+        fair: chance that a flip is a gain where nothing changes, see `statistics.fair_after`.
     """
 
     alphas: Floats

@@ -59,7 +59,7 @@ def max_permutation(
         baseline: bool [n], right at α = 0.
         steered: bool [..., n], right with each edit: [A, n], or [layers, A, n] for a joint test
             over a whole sweep.
-        fair: see `steer_core.experiment.statistics.FAIR`.
+        fair: see `steer_core.experiment.statistics.fair_after`.
         resamples: number of random sign patterns. All patterns are used instead when there are no
             more of them than this.
         seed: seed of the random patterns.

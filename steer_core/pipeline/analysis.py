@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from steer_core.experiment.statistics import FAIR
+from steer_core.experiment.statistics import FAIR, fair_after
 from steer_core.experiment.statistics_curves import Curve, measure_curves
 from steer_core.experiment.statistics_power import pairs_needed
 from steer_core.experiment.verdict import GOAL, Verdict, judge
@@ -80,7 +80,7 @@ def analyse(
     table: pd.DataFrame,
     *,
     expected: int | None = None,
-    fair: float = FAIR,
+    before: float | None = None,
     resamples: int = 9999,
     bootstrap: int = 1999,
     seed: int = 0,
@@ -93,8 +93,8 @@ def analyse(
     Args:
         table: One row per decoded (pair, curve, α), columns as `Store.table` gives them.
         expected: Rows of the finished run, so that an unfinished one is seen as such.
-        fair: Chance that a flip is a gain where nothing changes: one half, or on pairs balanced by
-            their answer at α = 0 the share of right ones before that.
+        before: Share of right answers at α = 0 before pairs were balanced by them; None for pairs
+            that nobody chose so.
         resamples: Sign patterns of the permutation test.
         bootstrap: Resamples behind the intervals of continuous outcomes.
         seed: Of the permutation test and the bootstrap.
@@ -103,6 +103,7 @@ def analyse(
         UserError: when the table lacks a column or no part of the run is complete.
     """
     grid = build_grid(table, expected)
+    now = float(grid.baseline.correct.mean())
     curves = measure_curves(
         grid.alphas,
         grid.baseline.correct,
@@ -112,7 +113,7 @@ def analyse(
             for kind, cells in grid.controls.items()
         },
         logits_changed=logits_changed(grid),
-        fair=fair,
+        fair=FAIR if before is None else fair_after(before, now),
         resamples=resamples,
         seed=seed,
     )

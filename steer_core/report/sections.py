@@ -135,11 +135,12 @@ def chosen_by_answer(source: Source) -> list[str]:
         return []
     found = []
     if step := source.prepared.before_balance:
+        fair = source.analysis.results[0].curve.fair
         found.append(
             "These pairs were balanced by their answer at α = 0. On them an edit that only answers "
             f"anew moves accuracy towards the {step.percent:.1f} % from before, so changes, their "
             "intervals and extremes hold some of that. The tests allow for it: where nothing "
-            f"changes, a flip counts as a gain with probability {step.percent / 100:.2f}. Controls "
+            f"changes, a flip counts as a gain with probability {fair:.2f}. Controls "
             "are decoded on the same pairs."
         )
     if step := source.prepared.filter:

@@ -13,7 +13,6 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from steer_core.errors import UserError
-from steer_core.experiment.statistics import FAIR
 from steer_core.pipeline.analysis import Analysis, analyse
 from steer_core.pipeline.preparation import Preparation
 from steer_core.pipeline.prepared import ABOUT_FILE, Prepared, load_prepared
@@ -100,7 +99,9 @@ def load_source(folder: Path, run: int | None = None, seed: int = 0) -> Source:
         folder=folder,
         record=record,
         others=tuple(each.id for each in records if each.id != record.id),
-        analysis=analyse(table, expected=expected_rows(record), fair=fair_of(prepared), seed=seed),
+        analysis=analyse(
+            table, expected=expected_rows(record), before=right_before(prepared), seed=seed
+        ),
         prepared=prepared,
         directions=directions_of(folder, record),
         seed=seed,
@@ -125,10 +126,10 @@ def expected_rows(record: RunRecord) -> int | None:
     return None if pairs is None else int(pairs) * (1 + len(record.curves) * edited)
 
 
-def fair_of(prepared: Preparation | None) -> float:
-    """Chance that a flip is a gain where nothing changes, on the pairs as they were chosen."""
+def right_before(prepared: Preparation | None) -> float | None:
+    """Share of right answers before pairs were balanced by them; None where they were not."""
     step = None if prepared is None else prepared.before_balance
-    return FAIR if step is None or not 0 < step.count < step.of else step.count / step.of
+    return step and step.percent / 100
 
 
 def preparation_of(folder: Path, record: RunRecord) -> Preparation | None:
