@@ -102,6 +102,16 @@ def test_tabbing_through_the_inputs_changes_nothing(tab):
     assert rings == ["solid"] * len(rings) != []
 
 
+def test_what_is_chosen_is_seen_under_the_mouse_too(tab):
+    page = tab.open()
+    chosen = page.locator("#source input:checked")
+    paint = "input => getComputedStyle(input).backgroundColor"
+    before = chosen.evaluate(paint)
+    chosen.hover()
+    page.wait_for_timeout(300)
+    assert chosen.evaluate(paint) == before
+
+
 def test_problems_are_picked_by_keyboard_too(tab):
     page = tab.open()
     page.focus("#problem input")

@@ -33,6 +33,7 @@ export function mountAnswers(element) {
     sides.steered.dataset.changed = view.answers[index] === view.answers[view.baseline] ? "" : "yes";
     element.dataset.alpha = String(view.alphas[index]);
     element.dataset.index = String(index);
+    element.dataset.dead = view.inert.length ? "yes" : "";
     element.dataset.serial = String(view.serial);
   });
 }
