@@ -94,4 +94,4 @@ def test_the_funnel_shows_counts_in_order():
     (bar,) = figures.funnel_figure(steps).data
     assert list(bar.x) == [532, 421]
     assert list(bar.y) == ["rows", "a &lt; b"]
-    assert bar.text[1] == "421  (79.1 % of 532)"
+    assert bar.text[1] == "421 of 532  (79.1 %)"

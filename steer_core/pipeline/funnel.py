@@ -19,8 +19,9 @@ FILTERS: dict[str, Callable[[bool, bool], bool]] = {
 
 RIGHT_AT_BASELINE = "clean twin right at baseline"
 UNCHANGED = "the corruption leaves the answer unchanged"
-TURNED = "both right: another answer on the twin's latents"
-SWAPPED = "both right: the twin's answer on the twin's latents"
+TURNED = "twin's latents: another answer"
+SWAPPED = "twin's latents: the twin's answer"
+"""Both of pairs that have both twins right."""
 OF_THESE = "of these"
 BALANCED = "balanced and split"
 

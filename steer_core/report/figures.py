@@ -185,6 +185,10 @@ def outcome_traces(rows: pd.DataFrame, controls: Sequence[str], first: bool) -> 
     return [*traces, line]
 
 
+ON_BAR = "#1c1730"
+"""Ink on a bar, dark on a dark page too."""
+
+
 def funnel_figure(steps: Sequence[FunnelStep]) -> go.Figure:
     """Counts on the way from all rows to the splits, as bars from the first to the last."""
     figure = go.Figure(
@@ -193,8 +197,12 @@ def funnel_figure(steps: Sequence[FunnelStep]) -> go.Figure:
             y=[escape(step.name) for step in steps],
             orientation="h",
             marker={"color": "#a48be3"},
-            text=[f"{step.count:,}  ({step.percent:.1f} % of {step.of:,})" for step in steps],
-            textposition="outside",
+            text=[f"{step.count:,} of {step.of:,}  ({step.percent:.1f} %)" for step in steps],
+            # Inside where there is room: a narrow page would cut what stands behind a long bar.
+            textposition="auto",
+            insidetextanchor="end",
+            insidetextfont={"color": ON_BAR},
+            textangle=0,
             cliponaxis=False,
             hoverinfo="skip",
         )

@@ -133,7 +133,7 @@ class Lab:
         return name
 
     def resume(self, name: str) -> None:
-        """Go on with a stored experiment; what it decoded is not decoded again.
+        """Go on with a stored experiment from what it has stored.
 
         Raises:
             UserError: while one runs, or for a folder that this page did not begin.
