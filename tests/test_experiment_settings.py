@@ -91,7 +91,7 @@ def test_sites_without_layers_have_none():
 def test_the_plan_counts_every_decode():
     """30 pairs: both twins with and without latents, 15 for the fit, 15 pairs x (1 + 3 x 2)."""
     found = plan.plan_payload(read_form(INFO, SMALL), 240, plan.Speed(100.0, "a test"))
-    assert found["decodes"] == 2 * 2 * 30 + 15 + 15 * (1 + 1 * 3 * 2)
+    assert found["decodes"] == (2 + 2 + 2) * 30 + 15 + 15 * (1 + 1 * 3 * 2)
     assert found["seconds"] == pytest.approx(found["decodes"] / 100)
 
 

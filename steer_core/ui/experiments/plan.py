@@ -38,7 +38,8 @@ def plan_payload(experiment: Experiment, pairs: int, speed: Speed) -> dict[str, 
         speed: Of the model.
     """
     used = min(pairs, experiment.most or pairs)
-    answers = 2 * used * (1 if experiment.necessity == "none" else 2)
+    # Both twins at baseline and without latents; the clean one on its twin's, which are read anew.
+    answers = used * (2 if experiment.necessity == "none" else 6)
     fit, report = (round(used * experiment.fractions[i]) for i in (0, 2))
     sweep = report * (1 + experiment.edited)
     total = answers + fit + sweep
