@@ -1,7 +1,7 @@
 """Start the page: `python app.py`, or push this repository to a Hugging Face Space.
 
 Settings come from the environment: STEER_MODEL, STEER_DEVICE, STEER_DTYPE, STEER_HOST, STEER_PORT,
-and STEER_RUNS, the folder of experiments.
+STEER_RUNS, the folder of experiments, and STEER_DIRECTIONS, that of directions computed here.
 """
 
 import contextlib

@@ -36,6 +36,12 @@ def find_browser() -> str | None:
     return next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_directions(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What a test computes of directions is not kept among those of the person who runs it."""
+    os.environ["STEER_DIRECTIONS"] = str(tmp_path_factory.getbasetemp() / "directions")
+
+
 @pytest.fixture(scope="session")
 def browser_path() -> str:
     """Path of a Chromium. Fails, never skips: the skip outside CI is decided at collection."""

@@ -84,6 +84,9 @@ def engine(batch_seconds: float = 0.05, pairs: int = 60) -> Engine:
         load_model=_load,
         load_pairs=partial(_pairs, pairs),
         direction=_direction,
+        no_direction=_no_direction,
+        has_directions=bool,
+        keep_directions=_keep_directions,
         alpha_strip=_strip,
         iter_sweep=partial(_sweep, batch_seconds),
         extract_answer=extract_answer,
@@ -114,7 +117,7 @@ def _load(name):
 
 
 def _pairs(count, name):
-    assert name == "test"
+    assert name in ("test", "fit")
     return [
         Pair(
             pair_id=f"t{i:03d}",
@@ -136,6 +139,14 @@ def _pairs(count, name):
 def _direction(model, site, layer, method="mean_difference"):
     assert (layer is None) == (site != "residual")
     return FakeDirection(site, layer, method)
+
+
+def _no_direction(model, site, layer):
+    return FakeDirection(site, layer, "none")
+
+
+def _keep_directions(model, progress, stop):
+    raise AssertionError(f"{model} has its directions")
 
 
 def _seed(*parts):

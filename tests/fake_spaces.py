@@ -16,7 +16,7 @@ import gradio as gr
 import pytest
 
 from steer_core.codi import load
-from steer_core.ui import compute, runner, space
+from steer_core.ui import compute, fits, runner, space
 from steer_core.ui.experiments import lab, work
 
 
@@ -72,7 +72,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Spaces:
     compute.loaded.cache_clear()
     monkeypatch.setattr(space, "spaces", found)
     monkeypatch.setattr(space, "FORKS", True)
-    monkeypatch.setattr(runner, "run", space.gpu(duration=compute.seconds)(compute.run))
+    run = space.gpu(duration=compute.seconds)(compute.run)
+    for module in (runner, fits):
+        monkeypatch.setattr(module, "run", run)
     monkeypatch.setattr(lab, "work", space.gpu(duration=work.seconds_of)(work.work))
     monkeypatch.setattr(load, "read_model", found.only_here(load.read_model))
     return found

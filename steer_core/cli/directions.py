@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from steer_core.steering.directions import Direction, FitSet
 
 FILE = ".safetensors"
+FIT = "fit"
 Place = tuple[str, int | None]
 
 
@@ -34,7 +35,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--out",
         type=Path,
         help=f"folder for one file a site and layer, or one file NAME{FILE} (default site "
-        "residual, the middle layer); with --split the default is its folder 'directions'",
+        "residual, the middle layer); with --split the default is its folder 'directions', "
+        "without it all directions of a model not in the box go where their name finds them",
     )
     options.add_seed(parser, "of the halves that --split compares")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
@@ -44,12 +46,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Compute, store and print every direction's norms, and from a split their stability."""
     from steer_core.steering.directions import MEAN_DIFFERENCE, mean_difference, save_direction
+    from steer_core.steering.library import kept_folder
 
     if args.method != MEAN_DIFFERENCE:
         raise UserError(f"unknown method '{args.method}'; choose {MEAN_DIFFERENCE}")
-    out = out_of(args)
+    chosen_out = out_of(args)
     load_fit = fit_loader(args)
     model = options.load(args)
+    out = chosen_out or kept_folder(model)
     chosen = places_of(args, model, single=out.suffix == FILE)
     fit = load_fit(model)
     for site, layer in chosen:
@@ -61,13 +65,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def out_of(args: argparse.Namespace) -> Path:
-    """Where directions are written."""
+def out_of(args: argparse.Namespace) -> Path | None:
+    """Where directions are written; None where those of a model not in the box are kept."""
+    from steer_core.codi.places import bundled_names
+
     if args.out is not None:
         return args.out
-    if args.split is None:
-        raise UserError("--out is missing; name a folder, or a file that ends with .safetensors")
-    return args.split / "directions"
+    if args.split is not None:
+        return args.split / "directions"
+    whole = args.pairs in (None, FIT) and args.site is None and args.layer is None
+    if whole and args.model not in bundled_names():
+        return None
+    raise UserError("--out is missing; name a folder, or a file that ends with .safetensors")
 
 
 def file_of(out: Path, site: str, layer: int | None) -> Path:
@@ -88,7 +97,7 @@ def fit_loader(args: argparse.Namespace) -> "Callable[[CodiModel], FitSet]":
     from steer_core.data.pairs import load_pairs
     from steer_core.steering.directions import fit_set
 
-    name = args.pairs or "fit"
+    name = args.pairs or FIT
     problems = [problem for pair in load_pairs(name) for problem in (pair.clean, pair.corrupted)]
     return lambda model: fit_set(model, problems, name)
 

@@ -42,10 +42,15 @@ def read_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def cache_home() -> Path:
+    """Where this program keeps what it would otherwise work out again, for each user."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(home) / "steer_core"
+
+
 def notes_folder() -> Path:
     """Where digests are kept, one small file each."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(home) / "steer_core" / "sha256"
+    return cache_home() / "sha256"
 
 
 def recall(note: Path) -> str | None:

@@ -27,11 +27,11 @@ from steer_core.steering.directions import (
     shuffled_like,
 )
 from steer_core.steering.edits import check_alphas, check_positions, check_site
+from steer_core.steering.kept import bundled_fit_problems
 from steer_core.steering.library import (
     RANDOM as RANDOM_NAME,
 )
 from steer_core.steering.library import (
-    bundled_fit_problems,
     find_direction,
     is_file_name,
 )

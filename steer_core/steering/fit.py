@@ -78,6 +78,7 @@ def fit_set(
     right: np.ndarray | None = None,
     seed: int = 0,
     stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> FitSet:
     """Decode the problems of a fit set.
 
@@ -89,6 +90,7 @@ def fit_set(
             answer.
         seed: Of the split that the problems come from, for the provenance.
         stop: Asked before every decoding step; True raises `steer_core.codi.engine.Cancelled`.
+        progress: Called before the first batch and after each, with questions done and of how many.
 
     Raises:
         UserError: when all answers are right or all are wrong.
@@ -97,7 +99,7 @@ def fit_set(
         check_labels(right)
     # Known labels need no answers, only the states in front of them.
     limit = MAX_NEW_TOKENS if right is None else 1
-    decoded = decode_states(model, [p.question for p in problems], limit, stop)
+    decoded = decode_states(model, [p.question for p in problems], limit, stop, progress)
     if right is None:
         right = np.array([d.answer == p.answer for d, p in zip(decoded, problems, strict=True)])
         check_labels(right)
@@ -124,14 +126,20 @@ def check_labels(right: np.ndarray) -> None:
 
 
 def decode_states(
-    model: CodiModel, questions: Sequence[str], limit: int, stop: Callable[[], bool]
+    model: CodiModel,
+    questions: Sequence[str],
+    limit: int,
+    stop: Callable[[], bool],
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Decoded]:
     """Every question decoded with its states, at most `limit` tokens; equal ones once."""
     index = {question: i for i, question in enumerate(dict.fromkeys(questions))}
     rows = [Row(index[question]) for question in questions]
     found: dict[int, Decoded] = {}
+    progress(0, len(rows))
     for batch in decode_rows(model, list(index), rows, Options(limit, hidden=True), stop):
         found |= batch
+        progress(len(found), len(rows))
     return [found[i] for i in range(len(rows))]
 
 

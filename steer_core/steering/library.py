@@ -1,13 +1,16 @@
-"""The directions that come with the project, and how a name or a path becomes a direction."""
+"""Where directions are found, and how a name or a path becomes one."""
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
+import torch
+
+from steer_core.codi.digests import cache_home
 from steer_core.codi.model import CodiModel
-from steer_core.data.pairs import load_pairs
-from steer_core.data.problems import Problem
 from steer_core.errors import UserError
 from steer_core.steering.directions import (
     MEAN_DIFFERENCE,
@@ -19,12 +22,21 @@ from steer_core.steering.directions import (
 from steer_core.steering.edits import check_site
 
 DIRECTIONS_DIR = Path(__file__).parents[2] / "cached_directions"
+"""Those that come with the project."""
+OWN_DIR = "STEER_DIRECTIONS"
+"""Environment variable: the folder of those that were computed on this machine."""
 RANDOM = re.compile(r"random(?:-(\d{1,18}))?")
 
 
 def cache_folder(model: CodiModel, folder: Path) -> Path:
     """Where a model's mean differences are kept below `folder`; hub owners and parents dropped."""
     return folder / Path(model.name).name / MEAN_DIFFERENCE
+
+
+def kept_folder(model: CodiModel) -> Path:
+    """Where a model's mean differences are kept once they are computed, see `keep_directions`."""
+    home = Path(os.environ.get(OWN_DIR) or cache_home() / "directions").expanduser()
+    return home / f"{model.sha256[:32]}-{model.config.latents}" / MEAN_DIFFERENCE
 
 
 def direction_path(folder: Path, site: str, layer: int | None) -> Path:
@@ -55,13 +67,32 @@ def cached_direction(
         raise UserError(
             f"unknown direction '{method}'; choose {MEAN_DIFFERENCE}, random-SEED or a file"
         )
-    path = direction_path(cache_folder(model, DIRECTIONS_DIR), site, layer)
-    if not path.is_file():
+    found = known_direction(model, site, layer)
+    if found is None:
         raise UserError(
-            f"{model.name} has no cached direction for site {site}; compute one with "
-            f"'directions --model {model.name}' and pass its file"
+            f"{model.name} has no cached direction for site {site}; compute it once with "
+            f"'directions --model {model.name}'"
         )
-    return load_direction(path, model, site, layer)
+    return found
+
+
+def known_direction(model: CodiModel, site: str, layer: int | None) -> Direction | None:
+    """The mean difference that comes with the project, or was computed on this machine.
+
+    A file under the model's name that is another model's, or damaged, is as good as none.
+    """
+    for folder in (cache_folder(model, DIRECTIONS_DIR), kept_folder(model)):
+        path = direction_path(folder, site, layer)
+        with suppress(UserError):
+            if path.is_file():
+                return load_direction(path, model, site, layer)
+    return None
+
+
+def no_direction(model: CodiModel, site: str, layer: int | None) -> Direction:
+    """Nothing to add: what decodes without an edit needs no direction, and no model lacks this."""
+    config = model.config
+    return Direction(torch.zeros(config.latents + 1, config.hidden), "none", site, layer)
 
 
 def find_direction(model: CodiModel, site: str, layer: int | None, name: str) -> Direction:
@@ -97,8 +128,3 @@ def is_file_name(name: str) -> bool:
 def moved(name: str) -> str:
     """The name under which a file may be used at any site and layer; other names stay."""
     return MOVED + name if is_file_name(name) and not name.startswith(MOVED) else name
-
-
-def bundled_fit_problems() -> list[Problem]:
-    """Both twins of every pair of the bundled fit set."""
-    return [problem for pair in load_pairs("fit") for problem in (pair.clean, pair.corrupted)]

@@ -76,7 +76,7 @@ class Adapter:
         return move
 
     def view(self, **values: Any) -> dict[str, Any]:
-        """Return the answers of one problem at every α, or the reason why there are none."""
+        """Return the answers of one problem at every α, or the reason why there are none yet."""
         serial = self._explorer.serial()
         try:
             setting, asked = self._setting(values), _asked(values)

@@ -19,6 +19,11 @@ class StripJob:
     gold: int | float | None
     alphas: tuple[float, ...]
 
+    @property
+    def model(self) -> str:
+        """Who answers."""
+        return self.setting.model
+
 
 @dataclass(frozen=True, slots=True)
 class SweepJob:
@@ -28,6 +33,26 @@ class SweepJob:
     alphas: tuple[float, ...]
     variant: str = "clean"
     """Which twin of each pair is decoded."""
+
+    @property
+    def model(self) -> str:
+        """Who answers."""
+        return self.setting.model
+
+
+@dataclass(frozen=True, slots=True)
+class FitJob:
+    """Compute the mean differences of a model and keep them, unless it has them."""
+
+    model: str
+
+
+Job = StripJob | SweepJob | FitJob
+
+
+def needs_direction(setting: Setting, alphas: tuple[float, ...]) -> bool:
+    """Whether anything is edited: a model that has no direction decodes all the same."""
+    return bool(setting.positions) and any(alphas)
 
 
 @lru_cache(maxsize=2)
@@ -46,27 +71,36 @@ LOADING_SECONDS = 30
 """The longest that a fresh GPU process should need to load its model."""
 
 
-def seconds(engine: Engine, job: StripJob | SweepJob, *_: Any) -> int:
+def seconds(engine: Engine, job: Job, *_: Any) -> int:
     """Return the longest a job may hold a shared GPU, in seconds; takes what `run` takes."""
     return LOADING_SECONDS + (30 if isinstance(job, StripJob) else 120)
 
 
 @gpu(duration=seconds)
 def run(
-    engine: Engine, job: StripJob | SweepJob, stop: Callable[[], bool] | None = None
+    engine: Engine,
+    job: Job,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[Any]:
     """Yield the `AlphaStrip` of a strip job, or the `SweepState` after each batch of a sweep.
 
     In front of them comes the hash of the model that answers, empty for a stand-in that has none.
-    A sweep asks `stop` before each decoding step; it cannot be asked from a forked process.
-    Arguments and results can be pickled: on ZeroGPU this body runs in a forked process, which loads
-    the model itself, see `space`.
+    Sweeps and fits ask `stop` before each decoding step, and a fit tells its `progress`; neither
+    can be reached from a forked process. Arguments and results can be pickled: on ZeroGPU this body
+    runs in a forked process, which loads the model itself, see `space`.
     """
+    model = loaded(engine, job.model)
+    yield getattr(model, "sha256", "")
+    if isinstance(job, FitJob):
+        engine.keep_directions(model, progress, stop)
+        return
     setting = job.setting
     layer = setting.layer if setting.site == "residual" else None
-    model = loaded(engine, setting.model)
-    yield getattr(model, "sha256", "")
-    direction = engine.direction(model, setting.site, layer, method=setting.direction)
+    if needs_direction(setting, job.alphas):
+        direction = engine.direction(model, setting.site, layer, method=setting.direction)
+    else:
+        direction = engine.no_direction(model, setting.site, layer)
     if isinstance(job, StripJob):
         yield engine.alpha_strip(
             model,
@@ -87,7 +121,7 @@ def run(
         alphas=job.alphas,
         positions=setting.positions,
         direction=direction,
-        **({} if stop is None else {"stop": stop}),
+        stop=stop,
     )
 
 

@@ -22,6 +22,11 @@ class Engine:
     load_pairs: Callable[[str], list[Any]]
     direction: Callable[..., Any]
     """(model, site, layer, method) -> Direction; method is one of `settings.DIRECTIONS`."""
+    no_direction: Callable[..., Any]
+    """(model, site, layer) -> Direction that adds nothing, for what edits nothing."""
+    has_directions: Callable[[Any], bool]
+    keep_directions: Callable[..., None]
+    """(model, progress, stop): computes what `direction` gives, where a model lacks it."""
     alpha_strip: Callable[..., Any]
     iter_sweep: Callable[..., Any]
     extract_answer: Callable[[str], int | float | None]
@@ -51,7 +56,8 @@ def library(options: Options) -> Engine:
     from steer_core.data.pairs import load_pairs
     from steer_core.experiment.strip import alpha_strip
     from steer_core.experiment.sweep import iter_sweep
-    from steer_core.steering.library import cached_direction
+    from steer_core.steering.kept import has_directions, keep_directions
+    from steer_core.steering.library import cached_direction, no_direction
 
     return Engine(
         list_models=list_models,
@@ -59,6 +65,9 @@ def library(options: Options) -> Engine:
         load_model=Loader(options.device, options.dtype),
         load_pairs=load_pairs,
         direction=cached_direction,
+        no_direction=no_direction,
+        has_directions=has_directions,
+        keep_directions=keep_directions,
         alpha_strip=alpha_strip,
         iter_sweep=iter_sweep,
         extract_answer=extract_answer,

@@ -107,7 +107,8 @@ class Wiring:
             **QUIET,
         }
         inputs = self._named(*ASKED, *EDIT)
-        events = [partial(gr.on, [*edited, *typed]), layout.view.problem_picked, *_then(after)]
+        told = [layout.view.problem_picked, layout.view.again]
+        events = [partial(gr.on, [*edited, *typed]), *told, *_then(after)]
         self._follow("view", events, inputs_kwargs=inputs, **event)
 
     def _show_sweep(self, *after: Any) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 from steer_core.errors import UserError
 from steer_core.ui import payload, settings
-from steer_core.ui.compute import StripJob, SweepJob, test_pairs
+from steer_core.ui.compute import StripJob, SweepJob, needs_direction, test_pairs
 from steer_core.ui.engine import Engine
+from steer_core.ui.fits import LOOK_SECONDS, Fits
 from steer_core.ui.runner import Runner
 from steer_core.ui.settings import Setting
 
@@ -57,6 +58,7 @@ class Explorer:
         self._engine = engine
         self._settle_seconds = settle_seconds
         self.runner = Runner(engine)
+        self._fits = Fits(self.runner)
         self._newest: dict[str, int] = {}
         self._serials = itertools.count(time.time_ns() // 1_000_000)
         self.models = self._models(first_model)
@@ -118,8 +120,14 @@ class Explorer:
         return problem.question, problem.answer
 
     def strip(self, asked: Asked, setting: Setting) -> dict[str, Any]:
-        """Return one question at all 61 α, as JSON for the page."""
+        """Return one question at all 61 α, as JSON for the page.
+
+        While a direction is computed for it, a `note` says so instead, and one may ask again.
+        """
         job = StripJob(setting, *self.question(asked), settings.STRIP_ALPHAS)
+        note = self._news(job)
+        if note is not None:
+            return {"note": note}
         layers = self.info(setting.model).layers
         return payload.strip_payload(job, self.runner.strip(job), layers)
 
@@ -127,7 +135,9 @@ class Explorer:
         """Return baseline and steered text of one question, for scripts."""
         question, alpha = settings.question_text(question), settings.finite_alpha(alpha)
         alphas = tuple(sorted({0.0, alpha}))
-        strip = self.runner.strip(StripJob(setting, question, None, alphas))
+        job = StripJob(setting, question, None, alphas)
+        self._wait(job)
+        strip = self.runner.strip(job)
         return payload.decode_payload(setting, question, strip, alphas.index(alpha))
 
     # All test pairs
@@ -139,7 +149,14 @@ class Explorer:
         if self.runner.finished(job) is None:
             time.sleep(self._settle_seconds)
         origin = {"twin": job.variant, "pairs": PAIR_FILE}
-        for state in self.runner.states(job, lambda: self._newest.get(visitor) == mine):
+
+        def wanted() -> bool:
+            return self._newest.get(visitor) == mine
+
+        while wanted() and (note := self._news(job)) is not None:
+            yield {"run": mine, "note": note}
+            time.sleep(LOOK_SECONDS)
+        for state in self.runner.states(job, wanted):
             finished = self.runner.finished(job) is state
             origin["sha256"] = self.runner.hashes[setting.model]
             yield {"run": mine, **origin, **payload.sweep_payload(setting, state, finished)}
@@ -147,11 +164,21 @@ class Explorer:
     def sweep_rows(self, setting: Setting, alphas: tuple[float, ...]) -> list[dict[str, Any]]:
         """Return the finished sweep as one dict per α, for scripts."""
         job = SweepJob(setting, tuple(sorted({0.0, *map(settings.finite_alpha, alphas)})))
+        self._wait(job)
         return payload.sweep_rows(self.runner.sweep(job), setting.direction)
 
     def leave(self, visitor: str) -> None:
         """Forget a visitor; a sweep of theirs stops at its next batch."""
         self._newest.pop(visitor, None)
+
+    def _news(self, job: StripJob | SweepJob) -> str | None:
+        """Say what is computed before a job can run; None when it can."""
+        steers = needs_direction(job.setting, job.alphas)
+        return self._fits.news(job.model) if steers else None
+
+    def _wait(self, job: StripJob | SweepJob) -> None:
+        if needs_direction(job.setting, job.alphas):
+            self._fits.wait(job.model)
 
     def _models(self, first: str | None) -> dict[str, ModelChoice]:
         known = self._engine.list_models()

@@ -17,8 +17,9 @@ DIRECTION_INFO = (
     "mean(right) − mean(wrong) on the fit pairs. +α does not make answers more correct."
     " random: same norms."
 )
-PICKED = ("model_picked", "problem_picked")
-"""Told by the first figure: Gradio's own lists tell of an input each time they are left."""
+PICKED = ("model_picked", "problem_picked", "again")
+"""Told by the first figure: Gradio's own lists tell of an input each time they are left; `again`
+asks once more for what was not ready."""
 ABOUT = (
     "A CODI model reasons in a few hidden vectors instead of words. Here you add"
     " **α × a direction** to those vectors and see what happens to the answer."

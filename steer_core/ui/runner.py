@@ -72,9 +72,9 @@ class Runner:
         if known is not None:
             yield known
             return
-        self.ready(job.setting.model)
-        stop = None if space.FORKS else lambda: not still_wanted()
-        with closing(self._results(job, stop)) as states, suppress(self.engine.cancelled):
+        self.ready(job.model)
+        stop = () if space.FORKS else (lambda: not still_wanted(),)
+        with closing(self._results(job, *stop)) as states, suppress(self.engine.cancelled):
             yield from self._batches(job, states, still_wanted)
 
     def _batches(
@@ -100,13 +100,13 @@ class Runner:
                 self._sweeps.popitem(last=False)
 
     def _decode(self, job: Any) -> Any:
-        self.ready(job.setting.model)
+        self.ready(job.model)
         with self.gate.foreground(), closing(self._results(job)) as results:
             return next(results)
 
-    def _results(self, job: Any, stop: Callable[[], bool] | None = None) -> Generator[Any]:
-        with closing(run(self.engine, job, stop)) as results:
-            self.hashes[job.setting.model] = next(results)
+    def _results(self, job: Any, *stop: Callable[[], bool]) -> Generator[Any]:
+        with closing(run(self.engine, job, *stop)) as results:
+            self.hashes[job.model] = next(results)
             yield from results
 
 

@@ -4,12 +4,16 @@ import { isStale } from "./own.js";
 import { tellPicks } from "./picks.js";
 import { on, receive, store, UNANSWERED } from "./store.js";
 
+const AGAIN_MS = 1500;
 const STALE = "Not decoded yet: press Decode or Shift + Enter.";
 
 export function mountQuestion(element, props, watch, plotly, page) {
   const find = (selector) => element.querySelector(selector);
+  let later = 0;
   on("view", () => {
-    const { view, error } = store;
+    const { view, error, note } = store;
+    clearTimeout(later);
+    if (note) later = setTimeout(() => page.trigger("again"), AGAIN_MS);
     element.dataset.serial = String(view?.serial ?? "");
     element.dataset.error = error ? "yes" : "";
     if (!view) return;
@@ -22,6 +26,7 @@ export function mountQuestion(element, props, watch, plotly, page) {
     const line = message();
     find(".message").hidden = !line;
     find(".message").textContent = line;
+    find(".message").classList.toggle("note", line !== "" && line === store.note);
     makeRoom(find(".text"), find(".message"));
     document.body.dataset.waiting = store.waiting.view ? "yes" : "";
     document.body.dataset.outdated = store.waiting.view || line ? "yes" : "";
@@ -35,8 +40,9 @@ export function mountQuestion(element, props, watch, plotly, page) {
 
 // Why what is shown is not the answer to what is asked; empty when it is, or soon will be.
 function message() {
-  if (store.waiting.view) return "";
   if (store.lost.view) return UNANSWERED;
+  if (store.note) return store.note; // also while it is asked for again
+  if (store.waiting.view) return "";
   if (store.draft) return isStale() ? STALE : "";
   return store.error ?? "";
 }

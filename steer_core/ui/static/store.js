@@ -8,6 +8,7 @@ export const store = {
   view: null, // last good answer of the server, see payload.py
   draft: null, // question and gold answer as typed since, when they were not sent yet
   error: null, // one line, when the newest request could not be answered
+  note: null, // one line, when it cannot be answered yet
   waiting: { view: false, sweep: false },
   lost: { view: false, sweep: false }, // whether the newest request had no answer
 };
@@ -15,7 +16,7 @@ export const store = {
 // A figure that is mounted after the first answer came in is told at once.
 export function on(event, listener) {
   listeners[event].push(listener);
-  if (store.view || store.error) listener(store);
+  if (store.view || store.error || store.note) listener(store);
 }
 
 function emit(event) {
@@ -29,7 +30,8 @@ export function receive(value) {
   newest = value.serial;
   store.waiting.view = false;
   store.error = value.error ?? null;
-  if (!value.error) store.view = value;
+  store.note = value.note ?? null;
+  if (!value.error && !value.note) store.view = value;
   emit("wait");
   emit("view");
   draw();

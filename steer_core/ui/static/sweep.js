@@ -32,6 +32,10 @@ export function mountSweep(element, props, watch, plotly) {
 
   const receive = (value) => {
     if (!value || value.run < (sweep?.run ?? 0)) return;
+    if (value.note) {
+      find(".status").textContent = value.note;
+      return;
+    }
     arrived("sweep");
     element.dataset.error = value.error ? "yes" : "";
     if (value.error) {
