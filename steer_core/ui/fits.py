@@ -68,12 +68,13 @@ class Fits:
                 self._known.add(model)
             if model in self._known:
                 return None
-            fit = fit or self._begin(model)
+            if fit is None:
+                return self._begin(model).line
             fit.asked = time.monotonic()
             if fit.error is None:
                 return fit.line
-            if not isinstance(fit.error, UserError):
-                del self._fits[model]  # it may go well another time
+            if not is_final(fit.error):
+                del self._fits[model]
             raise fit.error
 
     def wait(self, model: str) -> None:
@@ -130,3 +131,8 @@ class Fits:
         with gate.background(), closing(run(engine, job, *asked)) as results:
             for _ in results:
                 pass
+
+
+def is_final(error: Exception) -> bool:
+    """Whether a model would fail the same way another time, for other visitors too."""
+    return isinstance(error, UserError) and not isinstance(error, space.Unavailable)

@@ -31,6 +31,10 @@ Work = Callable[..., Any]
 """A generator function."""
 
 
+class Unavailable(UserError):
+    """Trouble with the GPU and not with what was asked: another time it may go well."""
+
+
 def gpu(duration: Callable[..., int]) -> Callable[[Work], Work]:
     """Return a decorator that asks ZeroGPU for a device while a generator function runs.
 
@@ -38,7 +42,7 @@ def gpu(duration: Callable[..., int]) -> Callable[[Work], Work]:
         duration: from the arguments of a call to the seconds it may take at most.
 
     Anywhere else the function stays as it is. A `UserError` comes through as it is; what goes wrong
-    with the GPU itself (no quota left, a process that was ended) becomes one.
+    with the GPU itself (no quota left, a process that was ended) is `Unavailable`.
     """
 
     def decorate(function: Work) -> Work:
@@ -78,6 +82,6 @@ def received(function: Work) -> Work:
                     yield result
         except gr.Error as error:
             words = re.sub("<[^>]*>", "", str(error.message))  # some hold a link
-            raise UserError(f"{error.title}: {' '.join(words.split())}") from error
+            raise Unavailable(f"{error.title}: {' '.join(words.split())}") from error
 
     return results
