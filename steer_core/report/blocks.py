@@ -11,6 +11,8 @@ from typing import Literal
 import plotly.graph_objects as go
 
 Tone = Literal["note", "chosen", "warning"]
+MARKS = {"note": "Note", "chosen": "Chosen on the data shown", "warning": "Warning"}
+"""The first words of a remark of each tone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from steer_core.report.blocks import (
+    MARKS,
     Block,
     Callout,
     Card,
@@ -26,7 +27,6 @@ from steer_core.report.blocks import (
 )
 
 STATIC = Path(__file__).parent / "static"
-MARKS = {"note": "Note", "chosen": "Chosen on the data shown", "warning": "Warning"}
 GLUED = re.compile(r"(?<=\d) (?=%|pts|points)|(?<=[αp]) (?=[=<])|(?<=[αp] [=<]) ")
 """Spaces where no line may break: "80 %", "α = −3"."""
 PAGE = """<!doctype html>

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from steer_core.report.blocks import (
+    MARKS,
     Block,
     Callout,
     Cards,
@@ -18,7 +19,6 @@ from steer_core.report.blocks import (
 )
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
-MARKS = {"note": "Note", "chosen": "Chosen on the data shown", "warning": "Warning"}
 
 
 def to_markdown(document: Document) -> str:

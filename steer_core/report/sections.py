@@ -96,7 +96,7 @@ def remarks(source: Source) -> list[Block]:
     marks: list[Block] = []
     if text := unfinished_words(source):
         marks.append(Callout(f"{text} Resume with 'sweep --resume'.", "warning"))
-    marks += [Callout(text, "chosen") for text in chosen_by_answer(source)]
+    marks += [Callout(text) for text in chosen_by_answer(source)]
     if source.split == "fit":
         marks.append(
             Callout(
