@@ -15,6 +15,7 @@ from steer_core.data.answers import extract_answer
 from steer_core.data.problems import Pair, Problem
 from steer_core.errors import UserError
 from steer_core.ui.engine import Engine
+from steer_core.ui.handlers import Explorer
 
 K = 6
 LAYERS = {"tiny-llama": 4, "tiny-gpt2": 6}
@@ -74,6 +75,15 @@ class FakeState:
 
 class FakeCancelled(Exception):
     pass
+
+
+EDIT = {"site": "residual", "layer": 2, "positions": [1, 2, 3], "direction": "mean_difference"}
+"""An edit as the page's inputs hold it."""
+
+
+def explorer() -> Explorer:
+    """The page's handlers over an engine that never waits."""
+    return Explorer(engine(batch_seconds=0.0, pairs=12), settle_seconds=0.0)
 
 
 def engine(batch_seconds: float = 0.05, pairs: int = 60) -> Engine:
