@@ -98,7 +98,7 @@ def test_a_typed_question_is_marked_until_it_is_decoded(tab):
     box.press("Shift+Enter")
     expect(page.locator("#question .text")).to_have_text(f"{decoded} And?")
     expect(message).to_be_hidden()
-    page.wait_for_timeout(600)
+    page.wait_for_url("**gold=7**")
     query = tab.address()
     assert (query["question"], query["gold"]) == ([f"{decoded} And?"], ["7"])
 
@@ -124,8 +124,8 @@ def test_a_bad_question_is_one_line_and_the_page_goes_on(tab):
     assert "secret" not in page.content()
     page.locator("#question-input textarea").fill("What is 1 + 1?")
     page.locator("#ask").click()
+    expect(page.locator("#question .text")).to_have_text("What is 1 + 1?")
     expect(message).to_be_hidden()
-    assert text(page, "#question .text") == "What is 1 + 1?"
 
 
 def test_a_question_without_a_gold_answer_is_not_judged(tab):
