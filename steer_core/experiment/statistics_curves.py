@@ -128,10 +128,7 @@ def measure_curves(
     flips = paired_flips(before, after)
     test = max_permutation(before, after, fair=fair, resamples=resamples, seed=seed)
     change = after.mean(-1) - before.mean()
-    ranks = [
-        rank_among_controls(change, np.asarray(accuracy) - before.mean(), n=before.size, name=name)
-        for name, accuracy in (controls or {}).items()
-    ]
+    ranks = ranks_of(change, before, controls or {})
     return tuple(
         Curve(
             alphas=grid,
@@ -148,6 +145,16 @@ def measure_curves(
         )
         for row in range(len(after))
     )
+
+
+def ranks_of(
+    change: Floats, before: NDArray[np.bool_], controls: Mapping[str, ArrayLike]
+) -> list[ControlRank]:
+    """Where changes [L, A] stand among those of each kind of control."""
+    return [
+        rank_among_controls(change, np.asarray(accuracy) - before.mean(), n=before.size, name=name)
+        for name, accuracy in controls.items()
+    ]
 
 
 def check_answers(steered: NDArray[np.bool_], alphas: Floats) -> None:
