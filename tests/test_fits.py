@@ -13,6 +13,7 @@ import fake_engine
 import fake_spaces
 import gradio as gr
 import pytest
+from fake_engine import EDIT
 from own_models import changed_model, few_pairs
 
 from steer_core import load_model
@@ -26,7 +27,6 @@ from steer_core.ui.handlers import Asked, Explorer
 from steer_core.ui.options import Options
 from steer_core.ui.space import Unavailable
 
-EDIT = {"site": "residual", "layer": 2, "positions": [1, 2, 3], "direction": "mean_difference"}
 SECONDS = 60
 
 

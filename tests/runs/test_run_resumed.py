@@ -17,15 +17,9 @@ import pytest
 import torch
 from sweep_parts import (
     ROWS,
-    asked_of,
-    count_decoded,
-    file_in,
     fresh,
-    make_small,
     same,
-    spec_of,
 )
-from tiny_models import tiny_model
 
 from steer_core.codi.engine import Cancelled
 from steer_core.codi.model import CodiModel
@@ -33,36 +27,6 @@ from steer_core.data.problems import Pair
 from steer_core.pipeline.records import SweepSpec
 from steer_core.pipeline.run import run_sweep
 from steer_core.pipeline.store import Store
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> CodiModel:
-    return tiny_model(tmp_path_factory.mktemp("llama"))
-
-
-@pytest.fixture(scope="module")
-def asked(model: CodiModel) -> list[Pair]:
-    return asked_of(model)
-
-
-@pytest.fixture(scope="module")
-def file(model: CodiModel, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return file_in(tmp_path_factory.mktemp("direction"), model)
-
-
-@pytest.fixture
-def spec(file: str) -> SweepSpec:
-    return spec_of(file)
-
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    make_small(monkeypatch)
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> Counter:
-    return count_decoded(monkeypatch)
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(

@@ -15,14 +15,9 @@ from sweep_parts import (
     ALPHAS,
     LIMIT,
     MASKS,
-    asked_of,
-    count_decoded,
-    file_in,
-    make_small,
     same,
-    spec_of,
 )
-from tiny_models import noise, tiny_model
+from tiny_models import noise
 
 from steer_core import Edit, decode
 from steer_core.codi.model import CodiModel
@@ -32,37 +27,6 @@ from steer_core.pipeline.records import SweepSpec, positions_text
 from steer_core.pipeline.run import run_sweep
 from steer_core.pipeline.store import Store
 from steer_core.steering.directions import Direction, random_like
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> CodiModel:
-    return tiny_model(tmp_path_factory.mktemp("llama"))
-
-
-@pytest.fixture(scope="module")
-def asked(model: CodiModel) -> list[Pair]:
-    return asked_of(model)
-
-
-@pytest.fixture(scope="module")
-def file(model: CodiModel, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return file_in(tmp_path_factory.mktemp("direction"), model)
-
-
-@pytest.fixture
-def spec(file: str) -> SweepSpec:
-    return spec_of(file)
-
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    make_small(monkeypatch)
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> Counter:
-    return count_decoded(monkeypatch)
-
 
 # --- what a row says -----------------------------------------------------------------------------
 

@@ -13,13 +13,8 @@ from safetensors.torch import save_file
 from sweep_parts import (
     LIMIT,
     MASKS,
-    asked_of,
-    count_decoded,
-    file_in,
-    make_small,
-    spec_of,
 )
-from tiny_models import noise, problems, tiny_model
+from tiny_models import noise, problems
 
 from steer_core import UserError
 from steer_core.codi.model import CodiModel
@@ -32,37 +27,6 @@ from steer_core.pipeline.spec import expand
 from steer_core.pipeline.stability import stability
 from steer_core.pipeline.store import Store
 from steer_core.steering.directions import fit_set, mean_difference
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> CodiModel:
-    return tiny_model(tmp_path_factory.mktemp("llama"))
-
-
-@pytest.fixture(scope="module")
-def asked(model: CodiModel) -> list[Pair]:
-    return asked_of(model)
-
-
-@pytest.fixture(scope="module")
-def file(model: CodiModel, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return file_in(tmp_path_factory.mktemp("direction"), model)
-
-
-@pytest.fixture
-def spec(file: str) -> SweepSpec:
-    return spec_of(file)
-
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    make_small(monkeypatch)
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> Counter:
-    return count_decoded(monkeypatch)
-
 
 # --- directions ----------------------------------------------------------------------------------
 
