@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steer_core.codi import answer
-from steer_core.codi.answer import first_largest, largest_logit
+from steer_core.codi import head
+from steer_core.codi.head import Head, first_largest
 
 few = settings(max_examples=60, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -32,11 +32,11 @@ def test_of_equal_numbers_it_is_the_first(size: int, kinds: int, seed: int):
 @few
 @given(size=st.integers(1, 500), kinds=st.sampled_from([2, 5, 1000]), seed=seeds)
 def test_it_is_what_argmax_finds_over_all_logits(at_a_time: int, size: int, kinds: int, seed: int):
-    before, answer.VOCABULARY_AT_A_TIME = answer.VOCABULARY_AT_A_TIME, at_a_time
+    before, head.VOCABULARY_AT_A_TIME = head.VOCABULARY_AT_A_TIME, at_a_time
     try:
         # Whole numbers, so that no sum is rounded and logits of equal tokens are equal.
-        hidden, head = values(4, 3, 4, seed), values(size, 3, kinds, seed)[:, 0]
-        found = largest_logit(hidden, head)
+        hidden, weight = values(4, 3, 4, seed), values(size + 1, 3, kinds, seed)[:, 0]
+        found = Head(weight).choice(hidden)
     finally:
-        answer.VOCABULARY_AT_A_TIME = before
-    assert torch.equal(found, (hidden @ head.T).argmax(-1))
+        head.VOCABULARY_AT_A_TIME = before
+    assert torch.equal(found, (hidden @ weight[:-1].T).argmax(-1))

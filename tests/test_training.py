@@ -186,7 +186,7 @@ def written(student: Student, question: Tensor, eos: int, limit: int) -> list[in
     while len(found) < limit:
         x = student.body.embed(torch.tensor([[token]]))
         hidden = asked.go_on(asked.cache, x, one, 1 + LATENTS + len(found))
-        token = int(student.body.logits(hidden)[0, -1, :-1].argmax())
+        token = int(student.body.head.logits(hidden)[0, -1, :-1].argmax())
         if token == eos:
             break
         found.append(token)

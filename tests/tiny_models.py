@@ -8,6 +8,7 @@ from tiny_checkpoints import VARIANTS, Recipe, build
 from torch import Tensor
 
 from steer_core import decode, load_model
+from steer_core.codi.head import Head
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Pair, Problem
 from steer_core.steering.directions import Direction
@@ -26,11 +27,11 @@ def tiny_model(folder: Path, recipe: str | Recipe = "llama-bin", **options) -> C
     tiny = build(folder, VARIANTS[recipe] if isinstance(recipe, str) else recipe)
     options = {"device": "cpu", "dtype": "float32", **tiny.options, **options}
     model = load_model(str(tiny.path), **options)
-    head = model.body.head.clone()
+    head = model.body.head.weight.clone()
     for piece, index in model.tokenizer.get_vocab().items():
         if piece.strip("Ġ").isdigit():
             head[index] *= 1.6
-    return replace(model, body=replace(model.body, head=head))
+    return replace(model, body=replace(model.body, head=Head(head)))
 
 
 def noise(model: CodiModel, seed: int = 0, size: float = 1.0) -> Tensor:

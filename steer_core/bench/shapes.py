@@ -135,8 +135,9 @@ def model_of(
     )
     norm = Norm(torch.full((size,), 0.02, **plain), torch.zeros(size, **plain), 1e-5, rms=False)
     sizes = codi_config(config, tokenizer, rows, latents=LATENTS, keep_eos=False)
+    projection = Projection(first, second, norm).reordered()
     return CodiModel(
-        shape, "random", "random", "random", sizes, body, Projection(first, second, norm), tokenizer
+        shape, "random", "random", "random", sizes, body.reordered(), projection, tokenizer
     )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from steer_core.codi.body import Attention
 from steer_core.codi.cache import RowCache
 from steer_core.codi.drafts import Drafts, follow
+from steer_core.codi.head import first_largest
 from steer_core.codi.model import CodiModel
 from steer_core.codi.passes import Cancelled, Inputs, start_of
 
@@ -21,10 +22,8 @@ LOGITS_AT_A_TIME = {"cpu": 2**18, "cuda": 2**27}
 rest."""
 NODES_AT_A_TIME = 128
 """Nodes that are worth reading the whole head for, though their logits may leave the cache."""
-VOCABULARY_AT_A_TIME = 4096
-"""Tokens of the vocabulary whose logits a CPU computes at once."""
-GROUP = 64
-"""Logits of which the largest is found at once."""
+CHOICES_AT_A_TIME = 512
+"""The same where the logits of a part of the vocabulary are there at once."""
 ROOM = 32
 """Generated tokens a row has room for at first."""
 
@@ -112,7 +111,7 @@ class Answer:
         """Follow the drafts as far as they fit; hidden [N, T, D] of their nodes."""
         drafts = self.drafts
         if keep_logits:
-            self.first_logits = self.model.body.logits(hidden[:, drafts.root]).float().cpu()
+            self.first_logits = self.model.body.head.logits(hidden[:, drafts.root]).float().cpu()
         judge = Judge(self.model, drafts, self.cache.rows, reference, self.check)
         scored = drafts.path.shape[1] > 0
         chosen, self.scores = judge.scores(hidden) if scored else (judge.picked(hidden), None)
@@ -200,50 +199,13 @@ def behind(model: CodiModel, token: Tensor, where: Tensor, cache: Attention) -> 
 
 def picked(model: CodiModel, hidden: Tensor) -> Tensor:
     """The greedy choices behind hidden states [n, D], int [n]; EOT is excluded."""
-    return largest_logit(hidden, model.body.head[:-1])
-
-
-def largest_logit(hidden: Tensor, head: Tensor) -> Tensor:
-    """The token [...] of the largest logit behind normed states [..., D], of equals the first.
-
-    On a CPU some tokens at a time, so that their logits never leave its cache.
-    """
-    if hidden.device.type != "cpu":
-        return F.linear(hidden, head).argmax(-1)
-    size = -(-len(head) // -(-len(head) // VOCABULARY_AT_A_TIME))
-    best, token = None, torch.zeros(hidden.shape[:-1], dtype=torch.long)
-    for start in range(0, len(head), size):
-        logits = F.linear(hidden, head[start : start + size])
-        found = first_largest(logits)
-        value = logits.gather(-1, found[..., None])[..., 0]
-        token = found if best is None else torch.where(value > best, found + start, token)
-        best = value if best is None else torch.maximum(value, best)
-    return token
-
-
-def first_largest(x: Tensor) -> Tensor:
-    """`x.argmax(-1)`, of equals the first.
-
-    On a CPU that goes number by number, but the largest value of a group is found many at a time:
-    so first the best group, then its best member.
-    """
-    size = x.shape[-1]
-    if x.device.type != "cpu" or size < 2 * GROUP:
-        return x.argmax(-1)
-    whole = size // GROUP * GROUP
-    best = x[..., :whole].unflatten(-1, (-1, GROUP)).amax(-1)
-    if whole < size:
-        best = torch.cat((best, x[..., whole:].amax(-1, keepdim=True)), -1)
-    # The last group is filled up with members of the one before, all smaller than its best.
-    start = (best.argmax(-1, keepdim=True) * GROUP).clamp_max(size - GROUP)
-    members = x.gather(-1, start + torch.arange(GROUP))
-    return start[..., 0] + members.argmax(-1)
+    return model.body.head.choice(hidden)
 
 
 class Judge:
     """Logits of a tree's nodes, a few rows at a time, boiled down to what is kept of them.
 
-    The last vocabulary row (EOT) is excluded, as in the official evaluation.
+    EOT is excluded, as in the official evaluation.
 
     Args:
         model: The model.
@@ -261,13 +223,16 @@ class Judge:
         reference: Tensor | None,
         check: Callable[[], None],
     ):
-        self.head, self.eos, self.check = model.body.head[:-1], model.config.eos, check
+        self.head, self.eos, self.check = model.body.head, model.config.eos, check
         self.drafts, self.rows, self.reference = drafts, rows, reference
 
-    def parts(self, hidden: Tensor):
-        """The questions [n] of each part and its states [n, T, D], in the order of the rows."""
-        device = self.head.device
-        nodes = max(LOGITS_AT_A_TIME[device.type] // len(self.head), NODES_AT_A_TIME)
+    def parts(self, hidden: Tensor, least: int):
+        """The questions [n] of each part and its states [n, T, D], in the order of the rows.
+
+        A part has about `least` nodes, or more where their logits are few.
+        """
+        device = hidden.device
+        nodes = max(LOGITS_AT_A_TIME[device.type] // len(self.head.weight), least)
         each = max(1, nodes // hidden.shape[1])
         question = torch.arange(len(hidden), device=device) // self.rows
         for some, x in zip(question.split(each), hidden.split(each), strict=True):
@@ -276,11 +241,14 @@ class Judge:
 
     def picked(self, hidden: Tensor) -> Tensor:
         """The greedy choice behind every node, hidden [N, T, D] to int [N, T]."""
-        return torch.cat([largest_logit(x, self.head) for _, x in self.parts(hidden)])
+        return torch.cat([self.head.choice(x) for _, x in self.parts(hidden, CHOICES_AT_A_TIME)])
 
     def scores(self, hidden: Tensor) -> tuple[Tensor, BatchScores]:
         """The greedy choices [N, T], and the scores of all candidates."""
-        found = [self.judged(some, F.linear(x, self.head)) for some, x in self.parts(hidden)]
+        found = [
+            self.judged(some, self.head.without_eot(x))
+            for some, x in self.parts(hidden, NODES_AT_A_TIME)
+        ]
         picked, logprobs, margin, marks, *rest = (
             None if part[0] is None else torch.cat(part) for part in zip(*found, strict=True)
         )

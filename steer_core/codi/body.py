@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from steer_core.codi.head import Head
+from steer_core.codi.reordered import MOST, Reordered, can_reorder
 
 TOKENS_AT_A_TIME = {"cpu": 1024, "cuda": 65536}
 """Tokens that go through a block at once, padding included, where they can be parted: on a CPU its
@@ -38,13 +41,33 @@ class Attention(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Linear:
-    """y = x W^T + b, weight [out, in], bias [out] or None."""
+    """y = x W^T + b, weight [out, in], bias [out] or None; `fast`, where a CPU has it, the same."""
 
     weight: Tensor
     bias: Tensor | None = None
+    fast: Reordered | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
+        if self.fast is not None and self.fast.suits(x):
+            return self.fast(x)
         return F.linear(x, self.weight, self.bias)
+
+    def onto(self, x: Tensor, y: Tensor) -> Tensor:
+        """y + x W^T + b."""
+        if self.fast is not None and self.fast.suits(x):
+            return self.fast.onto(x, y)
+        return y + F.linear(x, self.weight, self.bias)
+
+    def gelu(self, x: Tensor, approximate: str) -> Tensor:
+        """GELU of the product, `approximate` none or tanh as torch has it."""
+        if self.fast is not None and self.fast.suits(x):
+            return self.fast(x, "gelu", approximate)
+        y = F.linear(x, self.weight, self.bias)
+        return gelu(y) if approximate == "tanh" else F.gelu(y)
+
+    def reordered(self) -> Linear:
+        """The same with a faster way for many rows."""
+        return replace(self, fast=Reordered(self.weight, self.bias))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +98,7 @@ class Block:
     """One pre-norm block; `qkv` packs queries, keys, values, `up` packs gate and up if `gated`.
 
     With rotary positions the numbers of a query or key lie pair by pair (`layout.paired`).
+    `fast` are gate and up by themselves, where a CPU has them.
     """
 
     attention_norm: Norm
@@ -89,6 +113,7 @@ class Block:
     gated: bool
     q_norm: Norm | None = None
     k_norm: Norm | None = None
+    fast: tuple[Reordered, Reordered] | None = None
 
     def __call__(
         self,
@@ -101,8 +126,8 @@ class Block:
         """x [N, T, D] to the block's output [N, T, D], or of the `last` positions only."""
         q, k, v = self.project(x, rotary)
         q, x = q[:, -last:], x[:, -last:]
-        x = x + self.out(cache.attend(layer, q, k, v).flatten(-2))
-        return x + self.mlp(self.mlp_norm(x))
+        x = self.out.onto(cache.attend(layer, q, k, v).flatten(-2), x)
+        return self.down.onto(self.inner(self.mlp_norm(x)), x)
 
     def project(self, x: Tensor, rotary: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """x [N, T, D] to queries [N, T, H, d], keys and values [N, T, H_kv, d]."""
@@ -117,15 +142,34 @@ class Block:
         q, k = qk.split((self.heads, self.kv_heads), dim=-2)
         return q, k, v
 
-    def mlp(self, x: Tensor) -> Tensor:
-        """Gated SiLU (Llama) or tanh-approximated GELU (GPT-2)."""
+    def inner(self, x: Tensor) -> Tensor:
+        """What goes down again: gated SiLU (Llama) or tanh-approximated GELU (GPT-2)."""
         if not self.gated:
-            return self.down(gelu(self.up(x)))
+            return self.up.gelu(x, "tanh")
+        if self.fast is not None and self.fast[0].suits(x):
+            gate, up = self.fast
+            return up.times(x, gate(x, "swish"))
         gate, up = self.up(x).chunk(2, dim=-1)
         if torch.is_grad_enabled():
-            return self.down(F.silu(gate) * up)
+            return F.silu(gate) * up
         # In place: these are the widest tensors of a pass, and fresh memory costs time.
-        return self.down(F.silu(gate, inplace=True).mul_(up))
+        return F.silu(gate, inplace=True).mul_(up)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its matrices."""
+        return sum(x.weight.nbytes for x in (self.qkv, self.out, self.up, self.down))
+
+    def reordered(self) -> Block:
+        """The same with a faster way for many rows."""
+        fast = None
+        if self.gated:
+            biases = (None, None) if self.up.bias is None else self.up.bias.chunk(2)
+            gate, up = map(Reordered, self.up.weight.chunk(2), biases)
+            fast = gate, up
+        up = self.up if self.gated else self.up.reordered()
+        qkv, out, down = (x.reordered() for x in (self.qkv, self.out, self.down))
+        return replace(self, qkv=qkv, out=out, up=up, down=down, fast=fast)
 
 
 def fast_on_cpu(x: Tensor) -> bool:
@@ -158,7 +202,7 @@ class Body:
     """Embeddings, blocks, final norm and vocabulary head of one causal language model.
 
     Shapes: `tokens` [V, D]; `positions` [P, D] for learned positions or None; `inverse_frequencies`
-    [d/2] for rotary positions or None; `head` [V, D].
+    [d/2] for rotary positions or None.
     """
 
     tokens: Tensor
@@ -167,7 +211,7 @@ class Body:
     rotary_scale: float
     blocks: tuple[Block, ...]
     norm: Norm
-    head: Tensor
+    head: Head
 
     def embed(self, ids: Tensor) -> Tensor:
         """Token ids [...] to token embeddings [..., D], positions not yet added."""
@@ -206,6 +250,10 @@ class Body:
         angles = (positions[..., None].float() * self.inverse_frequencies)[..., None, :]
         return torch.polar(torch.full_like(angles, self.rotary_scale), angles)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Normed hidden states [..., D] to logits [..., V]."""
-        return F.linear(hidden, self.head)
+    def reordered(self) -> Body:
+        """The same with a faster way for many rows, where the machine and its memory have one."""
+        matrices = sum(block.nbytes for block in self.blocks) + self.head.weight.nbytes
+        if not can_reorder(self.tokens) or matrices > MOST:
+            return self
+        blocks = tuple(block.reordered() for block in self.blocks)
+        return replace(self, blocks=blocks, head=self.head.reordered())

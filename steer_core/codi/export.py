@@ -85,7 +85,7 @@ def official_tensors(model: CodiModel, family: str, lora: Lora) -> Iterator[tupl
     """Every tensor of a model under its official name, adapted weights as base and factors."""
     generator = torch.Generator().manual_seed(lora.seed)
     tensors = dict(named_tensors(model.body, family))
-    tensors.setdefault(HEAD, model.body.head)
+    tensors.setdefault(HEAD, model.body.head.weight)
     for name, tensor in tensors.items():
         module, _, kind = name.rpartition(".")
         if module.rpartition(".")[2] not in ADAPTED[family]:

@@ -13,6 +13,7 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from steer_core.codi.body import Block, Body, Linear, Norm
 from steer_core.codi.config import family_of, sizes_of
+from steer_core.codi.head import Head
 
 Take = Callable[[str, tuple[int, ...]], Tensor]
 """`take(name, shape)` returns the tensor of that name, checked against the shape."""
@@ -91,7 +92,7 @@ class Builder:
             positions=self.learned_positions(),
             blocks=blocks,
             norm=self.norm(self.names.norm, hidden),
-            head=tokens if tied else self.take(HEAD, (rows, hidden)),
+            head=Head(tokens if tied else self.take(HEAD, (rows, hidden))),
             **rotary_of(self.base, self.family, tokens.device),
         )
 
@@ -114,6 +115,7 @@ class Builder:
         qkv = (width, narrow, narrow) if gated else (3 * width,)
         up = (inner, inner) if gated else (inner,)
         bias = self.qkv_bias
+        q_norm, k_norm = self.head_norms(prefix)
         return Block(
             attention_norm=self.norm(prefix + names.attention_norm, hidden),
             qkv=self.linear([prefix + name for name in names.qkv], qkv, hidden, bias),
@@ -125,7 +127,8 @@ class Builder:
             kv_heads=sizes["kv_heads"],
             head_dim=sizes["head_dim"],
             gated=gated,
-            **self.head_norms(prefix),
+            q_norm=q_norm,
+            k_norm=k_norm,
         )
 
     @property
@@ -147,11 +150,13 @@ class Builder:
     def mlp_bias(self) -> bool:
         return self.family == "gpt2" or bool(getattr(self.base, "mlp_bias", False))
 
-    def head_norms(self, prefix: str) -> dict[str, Norm]:
+    def head_norms(self, prefix: str) -> tuple[Norm | None, Norm | None]:
+        """Norms of queries and keys, which one family has."""
         if self.base.model_type != "qwen3":
-            return {}
+            return None, None
         size = self.sizes["head_dim"]
-        return {f"{x}_norm": self.norm(f"{prefix}self_attn.{x}_norm", size) for x in "qk"}
+        q, k = (self.norm(f"{prefix}self_attn.{x}_norm", size) for x in "qk")
+        return q, k
 
     def norm(self, name: str, size: int) -> Norm:
         bias = None if self.names.rms else self.take(f"{name}.bias", (size,))
@@ -224,8 +229,8 @@ def as_used(body: Body, family: str) -> Iterator[tuple[str, Tensor]]:
         yield from named_linear([prefix + n for n in names.up], block.up, up, names)
         yield from named_linear([prefix + names.down], block.down, None, names)
     yield from named_norm(names.norm, body.norm)
-    if body.head is not body.tokens:
-        yield HEAD, body.head
+    if body.head.weight is not body.tokens:
+        yield HEAD, body.head.weight
 
 
 def named_norm(name: str, norm: Norm) -> Iterator[tuple[str, Tensor]]:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import torch
 
-from steer_core.codi.answer import LOGITS_AT_A_TIME, NODES_AT_A_TIME
+from steer_core.codi.answer import CHOICES_AT_A_TIME, LOGITS_AT_A_TIME, NODES_AT_A_TIME
 from steer_core.codi.body import TOKENS_AT_A_TIME
+from steer_core.codi.head import VOCABULARY_AT_A_TIME
 from steer_core.codi.model import CodiModel
+from steer_core.codi.reordered import Reordered
 from steer_core.codi.session import BUDGET
-from steer_core.codi.tensors import tensors_of
+from steer_core.codi.tensors import leaves, tensors_of
 
 CPU_ROWS = 1024
 """On a CPU larger batches gain nothing, and results should arrive often."""
@@ -56,7 +58,13 @@ def fixed_bytes(model: CodiModel, prompt: int, questions: int = MANY) -> int:
     tokens = max(prompt, min(questions * prompt, TOKENS_AT_A_TIME[kind]))
     reading = tokens * (prompt * (1 + 4 * config.heads) + 12 * config.hidden * item)
     reading += 3 * tokens * prefix_bytes(model)  # as they come, side by side, question by question
-    return reading + 12 * max(config.vocabulary * NODES_AT_A_TIME, LOGITS_AT_A_TIME[kind])
+    return reading + 12 * max(LOGITS_AT_A_TIME[kind], *logits_at_once(config.vocabulary))
+
+
+def logits_at_once(vocabulary: int) -> tuple[int, int]:
+    """Of nodes that are scored, and of nodes where a token is chosen."""
+    chosen = CHOICES_AT_A_TIME * min(vocabulary, VOCABULARY_AT_A_TIME)
+    return NODES_AT_A_TIME * vocabulary, chosen
 
 
 def rows_that_fit(
@@ -102,9 +110,11 @@ def prefix_bytes(model: CodiModel) -> int:
 
 
 def weight_bytes(model: CodiModel) -> int:
-    """Bytes of the model's tensors, each counted once."""
+    """Bytes of the model's tensors, each counted once, and of what is kept in another order."""
     parts = model.body, model.projection
-    return sum({tensor.data_ptr(): tensor.nbytes for _, tensor in tensors_of(parts)}.values())
+    tensors = {tensor.data_ptr(): tensor.nbytes for _, tensor in tensors_of(parts)}
+    copies = (leaf.nbytes for _, leaf in leaves(parts) if isinstance(leaf, Reordered))
+    return sum(tensors.values()) + sum(copies)
 
 
 def free_bytes(device: torch.device) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from steer_core.codi.body import Linear, Norm
+from steer_core.codi.reordered import can_reorder
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,8 +27,14 @@ class Projection:
         """h_{k-1} [..., D] to the latent thought z_k [..., D]."""
         z = hidden
         if self.first is not None and self.second is not None:
-            z = self.second(F.gelu(self.first(z)))
+            z = self.second(self.first.gelu(z, "none"))
         return z if self.norm is None else self.norm(z)
+
+    def reordered(self) -> Projection:
+        """The same with a faster way for many rows, where the machine has one."""
+        if self.first is None or self.second is None or not can_reorder(self.first.weight):
+            return self
+        return replace(self, first=self.first.reordered(), second=self.second.reordered())
 
 
 def named_projection(projection: Projection) -> Iterator[tuple[str, Tensor]]:

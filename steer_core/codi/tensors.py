@@ -10,11 +10,18 @@ from torch import Tensor
 
 def tensors_of(part: object, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
     """Every tensor below a tree of dataclasses and tuples, under its path of field names."""
-    if isinstance(part, Tensor):
-        yield prefix, part
-    elif isinstance(part, tuple):
+    for name, leaf in leaves(part, prefix):
+        if isinstance(leaf, Tensor):
+            yield name, leaf
+
+
+def leaves(part: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Everything below a tree of dataclasses and tuples that is neither, under its path."""
+    if isinstance(part, tuple):
         for index, item in enumerate(part):
-            yield from tensors_of(item, f"{prefix}.{index}")
+            yield from leaves(item, f"{prefix}.{index}")
     elif dataclasses.is_dataclass(part):
         for field in dataclasses.fields(part):
-            yield from tensors_of(getattr(part, field.name), f"{prefix}.{field.name}".lstrip("."))
+            yield from leaves(getattr(part, field.name), f"{prefix}.{field.name}".lstrip("."))
+    else:
+        yield prefix, part

@@ -122,7 +122,7 @@ def answer_loss(model: Student, hidden: Tensor, ids: Tensor, mask: Tensor, colon
     """Mean next-token cross-entropy, and whether the number behind the colon is the argmax."""
     labels = ids.masked_fill(~mask, IGNORE)[:, 1:]
     keep = labels != IGNORE
-    logits = model.body.logits(hidden[:, :-1][keep])
+    logits = model.body.head.logits(hidden[:, :-1][keep])
     loss = F.cross_entropy(logits, labels[keep])
     guess = torch.full_like(labels, IGNORE)
     guess[keep] = logits.detach().argmax(-1)

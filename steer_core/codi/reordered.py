@@ -1,0 +1,78 @@
+"""Weights in the order in which a CPU's fastest products read them.
+
+torch hands a product to a general library, which brings the weights into its own order every time,
+and slowly where there are few rows. oneDNN, which torch ships too, can keep its order, and finishes
+a product (an activation, a sum) while its result is still in the cache. Those operations are what
+`torch.compile` emits; they have no public name, so where they are missing all goes the plain way.
+"""
+
+from __future__ import annotations
+
+import platform
+
+import torch
+from torch import Tensor
+
+MOST = 2**30
+"""Bytes of a model's matrices beyond which they are not kept twice."""
+LARGE = 2**18
+"""Numbers in a matrix from which two rows are worth the call."""
+FEW, MANY = 2, 256
+"""Rows x that make a product by a large matrix, or a smaller one, faster than the plain way."""
+ROWS = 512
+"""Rows that the order is made for; others are served well by the same."""
+
+
+class Reordered:
+    """y = x W^T + b by a weight W [out, in] that is kept in oneDNN's order.
+
+    A copy, which later changes of the weight do not reach and gradients do not go through. It is
+    none of the tensors of its model: nobody but oneDNN can read it.
+
+    Args:
+        weight: [out, in].
+        bias: [out] or None.
+    """
+
+    __slots__ = ("bias", "least", "nbytes", "weight")
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None):
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), ROWS)
+        self.bias, self.nbytes = bias, weight.nbytes
+        self.least = FEW if weight.numel() >= LARGE else MANY
+
+    def suits(self, x: Tensor) -> bool:
+        """Whether a product with x [..., in] is faster this way."""
+        rows = x.numel() // x.shape[-1]
+        return rows >= self.least and not torch.is_grad_enabled()
+
+    def __call__(self, x: Tensor, activation: str = "none", how: str = "") -> Tensor:
+        """The product, with an activation as oneDNN names it: swish, or gelu `how` none or tanh."""
+        product = torch.ops.mkldnn._linear_pointwise.default
+        return product(x, self.weight, self.bias, activation, [], how)
+
+    def onto(self, x: Tensor, y: Tensor) -> Tensor:
+        """y + the product."""
+        return self.joined(x, y, "add")
+
+    def times(self, x: Tensor, y: Tensor) -> Tensor:
+        """y * the product."""
+        return self.joined(x, y, "mul")
+
+    def joined(self, x: Tensor, y: Tensor, how: str) -> Tensor:
+        """y and the product, `how` add or mul."""
+        # By its full name: torch takes a while to find out which of both is meant.
+        return torch.ops.mkldnn._linear_pointwise.binary(x, y, self.weight, self.bias, how)
+
+
+def can_reorder(like: Tensor) -> bool:
+    """Whether weights like this one can be kept in oneDNN's order: float32 on an x86 CPU."""
+    here = like.device.type == "cpu" and like.dtype is torch.float32
+    known = platform.machine().lower() in ("x86_64", "amd64")
+    return here and known and torch.backends.mkldnn.is_available() and has_operations()
+
+
+def has_operations() -> bool:
+    """Whether this torch has the operations."""
+    names = "_reorder_linear_weight", "_linear_pointwise"
+    return all(hasattr(torch.ops.mkldnn, name) for name in names)

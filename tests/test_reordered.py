@@ -1,0 +1,155 @@
+"""Weights in the order of a CPU's fastest products: the same numbers, the same ids, one copy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from tiny_models import noise
+from torch import Tensor
+from training_parts import large, small_tokenizer
+
+from steer_core import load_model
+from steer_core.codi import body as bodies
+from steer_core.codi import reordered
+from steer_core.codi.body import Block, Body, Linear
+from steer_core.codi.head import Head
+from steer_core.codi.model import CodiModel
+from steer_core.codi.projection import Projection
+from steer_core.codi.reordered import FEW, LARGE, MANY, Reordered, can_reorder
+from steer_core.data.pairs import load_pairs
+from steer_core.steering.decode import Options, Row, acting, decode_rows
+from steer_core.steering.edits import Edit
+
+pytestmark = pytest.mark.skipif(not can_reorder(torch.zeros(1)), reason="no oneDNN for this CPU")
+
+IN, OUT = 40, 72
+
+
+def numbers(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+@pytest.fixture
+def linear() -> Linear:
+    return Linear(numbers(OUT, IN), numbers(OUT))
+
+
+WAYS: dict[str, Callable[[Linear, Tensor, Tensor], Tensor]] = {
+    "product": lambda linear, x, y: linear(x),
+    "onto": lambda linear, x, y: linear.onto(x, y),
+    "gelu": lambda linear, x, y: linear.gelu(x, "none"),
+    "tanh": lambda linear, x, y: linear.gelu(x, "tanh"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("rows", [1, MANY // 2, MANY, 3 * MANY])
+@torch.inference_mode()
+def test_a_reordered_matrix_gives_the_same_numbers(linear: Linear, rows: int, way: str):
+    x, y = numbers(rows, 1, IN), numbers(rows, 1, OUT)
+    found = WAYS[way](linear.reordered(), x, y)
+    assert torch.allclose(found, WAYS[way](linear, x, y), atol=1e-4)
+
+
+@torch.inference_mode()
+def test_parts_of_larger_tensors_can_be_multiplied(linear: Linear):
+    """The last block computes some positions of many."""
+    x, y = numbers(MANY, 5, IN)[:, -2:], numbers(MANY, 4, OUT)[:, -2:]
+    expected = y + F.linear(x, linear.weight, linear.bias)
+    assert torch.allclose(linear.reordered().onto(x, y), expected, atol=1e-4)
+
+
+@torch.inference_mode()
+def test_few_rows_take_it_only_by_a_large_matrix():
+    small, large = Reordered(numbers(8, 8)), Reordered(numbers(LARGE // 256, 256))
+    assert not small.suits(numbers(MANY - 1, 8))
+    assert small.suits(numbers(MANY, 8))
+    assert not large.suits(numbers(1, FEW - 1, 256))
+    assert large.suits(numbers(1, FEW, 256))
+
+
+def test_gradients_go_the_plain_way(linear: Linear):
+    linear.weight.requires_grad_(True)
+    linear.reordered().onto(numbers(MANY, IN), numbers(MANY, OUT)).sum().backward()
+    assert linear.weight.grad is not None
+
+
+# --- models --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["tiny-llama", "tiny-gpt2"])
+def model(request: pytest.FixtureRequest) -> CodiModel:
+    return load_model(request.param, device="cpu", dtype="float32")
+
+
+def plain(model: CodiModel) -> CodiModel:
+    """The same without anything reordered."""
+
+    def bare(linear: Linear | None) -> Linear | None:
+        return None if linear is None else Linear(linear.weight, linear.bias)
+
+    def block_of(block: Block) -> Block:
+        four = {name: bare(getattr(block, name)) for name in ("qkv", "out", "up", "down")}
+        return replace(block, **four, fast=None)
+
+    body, projection = model.body, model.projection
+    blocks = tuple(block_of(block) for block in body.blocks)
+    thoughts = Projection(bare(projection.first), bare(projection.second), projection.norm)
+    head = Head(body.head.weight)
+    return replace(model, body=replace(body, blocks=blocks, head=head), projection=thoughts)
+
+
+def test_many_rows_get_the_ids_of_the_plain_way(model: CodiModel, monkeypatch: pytest.MonkeyPatch):
+    questions = [pair.clean.question for pair in load_pairs("test")[:24]]
+    edits = [Edit(noise(model), a / 4, "residual", 1 + a % 4, (1, 2, 5)) for a in range(-8, 9)]
+    rows = [Row(q, acting(model, edit)) for q in range(len(questions)) for edit in edits]
+    called = []
+    product = Reordered.__call__
+    monkeypatch.setattr(
+        Reordered, "__call__", lambda self, x, *how: called.append(len(x)) or product(self, x, *how)
+    )
+
+    def ids(model: CodiModel) -> list[tuple[int, ...]]:
+        batches = decode_rows(model, questions, rows, Options(24, max_rows=1000))
+        found = dict(pair for batch in batches for pair in batch)
+        return [found[i].token_ids for i in range(len(rows))]
+
+    expected = ids(plain(model))
+    assert not called
+    assert ids(model) == expected
+    assert called
+    assert len(set(expected)) > 20
+
+
+def fast_parts(body: Body) -> list[object]:
+    gates = [block.fast for block in body.blocks if block.gated]
+    matrices = [x.fast for b in body.blocks for x in (b.qkv, b.out, b.down)]
+    return [*gates, *matrices, body.head.fast or None]
+
+
+def test_a_loaded_model_has_everything_reordered(model: CodiModel):
+    assert None not in fast_parts(model.body)
+    assert None not in fast_parts(plain(model).body.reordered())
+
+
+@pytest.mark.parametrize("why", ["memory", "machine", "torch", "dtype"])
+def test_where_it_cannot_be_all_goes_the_plain_way(why: str, monkeypatch: pytest.MonkeyPatch):
+    if why == "memory":
+        monkeypatch.setattr(bodies, "MOST", 100_000)
+    if why == "machine":
+        monkeypatch.setattr(reordered.platform, "machine", lambda: "aarch64")
+    if why == "torch":
+        monkeypatch.setattr(reordered, "has_operations", lambda: False)
+    dtype = "bfloat16" if why == "dtype" else "float32"
+    model = load_model("tiny-llama", device="cpu", dtype=dtype)
+    assert set(fast_parts(model.body)) == {None}
+
+
+def test_what_is_trained_has_no_copy_that_its_weights_would_leave_behind(tmp_path: Path):
+    student = large("llama", small_tokenizer(tmp_path))
+    assert set(fast_parts(student.body)) == {None}
