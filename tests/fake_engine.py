@@ -77,7 +77,8 @@ class FakeCancelled(Exception):
     pass
 
 
-EDIT = {"site": "residual", "layer": 2, "positions": [1, 2, 3], "direction": "mean_difference"}
+EDIT = {"site": "residual", "layer": 2, "positions": [1, 2, 3]}
+EDIT |= {"direction": "mean_difference", "unit": "raw"}
 """An edit as the page's inputs hold it."""
 
 

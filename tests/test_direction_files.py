@@ -16,6 +16,7 @@ from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Problem
 from steer_core.steering import library
 from steer_core.steering.directions import (
+    SCALES,
     Direction,
     check_direction,
     load_direction,
@@ -80,8 +81,12 @@ def test_a_saved_direction_comes_back_whole(model: CodiModel, found: dict, tmp_p
         save_direction(mine, path)
         loaded = load_direction(path, model, site, layer)
         assert torch.equal(loaded.vectors, mine.vectors)
-        fields = [field.name for field in dataclasses.fields(Direction) if field.name != "vectors"]
-        assert [getattr(loaded, f) for f in fields] == [getattr(mine, f) for f in fields]
+        assert loaded.scales is not None
+        assert mine.scales is not None
+        for name in SCALES:
+            assert torch.equal(getattr(loaded.scales, name), getattr(mine.scales, name))
+        fields = {field.name for field in dataclasses.fields(Direction)} - {"vectors", "scales"}
+        assert all(getattr(loaded, name) == getattr(mine, name) for name in fields)
     assert len(list((tmp_path / "new" / "folder").iterdir())) == len(PLACES)
 
 
@@ -283,10 +288,10 @@ def test_the_shipped_directions_belong_to_the_shipped_models(name: str):
 
 
 @pytest.mark.parametrize("name", BUNDLED)
-def test_the_shipped_directions_hold_nothing_but_vectors(name: str):
+def test_the_shipped_directions_hold_vectors_and_their_scales(name: str):
     paths = list((library.DIRECTIONS_DIR / name).rglob("*.safetensors"))
     assert len(paths) == len(places(load_model(name, device="cpu")))
     for path in paths:
         with safe_open(path, "pt") as file:
-            assert list(file.keys()) == ["direction"]
+            assert set(file.keys()) == {"direction", "sd", "dose"}
         assert path.stat().st_size < 100_000

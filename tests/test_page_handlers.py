@@ -20,6 +20,7 @@ from steer_core.ui.compute import SweepJob
 from steer_core.ui.gate import Gate
 from steer_core.ui.handlers import Asked, Explorer
 from steer_core.ui.runner import Runner
+from steer_core.ui.settings import UNITS
 
 VALUES = {
     "model": "tiny-llama",
@@ -58,6 +59,7 @@ def setting(explorer: Explorer) -> settings.Setting:
         ({"positions": [1, 7]}, ["7", "0 to 6"]),
         ({"positions": ["x"]}, ["'x'", "number"]),
         ({"direction": "up"}, ["'up'", "mean_difference, random"]),
+        ({"unit": "metres"}, ["unit of α", "'metres'", "raw, sd, dose"]),
     ],
 )
 def test_an_edit_out_of_range_names_value_and_limit(explorer, change, words):
@@ -67,6 +69,11 @@ def test_an_edit_out_of_range_names_value_and_limit(explorer, change, words):
     assert "\n" not in str(error.value)
     for word in words:
         assert word in str(error.value)
+
+
+def test_the_unit_of_alpha_is_a_part_of_the_directions_name(explorer):
+    names = [explorer.setting("tiny-llama", **{**EDIT, "unit": unit}).direction for unit in UNITS]
+    assert names == ["mean_difference", "mean_difference:sd", "mean_difference:dose"]
 
 
 def test_positions_are_a_set_in_order(explorer):

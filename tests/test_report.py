@@ -16,6 +16,7 @@ from steer_core.pipeline.prepared import FunnelStep, Necessity, Prepared
 from steer_core.report.blocks import Callout, Cards, Code, Document, Facts, Figure, Heading, Table
 from steer_core.report.html import to_html
 from steer_core.report.markdown import to_markdown
+from steer_core.report.sections import unit_words
 from steer_core.report.source import load_source
 from steer_core.report.words import change
 from steer_core.report.write import document, write_report
@@ -221,6 +222,14 @@ def test_a_side_that_was_not_swept_is_no_null(table, tmp_path: Path):
     blocks = document([load_source(tmp_path)]).blocks
     best = next(b for b in blocks if isinstance(b, Table) and "best suppression" in b.columns)
     assert {row[2] for row in best.rows} == {"not swept"}
+
+
+def test_what_alpha_counts_is_said():
+    assert unit_words(["mean_difference"]) == "1 adds the direction as it was computed"
+    assert "as large as" in unit_words(["mean_difference:dose", "random-1:dose"])
+    both = unit_words(["mean_difference", "mean_difference:sd"])
+    assert both.endswith("states along the direction (mean_difference:sd)")
+    assert "computed (mean_difference)" in both
 
 
 def test_choices_on_the_data_shown_are_marked(shown: Document):

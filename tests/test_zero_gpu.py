@@ -25,7 +25,8 @@ from steer_core.ui.experiments.lab import DONE, FAILED
 from steer_core.ui.handlers import Asked, Explorer
 from steer_core.ui.options import Options
 
-EDIT = {"site": "residual", "layer": 2, "positions": [1, 2, 3], "direction": "mean_difference"}
+EDIT = {"site": "residual", "layer": 2, "positions": [1, 2, 3]}
+EDIT |= {"direction": "mean_difference", "unit": "raw"}
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     options.add_edit(parser)
     presets.add_preset(parser)
     parser.add_argument("--layer", type=int, help="block of site residual (default the middle one)")
-    parser.add_argument("--alpha", type=float, help="strength in raw units (default 0, no edit)")
+    parser.add_argument("--alpha", type=float, help="strength (default 0, no edit)")
     parser.add_argument("--max-new-tokens", type=int, default=256, help="limit (default 256)")
     parser.add_argument("--hidden-out", type=Path, help="write hidden states as safetensors")
     options.add_seed(parser, "of --direction random")
@@ -70,6 +70,7 @@ def edit_of(args: argparse.Namespace, model: "CodiModel") -> "Edit | None":
     """The edit that the options ask for; None at alpha 0, after everything was checked."""
     from steer_core.steering.edits import Edit, check_positions, check_site
     from steer_core.steering.library import find_direction
+    from steer_core.steering.units import name_and_unit, with_unit
 
     residual = args.site == "residual"
     layer = (
@@ -79,10 +80,11 @@ def edit_of(args: argparse.Namespace, model: "CodiModel") -> "Edit | None":
     check_site(model.config, args.site, layer)
     check_positions(model.config, positions)
     presets.report_dead(model.config, args.site, [layer], positions)
-    if args.alpha == 0.0 and args.direction == options.MEAN_DIFFERENCE:
+    name, unit = name_and_unit(args.direction)
+    if args.alpha == 0.0 and name == options.MEAN_DIFFERENCE:
         return None  # plain decoding, also of a model that has no directions
-    name = f"random-{args.seed}" if args.direction == "random" else args.direction
-    direction = find_direction(model, args.site, layer, name)
+    name = f"random-{args.seed}" if name == "random" else name
+    direction = find_direction(model, args.site, layer, with_unit(name, unit))
     return Edit(direction.vectors, args.alpha, args.site, layer, positions) if args.alpha else None
 
 

@@ -1,7 +1,7 @@
 """The command `directions`."""
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,11 +133,15 @@ def lines(
     direction: "Direction", path: Path, halves: "list[SplitHalf | None] | None", as_json: bool
 ) -> Iterator[str]:
     """One direction's place, counts, norms and stability by position."""
-    origin, norms = direction.provenance, [round(float(norm), 4) for norm in direction.norms]
+    from steer_core.steering.directions import SCALES
+
+    origin, norms = direction.provenance, rounded(direction.norms)
     assert origin is not None
     if as_json:
         row = {"site": direction.site, "layer": direction.layer, "norms": norms, "file": str(path)}
         row |= {"correct": origin.correct, "wrong": origin.wrong}
+        if (scales := direction.scales) is not None:
+            row |= {name: rounded(getattr(scales, name)) for name in SCALES}
         if halves is not None:
             row["stability"] = [half and interval(half) for half in halves]
         yield json_line(row)
@@ -148,6 +152,11 @@ def lines(
     if halves is not None:
         shown = " ".join(f"{cosine_text(half):>14}" for half in halves)
         yield f"{'':12} cosine of halves (95 %)".ljust(46) + shown
+
+
+def rounded(values: Iterable[float]) -> list[float]:
+    """Numbers as they are printed."""
+    return [round(float(value), 4) for value in values]
 
 
 def interval(half: "SplitHalf") -> dict[str, float]:

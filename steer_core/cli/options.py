@@ -63,7 +63,9 @@ def add_edit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--direction",
         default=MEAN_DIFFERENCE,
-        help=f"{MEAN_DIFFERENCE}, random-SEED, or a safetensors file (default {MEAN_DIFFERENCE})",
+        help=f"{MEAN_DIFFERENCE}, random-SEED, or a safetensors file (default {MEAN_DIFFERENCE}); "
+        "alpha counts its own length, with :sd behind it standard deviations of the fit set's "
+        "states along it, with :dose their mean norm",
     )
 
 

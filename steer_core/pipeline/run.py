@@ -26,6 +26,7 @@ from steer_core.pipeline.stability import stability
 from steer_core.pipeline.store import Store
 from steer_core.steering.directions import MEAN_DIFFERENCE, Direction, place_name
 from steer_core.steering.fit import FitSet, problems_hash
+from steer_core.steering.units import name_and_unit
 from steer_core.version import versions
 
 
@@ -183,7 +184,8 @@ def direction_source(model: CodiModel, direction: Direction, fit: FitSet | None)
     norms = [round(float(norm), 6) for norm in direction.norms]
     source |= {"site": direction.site, "layer": direction.layer, "norms": norms}
     # Only a mean difference of this very set: another file's halves are not known here.
-    if fit is not None and direction.method == MEAN_DIFFERENCE and origin == fit.provenance:
+    method, _ = name_and_unit(direction.method)
+    if fit is not None and method == MEAN_DIFFERENCE and origin == fit.provenance:
         halves = stability(model, fit, direction)
         source["stability"] = [half and dataclasses.asdict(half) for half in halves]
     return source

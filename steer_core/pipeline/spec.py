@@ -35,6 +35,7 @@ from steer_core.steering.library import (
     find_direction,
     is_file_name,
 )
+from steer_core.steering.units import in_unit, name_and_unit, with_unit
 
 __all__ = ["SpecCurve", "SweepSpec", "check_spec", "expand", "layers_of"]
 
@@ -142,13 +143,16 @@ def named_direction(
     model: CodiModel, site: str, layer: int | None, name: str, fit: FitSet | None
 ) -> Labelled:
     """One direction, see `find_direction`; those of the model itself come from `fit` if given."""
-    random = RANDOM_NAME.fullmatch(name)
-    if fit is not None and (random or name == MEAN_DIFFERENCE):
+    base, unit = name_and_unit(name)
+    random = RANDOM_NAME.fullmatch(base)
+    if fit is not None and (random or base == MEAN_DIFFERENCE):
         direction = mean_difference(model, fit, site, layer)
         direction = random_like(direction, int(random[1] or 0)) if random else direction
+        direction = in_unit(direction, unit)
     else:
         direction = find_direction(model, site, layer, name)
-    label = Path(name.removeprefix(MOVED)).stem if is_file_name(name) else direction.method
+    stem = with_unit(Path(base.removeprefix(MOVED)).stem, unit)
+    label = stem if is_file_name(name) else direction.method
     check_direction(direction, model)
     return Labelled(direction, label, RANDOM if random else REAL)
 

@@ -22,6 +22,8 @@ from steer_core.steering.edits import check_site
 from steer_core.steering.fit import FitSet, Provenance, fit_set, site_states
 
 MEAN_DIFFERENCE = "mean_difference"
+SCALES = ("sd", "dose")
+"""Tensors of a file beside the direction, see `Scales`."""
 MOVED = "moved:"
 """In front of a file: the direction is used elsewhere than where it was computed, on purpose."""
 
@@ -29,11 +31,22 @@ TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Scales:
+    """How large states of a fit set are at each position, float32 [K+1] each.
+
+    `sd`: standard deviation of their component along a direction; `dose`: their mean norm.
+    """
+
+    sd: Tensor
+    dose: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Direction:
     """A direction for one site: `vectors` float32 [K+1, D], row k acts at position k.
 
     `method` names how it was made; `layer` is None where the site has none; a file from elsewhere
-    may come without `provenance`.
+    may come without `provenance` and without `scales`, for units of alpha.
     """
 
     vectors: Tensor
@@ -41,6 +54,7 @@ class Direction:
     site: str
     layer: int | None
     provenance: Provenance | None = None
+    scales: Scales | None = None
 
     @property
     def norms(self) -> np.ndarray:
@@ -50,8 +64,19 @@ class Direction:
 
 def mean_difference(model: CodiModel, fit: FitSet, site: str, layer: int | None) -> Direction:
     """Mean state of correctly answered minus wrongly answered problems, at every position."""
-    vectors = difference(site_states(model, fit.states, site, layer), fit.right)
-    return Direction(vectors, MEAN_DIFFERENCE, site, layer, fit.provenance)
+    states = site_states(model, fit.states, site, layer)
+    vectors = difference(states, fit.right)
+    scales = scales_of(states, vectors)
+    return Direction(vectors, MEAN_DIFFERENCE, site, layer, fit.provenance, scales)
+
+
+def scales_of(states: np.ndarray, vectors: Tensor) -> Scales:
+    """Those of states [n, K+1, D] along a direction [K+1, D]."""
+    states, along = states.astype(np.float64), vectors.numpy().astype(np.float64)
+    along /= np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), TINY)
+    sd = np.einsum("nkd,kd->nk", states, along).std(0)
+    dose = np.linalg.norm(states, axis=-1).mean(0)
+    return Scales(*(torch.from_numpy(x.astype(np.float32)) for x in (sd, dose)))
 
 
 def difference(states: np.ndarray, right: np.ndarray) -> Tensor:
@@ -105,7 +130,7 @@ def matched(vectors: Tensor, to: Tensor) -> Tensor:
 
 
 def save_direction(direction: Direction, path: Path) -> None:
-    """Write `direction` [K+1, D] with its provenance as safetensors metadata."""
+    """Write `direction` [K+1, D] and its `scales`, with its provenance as safetensors metadata."""
     path.parent.mkdir(parents=True, exist_ok=True)
     about = {
         "method": direction.method,
@@ -114,6 +139,8 @@ def save_direction(direction: Direction, path: Path) -> None:
         "provenance": direction.provenance and dataclasses.asdict(direction.provenance),
     }
     tensors = {"direction": direction.vectors.contiguous()}
+    if direction.scales is not None:
+        tensors |= {name: getattr(direction.scales, name) for name in SCALES}
     with replacing(path) as part:
         save_file(tensors, part, metadata={"steer_core": json.dumps(about, sort_keys=True)})
 
@@ -140,6 +167,8 @@ def load_direction(
     try:
         with safe_open(path, "pt") as file:
             vectors = file.get_tensor("direction").float()
+            known = set(file.keys()).intersection(SCALES)
+            scales = {name: file.get_tensor(name) for name in known}
             about = json.loads((file.metadata() or {}).get("steer_core", "{}"))
         origin = about.get("provenance")
         provenance = None if origin is None else Provenance(**origin)
@@ -156,11 +185,20 @@ def load_direction(
         site=about.get("site", site),
         layer=about.get("layer", layer),
         provenance=provenance,
+        scales=scales_from(scales, model) if provenance is not None else None,
     )
     check_direction(direction, model)
     if not moved:
         check_place(direction, model, site, layer, path)
     return direction
+
+
+def scales_from(found: dict[str, Tensor], model: CodiModel) -> Scales | None:
+    """The scales of a file, of the positions that are left; None where it has none of all."""
+    wanted = model.config.latents + 1
+    if len(found) < len(SCALES) or any(x.dim() != 1 or len(x) < wanted for x in found.values()):
+        return None
+    return Scales(**{name: x[:wanted].float() for name, x in found.items()})
 
 
 def check_place(

@@ -20,6 +20,7 @@ from steer_core.steering.directions import (
     random_like,
 )
 from steer_core.steering.edits import check_site
+from steer_core.steering.units import RAW, in_unit, name_and_unit
 
 DIRECTIONS_DIR = Path(__file__).parents[2] / "cached_directions"
 """Those that come with the project."""
@@ -54,12 +55,16 @@ def cached_direction(
         model: The model it is for.
         site: residual, thought or embedding.
         layer: Layer of site residual.
-        method: `mean_difference`, or `random-SEED` (`random` is seed 0): its random control.
+        method: `mean_difference`, or `random-SEED` (`random` is seed 0): its random control. With
+            `:sd` or `:dose` behind it in another unit of alpha, see `steer_core.steering.units`.
 
     Raises:
         UserError: for an unknown name, or a model that has no cached directions.
     """
     check_site(model.config, site, layer)
+    method, unit = name_and_unit(method)
+    if unit != RAW:
+        return in_unit(cached_direction(model, site, layer, method), unit)
     random = RANDOM.fullmatch(method)
     if random:
         return random_like(cached_direction(model, site, layer), int(random[1] or 0))
@@ -79,13 +84,15 @@ def cached_direction(
 def known_direction(model: CodiModel, site: str, layer: int | None) -> Direction | None:
     """The mean difference that comes with the project, or was computed on this machine.
 
-    A file under the model's name that is another model's, or damaged, is as good as none.
+    A file under the model's name that is another model's, damaged, or of an earlier version that
+    knew no units is as good as none.
     """
     for folder in (cache_folder(model, DIRECTIONS_DIR), kept_folder(model)):
         path = direction_path(folder, site, layer)
         with suppress(UserError):
-            if path.is_file():
-                return load_direction(path, model, site, layer)
+            found = load_direction(path, model, site, layer) if path.is_file() else None
+            if found is not None and found.scales is not None:
+                return found
     return None
 
 
@@ -104,11 +111,23 @@ def find_direction(model: CodiModel, site: str, layer: int | None, name: str) ->
         layer: Layer of site residual.
         name: A name of `cached_direction`, a file, a folder with one file for each site and layer,
             or `moved:` and a file: a direction that is used elsewhere than where it was computed.
-            Without `moved:` a file of another site or layer is refused.
+            Without `moved:` a file of another site or layer is refused. With `:sd` or `:dose`
+            behind it in another unit of alpha, see `steer_core.steering.units`.
 
     Raises:
         UserError: when there is no such direction, or it does not fit.
     """
+    name, unit = name_and_unit(name)
+    if unit != RAW and name.startswith(MOVED):
+        raise UserError(
+            f"{name} is used where it was not computed, so alpha cannot count in {unit} there; "
+            "leave the unit out"
+        )
+    return in_unit(raw_direction(model, site, layer, name), unit)
+
+
+def raw_direction(model: CodiModel, site: str, layer: int | None, name: str) -> Direction:
+    """See `find_direction`; in raw units."""
     if is_file_name(name):
         path = Path(name.removeprefix(MOVED))
         return load_direction(path, model, site, layer, moved=name.startswith(MOVED))
@@ -121,6 +140,7 @@ def find_direction(model: CodiModel, site: str, layer: int | None, name: str) ->
 
 def is_file_name(name: str) -> bool:
     """Whether a direction's name is that of a file."""
+    name, _ = name_and_unit(name)
     path = Path(name.removeprefix(MOVED))
     return name.startswith(MOVED) or path.suffix == ".safetensors" or path.is_file()
 

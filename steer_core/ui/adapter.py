@@ -106,7 +106,7 @@ class Adapter:
         return gr.update(choices=choices, value=ids[place % len(ids)])
 
     def _setting(self, values: dict[str, Any]) -> Setting:
-        edit = ("model", "site", "layer", "positions", "direction")
+        edit = ("model", "site", "layer", "positions", "direction", "unit")
         return self._explorer.setting(**{name: values[name] for name in edit})
 
 

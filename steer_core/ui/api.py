@@ -32,6 +32,7 @@ class Endpoints:
         positions: list[int] | None = None,
         site: str = "residual",
         direction: str = "mean_difference",
+        unit: str = "raw",
     ) -> dict[str, Any]:
         """Decode one question, steered and plain.
 
@@ -43,9 +44,10 @@ class Endpoints:
             positions: any of 0..K; 1..K when left out.
             site: residual, thought or embedding.
             direction: mean_difference or random.
+            unit: what alpha counts: raw, sd or dose.
         """
         try:
-            setting = self._setting(model, layer, positions, site, direction)
+            setting = self._setting(model, layer, positions, site, direction, unit)
             return self._explorer.decode(setting, question, alpha)
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from None
@@ -58,6 +60,7 @@ class Endpoints:
         site: str = "residual",
         direction: str = "mean_difference",
         alphas: list[float] | None = None,
+        unit: str = "raw",
     ) -> list[dict[str, Any]]:
         """Decode the bundled test pairs at several α and count the right answers.
 
@@ -68,9 +71,10 @@ class Endpoints:
             site: residual, thought or embedding.
             direction: mean_difference or random.
             alphas: strengths from -3 to 3; -3 to 3 in steps of 0.5 when left out.
+            unit: what alpha counts: raw, sd or dose.
         """
         try:
-            setting = self._setting(model, layer, positions, site, direction)
+            setting = self._setting(model, layer, positions, site, direction, unit)
             chosen = SWEEP_ALPHAS if alphas is None else tuple(alphas)
             return self._explorer.sweep_rows(setting, chosen)
         except UserError as error:
@@ -83,6 +87,7 @@ class Endpoints:
         positions: list[int] | None,
         site: str,
         direction: str,
+        unit: str,
     ) -> Setting:
         usual = defaults(self._explorer.info(model))
         return self._explorer.setting(
@@ -91,4 +96,5 @@ class Endpoints:
             layer=usual["layer"] if layer is None else layer,
             positions=usual["positions"] if positions is None else positions,
             direction=direction,
+            unit=unit,
         )

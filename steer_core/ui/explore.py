@@ -11,7 +11,7 @@ from steer_core.ui.handlers import Explorer
 from steer_core.ui.panels import Layout, build_layout
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-EDIT = ("model", "site", "layer", "positions", "direction")
+EDIT = ("model", "site", "layer", "positions", "direction", "unit")
 ASKED = ("source", "problem", "variant", "question", "gold")
 LINKED = (*ASKED, "keep", *EDIT)
 """What the address line keeps; α is added in the browser."""

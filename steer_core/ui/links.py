@@ -73,6 +73,7 @@ def _controls(info: ModelChoice) -> dict[str, tuple[Any, Callable[[str], Any]]]:
             "mean_difference",
             lambda text: settings.choose("direction", text, settings.DIRECTIONS),
         ),
+        "unit": ("raw", lambda text: settings.choose("unit of α", text, settings.UNITS)),
         "alpha": (0.0, settings.finite_alpha),
     }
 

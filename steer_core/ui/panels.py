@@ -5,10 +5,16 @@ from typing import Any
 
 import gradio as gr
 
+from steer_core.steering.units import DOSE, RAW, SD
 from steer_core.ui import assets
 from steer_core.ui.settings import ALPHA_LIMIT, ALPHA_STEP, SITES, VARIANTS
 
 DIRECTION_CHOICES = [("mean difference", "mean_difference"), ("random", "random")]
+UNIT_CHOICES = [("direction", RAW), ("deviation", SD), ("norm", DOSE)]
+UNIT_INFO = (
+    "α = 1 adds the direction itself, one standard deviation of the fit states along it, or their"
+    " mean norm."
+)
 SITE_INFO = (
     "residual: after the chosen block. thought: before the projection."
     " embedding: on the thought that is fed."
@@ -41,6 +47,7 @@ class Controls:
     layer: gr.Slider
     positions: gr.CheckboxGroup
     direction: gr.Radio
+    unit: gr.Radio
     alpha: gr.Slider
 
 
@@ -175,6 +182,9 @@ def edit_panel() -> dict[str, Any]:
                 label="Direction",
                 info=DIRECTION_INFO,
                 elem_id="direction",
+            ),
+            "unit": gr.Radio(
+                UNIT_CHOICES, value=RAW, label="α counts", info=UNIT_INFO, elem_id="unit"
             ),
         }
 

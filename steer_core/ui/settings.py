@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from steer_core.errors import UserError
+from steer_core.steering.units import RAW, UNITS, with_unit
 
 SITES = ("residual", "thought", "embedding")
 DIRECTIONS = ("mean_difference", "random")
@@ -30,6 +31,7 @@ class Setting:
     positions: tuple[int, ...]
     """Edited positions, ascending, each 0..K."""
     direction: str
+    """One of `DIRECTIONS`, with the unit of α behind it, see `steer_core.steering.units`."""
 
 
 def choose(name: str, value: Any, choices: Iterable[str]) -> str:
@@ -108,7 +110,7 @@ def gold_number(value: Any) -> int | float | None:
 
 
 def make_setting(
-    info: Any, site: Any, layer: Any, positions: Iterable[Any], direction: Any
+    info: Any, site: Any, layer: Any, positions: Iterable[Any], direction: Any, unit: Any = RAW
 ) -> Setting:
     """Check the edit against the model it is meant for.
 
@@ -118,6 +120,7 @@ def make_setting(
         layer: block 1..L.
         positions: any of 0..K, in any order.
         direction: one of `DIRECTIONS`.
+        unit: one of `UNITS`, what α counts.
 
     Raises:
         UserError: naming the value, the limit and the next move.
@@ -129,7 +132,9 @@ def make_setting(
         positions=tuple(
             sorted({whole(f"position of {info.name}", p, 0, info.latents) for p in positions})
         ),
-        direction=choose("direction", direction, DIRECTIONS),
+        direction=with_unit(
+            choose("direction", direction, DIRECTIONS), choose("unit of α", unit, UNITS)
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from page_parts import dataset
+from page_parts import dataset, text
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -79,6 +79,20 @@ def test_an_alpha_between_two_is_rounded_in_the_box_too(tab):
         number.blur()
         expect(number).to_have_value(becomes)
         expect(page.locator(".steered .at")).to_have_text(f"α = {becomes.replace('-', '−')}")
+
+
+def test_alpha_counts_in_another_unit(tab):
+    page = tab.open("?alpha=1.5")
+    before = text(page, "#deltas .cell >> nth=3")
+    page.locator("#unit label").filter(has_text="norm").click()
+    tab.in_address("unit=dose")
+    expect(page.locator("#deltas .cell >> nth=3")).not_to_have_text(before)
+    tab.finished()
+
+
+def test_a_link_names_the_unit(tab):
+    page = tab.open("?alpha=1.5&unit=dose")
+    expect(page.locator("#unit input[value=dose]")).to_be_checked()
 
 
 def test_a_request_that_fails_leaves_nothing_dimmed(tab):

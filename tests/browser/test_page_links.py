@@ -39,6 +39,7 @@ def test_the_address_names_every_choice_from_the_start(tab):
         "layer": ["2"],
         "mask": ["1,2,3,4,5,6"],
         "direction": ["mean_difference"],
+        "unit": ["raw"],
         "alpha": ["1.5"],
     }
 

@@ -1,0 +1,65 @@
+"""Units of alpha: what an alpha of 1 stands for at every position.
+
+`raw`: the direction as it is, as published experiments give it. `sd`: one standard deviation of the
+component of the fit set's states along it. `dose`: an edit as large as those states are on average.
+In the last two an alpha means about the same at every position, site and layer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from steer_core.errors import UserError
+
+if TYPE_CHECKING:
+    from steer_core.steering.directions import Direction
+
+RAW, SD, DOSE = UNITS = ("raw", "sd", "dose")
+MEANING = {
+    RAW: "the direction as it was computed",
+    SD: "one standard deviation of the fit set's states along the direction",
+    DOSE: "an edit as large as the fit set's states are on average",
+}
+"""What an alpha of 1 adds."""
+TINY = 1e-12
+
+
+def with_unit(name: str, unit: str) -> str:
+    """A direction's name in a unit: `mean_difference:sd`; in raw units the name alone.
+
+    Raises:
+        UserError: for an unknown unit.
+    """
+    if unit not in UNITS:
+        raise UserError(f"unknown unit of alpha '{unit}'; choose one of {', '.join(UNITS)}")
+    return name if unit == RAW else f"{name}:{unit}"
+
+
+def name_and_unit(name: str) -> tuple[str, str]:
+    """The inverse: what a direction is called, and the unit it is asked for in."""
+    base, _, unit = name.rpartition(":")
+    return (base, unit) if base and unit in (SD, DOSE) else (name, RAW)
+
+
+def in_unit(direction: Direction, unit: str) -> Direction:
+    """A direction that is one unit long at every position; where it is zero it stays zero.
+
+    Args:
+        direction: The direction; its control has its units too, so that both stay matched in norm.
+        unit: One of `UNITS`.
+
+    Raises:
+        UserError: when the direction does not say how the states of its fit set lie.
+    """
+    if unit == RAW:
+        return direction
+    if direction.scales is None:
+        raise UserError(
+            f"direction '{direction.method}' does not say how large the states of its fit set are, "
+            f"so alpha cannot count in {unit}; compute it with 'directions', or use raw units"
+        )
+    length = direction.vectors.norm(dim=-1, keepdim=True).clamp_min(TINY)
+    vectors = direction.vectors / length * getattr(direction.scales, unit)[:, None]
+    method = with_unit(direction.method, unit)
+    return dataclasses.replace(direction, vectors=vectors, method=method)
