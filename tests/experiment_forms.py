@@ -26,6 +26,7 @@ SMALL: dict[str, Any] = {
     "layers": [2],
     "positions": [1, 2, 3, 4, 5, 6],
     "alphas": "-2,2",
+    "unit": "raw",
     "random": 1,
     "shuffled": 1,
     "seed": 0,

@@ -77,9 +77,8 @@ class FakeCancelled(Exception):
     pass
 
 
-EDIT = {"site": "residual", "layer": 2, "positions": [1, 2, 3]}
-EDIT |= {"direction": "mean_difference", "unit": "raw"}
-"""An edit as the page's inputs hold it."""
+EDIT = {"site": "residual", "layer": 2, "positions": [1, 2, 3], "direction": "mean_difference"}
+"""An edit as the page's inputs hold it, but for the unit of α."""
 
 
 def explorer() -> Explorer:

@@ -31,8 +31,11 @@ from tiny_checkpoints import (
 from torch import nn
 
 from steer_core import UserError, decode, load_model, load_pairs
+from steer_core.codi import cores
 from steer_core.codi.model import CodiModel
+from steer_core.codi.reordered import MANY
 from steer_core.steering.decode import Decoded
+from steer_core.steering.library import cached_direction
 
 LATENTS = 6
 LIMIT = 4  # generated tokens; enough for an answer to depend on its own first tokens
@@ -338,6 +341,23 @@ def test_the_shipped_models_decode_as_the_reference(name: str):
     shift = np.abs(rows[1].hidden - rows[0].hidden).max((1, 2))
     assert shift[0] == 0 < shift[1:].min()
     assert all(row.answer is not None for row in rows[::2])
+
+
+@pytest.mark.parametrize("name", ["tiny-llama", "tiny-gpt2"])
+def test_a_batch_large_enough_for_the_fast_products_decodes_as_the_reference(
+    name: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(cores, "NARROW_ROWS", 1000)  # one batch, whatever the cores
+    reference, tokenizer = bundled_reference(name)
+    model = load_model(name, device="cpu", dtype="float32")
+    pairs, alphas = load_pairs("test")[::10], np.linspace(-2, 2, 14)
+    direction = cached_direction(model, "residual", 2).vectors
+    pushes = [Addition("residual", float(a), direction, (1, 2, 4, 6), 2) for a in alphas]
+    cases = [Case(pair.clean.question, push) for pair in pairs for push in pushes]
+    assert len(cases) > MANY
+    for case, row in list(zip(cases, fast(model, cases, limit=16), strict=True))[::23]:
+        prompt = prompt_ids(reference, tokenizer, case.question)
+        assert_same(row, decode_slowly(reference, prompt, case.edit, 16))
 
 
 @pytest.mark.gpu

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,7 @@ from experiment_forms import SMALL
 
 from steer_core.errors import UserError
 from steer_core.ui.experiments import plan
-from steer_core.ui.experiments.settings import alphas_of, load_experiment, read_form
+from steer_core.ui.experiments.settings import FILE, alphas_of, load_experiment, read_form
 
 INFO = SimpleNamespace(name="tiny-llama", layers=4, latents=6, parameters=1_000_000)
 
@@ -40,6 +41,7 @@ INFO = SimpleNamespace(name="tiny-llama", layers=4, latents=6, parameters=1_000_
         ({"alphas": "-3:3:0.001"}, ["121"]),
         ({"alphas": "1,nan"}, ["'nan'"]),
         ({"alphas": "1e9"}, ["1000"]),
+        ({"unit": "metres"}, ["'metres'", "raw, sd, dose"]),
         ({"random": -1}, ["-1", "0 to 200"]),
         ({"shuffled": 201}, ["201", "0 to 200"]),
         ({"seed": -1}, ["seed", "-1"]),
@@ -66,8 +68,17 @@ def test_alphas_are_a_sorted_grid_with_the_baseline(text, alphas):
     assert alphas_of(text) == alphas
 
 
+def test_an_experiment_of_an_earlier_version_counts_in_raw_units(tmp_path):
+    read_form(INFO, SMALL).save(tmp_path)
+    kept = json.loads((tmp_path / FILE).read_text())
+    del kept["unit"]
+    (tmp_path / FILE).write_text(json.dumps(kept))
+    assert load_experiment(tmp_path) == read_form(INFO, SMALL)
+
+
 def test_settings_come_back_from_the_folder(tmp_path):
-    experiment = read_form(INFO, {**SMALL, "name": " my run "})
+    experiment = read_form(INFO, {**SMALL, "name": " my run ", "unit": "sd"})
+    assert experiment.spec.directions == ("mean_difference:sd",)
     assert experiment.name == "my-run"
     experiment.save(tmp_path)
     assert load_experiment(tmp_path) == experiment

@@ -222,13 +222,13 @@ def test_what_may_go_well_another_time_is_tried_again(error: Exception, line: st
     found = []
 
     def told() -> bool:
-        found.append(adapter.view(model="tiny-llama", **asked, **EDIT))
+        found.append(adapter.view(model="tiny-llama", **asked, **EDIT, unit="raw"))
         return "error" in found[-1]
 
     until(told)
     assert found[-1]["error"] == line
     assert ("secret" in caplog.text) == isinstance(error, RuntimeError)
-    assert "note" in adapter.view(model="tiny-llama", **asked, **EDIT)
+    assert "note" in adapter.view(model="tiny-llama", **asked, **EDIT, unit="raw")
 
 
 def fails(error: Exception, model, progress, stop) -> None:

@@ -16,7 +16,6 @@ from transformers import AutoTokenizer, GPT2Config
 
 from benchmarks.real_size import measure, write
 from steer_core import UserError, decode, load_model
-from steer_core.codi.body import Linear
 from steer_core.codi.load import first_new_row
 from steer_core.codi.selfcheck import QUESTION, self_check
 
@@ -181,7 +180,7 @@ def test_latents_that_never_reach_the_answer_are_noticed(tiny: Tiny):
     """Here no position sees another: the values of attention are zero, and so is the output."""
     model = load(tiny)
     blocks = tuple(
-        replace(block, out=Linear(torch.zeros_like(block.out.weight), block.out.bias))
+        replace(block, out=replace(block.out, weight=torch.zeros_like(block.out.weight)))
         for block in model.body.blocks
     )
     deaf = replace(model, body=replace(model.body, blocks=blocks))

@@ -20,7 +20,7 @@ from steer_core.ui.compute import SweepJob
 from steer_core.ui.gate import Gate
 from steer_core.ui.handlers import Asked, Explorer
 from steer_core.ui.runner import Runner
-from steer_core.ui.settings import UNITS
+from steer_core.ui.settings import UNITS, with_unit
 
 VALUES = {
     "model": "tiny-llama",
@@ -30,6 +30,7 @@ VALUES = {
     "question": "",
     "gold": None,
     **EDIT,
+    "unit": "raw",
 }
 
 
@@ -58,8 +59,8 @@ def setting(explorer: Explorer) -> settings.Setting:
         ({"layer": None}, ["None", "number"]),
         ({"positions": [1, 7]}, ["7", "0 to 6"]),
         ({"positions": ["x"]}, ["'x'", "number"]),
-        ({"direction": "up"}, ["'up'", "mean_difference, random"]),
-        ({"unit": "metres"}, ["unit of α", "'metres'", "raw, sd, dose"]),
+        ({"direction": "up"}, ["'up'", "mean_difference:dose, random"]),
+        ({"direction": "random:metres"}, ["'random:metres'", "random:sd, random:dose"]),
     ],
 )
 def test_an_edit_out_of_range_names_value_and_limit(explorer, change, words):
@@ -72,8 +73,10 @@ def test_an_edit_out_of_range_names_value_and_limit(explorer, change, words):
 
 
 def test_the_unit_of_alpha_is_a_part_of_the_directions_name(explorer):
-    names = [explorer.setting("tiny-llama", **{**EDIT, "unit": unit}).direction for unit in UNITS]
-    assert names == ["mean_difference", "mean_difference:sd", "mean_difference:dose"]
+    names = ["mean_difference", "mean_difference:sd", "mean_difference:dose"]
+    assert [with_unit("mean_difference", unit) for unit in UNITS] == names
+    for name in names:
+        assert explorer.setting("tiny-llama", **{**EDIT, "direction": name}).direction == name
 
 
 def test_positions_are_a_set_in_order(explorer):

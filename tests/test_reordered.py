@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -67,16 +69,40 @@ def test_parts_of_larger_tensors_can_be_multiplied(linear: Linear):
 @torch.inference_mode()
 def test_few_rows_take_it_only_by_a_large_matrix():
     small, large = Reordered(numbers(8, 8)), Reordered(numbers(LARGE // 256, 256))
-    assert not small.suits(numbers(MANY - 1, 8))
-    assert small.suits(numbers(MANY, 8))
-    assert not large.suits(numbers(1, FEW - 1, 256))
-    assert large.suits(numbers(1, FEW, 256))
+    assert not small.suits(numbers(MANY - 1, 8), small.source)
+    assert small.suits(numbers(MANY, 8), small.source)
+    assert not large.suits(numbers(1, FEW - 1, 256), large.source)
+    assert large.suits(numbers(1, FEW, 256), large.source)
 
 
 def test_gradients_go_the_plain_way(linear: Linear):
     linear.weight.requires_grad_(True)
     linear.reordered().onto(numbers(MANY, IN), numbers(MANY, OUT)).sum().backward()
     assert linear.weight.grad is not None
+
+
+@torch.inference_mode()
+def test_a_weight_that_is_replaced_is_what_is_multiplied_with(linear: Linear):
+    x, zero = numbers(MANY, IN), torch.zeros(OUT, IN)
+    assert torch.equal(replace(linear.reordered(), weight=zero, bias=None)(x), x @ zero.T)
+
+
+@torch.no_grad()
+def test_so_is_one_that_is_written_to(linear: Linear):
+    fast, x = linear.reordered(), numbers(MANY, IN)
+    fast.weight.zero_()
+    assert linear.bias is not None
+    assert torch.equal(fast(x), linear.bias.expand(MANY, -1))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+@torch.inference_mode()
+def test_copies_are_as_fast(linear: Linear, copied: Callable[[Linear], Linear]):
+    fast, x = linear.reordered(), numbers(MANY, IN)
+    again = copied(fast)
+    assert again.fast is not None
+    assert again.fast.suits(x, again.weight)
+    assert torch.equal(again(x), fast(x))
 
 
 # --- models --------------------------------------------------------------------------------------
@@ -124,6 +150,17 @@ def test_many_rows_get_the_ids_of_the_plain_way(model: CodiModel, monkeypatch: p
     assert ids(model) == expected
     assert called
     assert len(set(expected)) > 20
+
+
+@torch.inference_mode()
+def test_an_ablated_block_and_head_are_ablated_for_many_rows_too(model: CodiModel):
+    block, head = model.body.blocks[0], model.body.head
+    x = numbers(MANY, 1, model.config.hidden)
+    up = replace(block.up, weight=torch.zeros_like(block.up.weight), bias=None)
+    assert not replace(block, up=up).inner(x).any()
+    turned = replace(head, weight=-head.weight)
+    assert torch.allclose(turned.without_eot(x), -head.without_eot(x), atol=1e-3)
+    assert torch.equal(turned.choice(x), turned.without_eot(x).argmax(-1))
 
 
 def fast_parts(body: Body) -> list[object]:

@@ -16,11 +16,11 @@ from steer_core.pipeline.prepared import FunnelStep, Necessity, Prepared
 from steer_core.report.blocks import Callout, Cards, Code, Document, Facts, Figure, Heading, Table
 from steer_core.report.html import to_html
 from steer_core.report.markdown import to_markdown
-from steer_core.report.sections import unit_words
 from steer_core.report.source import load_source
 from steer_core.report.words import change
 from steer_core.report.write import document, write_report
 from steer_core.steering.fit import problems_hash
+from steer_core.steering.units import unit_words
 
 SECTIONS = [
     "What it shows",
@@ -226,9 +226,9 @@ def test_a_side_that_was_not_swept_is_no_null(table, tmp_path: Path):
 
 def test_what_alpha_counts_is_said():
     assert unit_words(["mean_difference"]) == "1 adds the direction as it was computed"
-    assert "as large as" in unit_words(["mean_difference:dose", "random-1:dose"])
+    assert "on average" in unit_words(["mean_difference:dose", "random-1:dose"])
     both = unit_words(["mean_difference", "mean_difference:sd"])
-    assert both.endswith("states along the direction (mean_difference:sd)")
+    assert both.endswith("states along the mean difference (mean_difference:sd)")
     assert "computed (mean_difference)" in both
 
 

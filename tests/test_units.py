@@ -18,12 +18,16 @@ from steer_core.codi.model import CodiModel
 from steer_core.data.pairs import load_pairs
 from steer_core.pipeline.records import REAL, SweepSpec
 from steer_core.pipeline.spec import expand
+from steer_core.steering import library
 from steer_core.steering.directions import Direction, FitSet, mean_difference, places, random_like
 from steer_core.steering.fit import fit_set, site_states
+from steer_core.steering.kept import has_directions
 from steer_core.steering.library import cached_direction, find_direction
 from steer_core.steering.units import MEANING, UNITS, in_unit, name_and_unit, with_unit
 
 COUNTED = ("sd", "dose")
+KIND = "mean_difference:sd"
+BOX = library.DIRECTIONS_DIR / "tiny-llama" / "mean_difference"
 TURNS = "124"
 """A pair whose answer turns where alpha is not small."""
 
@@ -90,6 +94,7 @@ def test_names_carry_their_unit(name: str):
     assert name_and_unit(name) == (name, "raw")
     for unit in UNITS:
         assert name_and_unit(with_unit(name, unit)) == (name, unit)
+        assert name_and_unit(f"{name}:{unit}") == (name, unit)
 
 
 # --- files ---------------------------------------------------------------------------------------
@@ -130,8 +135,7 @@ def bare(path: Path, direction: Direction) -> str:
 
 MISTAKES: dict[str, tuple[Callable[[str], str], str]] = {
     "nothing known": (lambda path: f"{path}:sd", "does not say how large the states"),
-    "elsewhere": (lambda path: f"moved:{path}:dose", "leave the unit out"),
-    "no unit": (lambda path: "mean_difference:metres", "unknown direction"),
+    "no unit": (lambda path: "mean_difference:metres", "with :sd or :dose behind it"),
 }
 
 
@@ -145,25 +149,43 @@ def test_a_unit_that_cannot_be_is_refused(model: CodiModel, tmp_path: Path, mist
         with_unit("mean_difference", "metres")
 
 
-def test_a_kept_direction_without_scales_counts_as_none(
+def test_a_moved_direction_counts_units_only_where_it_was_computed(model: CodiModel):
+    path = library.direction_path(BOX, "thought", None)
+    here = find_direction(model, "thought", None, f"moved:{path}:sd")
+    assert torch.equal(here.vectors, cached_direction(model, "thought", None, KIND).vectors)
+    with pytest.raises(UserError, match="was computed at thought, so alpha cannot count in sd at"):
+        find_direction(model, "residual", 1, f"moved:{path}:sd")
+
+
+def test_a_file_that_is_called_like_a_unit_is_a_file(
     model: CodiModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Earlier versions knew no units; theirs is computed again where it was computed."""
-    from steer_core.steering import library
+    monkeypatch.chdir(tmp_path)
+    bare(tmp_path / "own:sd", cached_direction(model, "residual", 2))
+    assert name_and_unit("own:sd") == ("own:sd", "raw")
+    assert find_direction(model, "residual", 2, "own:sd").scales is None
 
+
+def test_a_kept_direction_without_scales_is_used_in_raw_units_and_made_anew_for_others(
+    model: CodiModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Earlier versions knew no units."""
     monkeypatch.setattr(library, "DIRECTIONS_DIR", tmp_path / "box")
     monkeypatch.setenv("STEER_DIRECTIONS", str(tmp_path))
+    for site, layer in places(model):
+        there = library.direction_path(library.kept_folder(model), site, layer)
+        original = library.direction_path(BOX, site, layer)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.write_bytes(original.read_bytes())
+    assert has_directions(model)
     there = library.direction_path(library.kept_folder(model), "residual", 2)
-    original = library.direction_path(
-        Path(__file__).parents[1] / "cached_directions/tiny-llama/mean_difference", "residual", 2
-    )
-    there.parent.mkdir(parents=True)
-    there.write_bytes(original.read_bytes())
-    assert library.known_direction(model, "residual", 2) is not None
-    with safe_open(original, "pt") as file:
+    with safe_open(there, "pt") as file:
         metadata = file.metadata()
-    save_file({"direction": load_file(original)["direction"]}, there, metadata=metadata)
-    assert library.known_direction(model, "residual", 2) is None
+    save_file({"direction": load_file(there)["direction"]}, there, metadata=metadata)
+    assert not has_directions(model)
+    assert cached_direction(model, "residual", 2).scales is None
+    with pytest.raises(UserError, match="compute it with 'directions'"):
+        cached_direction(model, "residual", 2, KIND)
 
 
 # --- sweeps --------------------------------------------------------------------------------------
@@ -182,6 +204,16 @@ def test_controls_of_a_sweep_are_matched_in_the_unit_of_their_direction(
         if own is not None:
             assert np.allclose(each.curve.direction.norms, real[own].norms, rtol=1e-4)
     assert not np.allclose(real[names[0]].norms, real[names[1]].norms, rtol=1e-2)
+
+
+@pytest.mark.parametrize("names", [("mean_difference", "random-7:dose"), ("random-7", KIND)])
+def test_a_random_direction_of_another_size_is_no_control(model: CodiModel, names):
+    with pytest.raises(UserError, match="give both the same unit"):
+        expand(model, SweepSpec("residual", (2,), (1.0,), ((1, 2),), names))
+    alone = [name for name in names if name.startswith("random")]
+    expand(model, SweepSpec("residual", (2,), (1.0,), ((1, 2),), tuple(alone)))
+    same = ("mean_difference:dose", "random-7:dose")
+    expand(model, SweepSpec("residual", (2,), (1.0,), ((1, 2),), same))
 
 
 def test_the_command_takes_a_unit(capsys: Capture):

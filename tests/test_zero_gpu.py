@@ -25,8 +25,7 @@ from steer_core.ui.experiments.lab import DONE, FAILED
 from steer_core.ui.handlers import Asked, Explorer
 from steer_core.ui.options import Options
 
-EDIT = {"site": "residual", "layer": 2, "positions": [1, 2, 3]}
-EDIT |= {"direction": "mean_difference", "unit": "raw"}
+EDIT = {"site": "residual", "layer": 2, "positions": [1, 2, 3], "direction": "mean_difference"}
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +159,7 @@ def test_trouble_with_the_gpu_is_one_line(spaces: Spaces, monkeypatch: pytest.Mo
     values = {"source": "own", "problem": "", "variant": "clean", "question": "1 + 1?", "gold": 2}
     adapter = Adapter(explorer())
     monkeypatch.setattr("steer_core.ui.compute.loaded", lambda engine, name: 1 / 0)
-    found = adapter.view(model="tiny-llama", **values, **EDIT)
+    found = adapter.view(model="tiny-llama", **values, **EDIT, unit="raw")
     assert found["error"] == "ZeroGPU worker error: ZeroDivisionError"
 
     def nothing_left(*args):

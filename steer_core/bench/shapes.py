@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from steer_core.codi.layout import Builder
-from steer_core.codi.load import codi_config, load_model
+from steer_core.codi.load import codi_config, load_model, reordered
 from steer_core.codi.model import CodiModel
 from steer_core.codi.places import MODELS_DIR, bundled_names
 from steer_core.codi.projection import Linear, Norm, Projection
@@ -135,10 +135,8 @@ def model_of(
     )
     norm = Norm(torch.full((size,), 0.02, **plain), torch.zeros(size, **plain), 1e-5, rms=False)
     sizes = codi_config(config, tokenizer, rows, latents=LATENTS, keep_eos=False)
-    projection = Projection(first, second, norm).reordered()
-    return CodiModel(
-        shape, "random", "random", "random", sizes, body.reordered(), projection, tokenizer
-    )
+    body, projection = reordered(body, Projection(first, second, norm))
+    return CodiModel(shape, "random", "random", "random", sizes, body, projection, tokenizer)
 
 
 def spread(layers: int, wanted: int) -> tuple[int, ...]:

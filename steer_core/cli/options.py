@@ -65,7 +65,7 @@ def add_edit(parser: argparse.ArgumentParser) -> None:
         default=MEAN_DIFFERENCE,
         help=f"{MEAN_DIFFERENCE}, random-SEED, or a safetensors file (default {MEAN_DIFFERENCE}); "
         "alpha counts its own length, with :sd behind it standard deviations of the fit set's "
-        "states along it, with :dose their mean norm",
+        "states along the mean difference, with :dose their mean norm",
     )
 
 

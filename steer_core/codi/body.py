@@ -48,19 +48,19 @@ class Linear:
     fast: Reordered | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
-        if self.fast is not None and self.fast.suits(x):
+        if self.fast is not None and self.fast.suits(x, self.weight):
             return self.fast(x)
         return F.linear(x, self.weight, self.bias)
 
     def onto(self, x: Tensor, y: Tensor) -> Tensor:
         """y + x W^T + b."""
-        if self.fast is not None and self.fast.suits(x):
+        if self.fast is not None and self.fast.suits(x, self.weight):
             return self.fast.onto(x, y)
         return y + F.linear(x, self.weight, self.bias)
 
     def gelu(self, x: Tensor, approximate: str) -> Tensor:
         """GELU of the product, `approximate` none or tanh as torch has it."""
-        if self.fast is not None and self.fast.suits(x):
+        if self.fast is not None and self.fast.suits(x, self.weight):
             return self.fast(x, "gelu", approximate)
         y = F.linear(x, self.weight, self.bias)
         return gelu(y) if approximate == "tanh" else F.gelu(y)
@@ -146,7 +146,7 @@ class Block:
         """What goes down again: gated SiLU (Llama) or tanh-approximated GELU (GPT-2)."""
         if not self.gated:
             return self.up.gelu(x, "tanh")
-        if self.fast is not None and self.fast[0].suits(x):
+        if self.fast is not None and self.fast[0].suits(x, self.up.weight):
             gate, up = self.fast
             return up.times(x, gate(x, "swish"))
         gate, up = self.up(x).chunk(2, dim=-1)
@@ -164,8 +164,11 @@ class Block:
         """The same with a faster way for many rows."""
         fast = None
         if self.gated:
-            biases = (None, None) if self.up.bias is None else self.up.bias.chunk(2)
-            gate, up = map(Reordered, self.up.weight.chunk(2), biases)
+            weight, bias, half = self.up.weight, self.up.bias, len(self.up.weight) // 2
+            gate, up = (
+                Reordered(weight, None if bias is None else bias[rows], rows)
+                for rows in (slice(half), slice(half, None))
+            )
             fast = gate, up
         up = self.up if self.gated else self.up.reordered()
         qkv, out, down = (x.reordered() for x in (self.qkv, self.out, self.down))
@@ -251,7 +254,10 @@ class Body:
         return torch.polar(torch.full_like(angles, self.rotary_scale), angles)
 
     def reordered(self) -> Body:
-        """The same with a faster way for many rows, where the machine and its memory have one."""
+        """The same with a faster way for many rows; itself where there is none, or not for so much.
+
+        Beyond `reordered.MOST` bytes of matrices they are not kept twice.
+        """
         matrices = sum(block.nbytes for block in self.blocks) + self.head.weight.nbytes
         if not can_reorder(self.tokens) or matrices > MOST:
             return self

@@ -33,7 +33,7 @@ class Head:
 
     def without_eot(self, hidden: Tensor) -> Tensor:
         """The logits [..., V-1] of tokens that can be chosen."""
-        if not self.fast or not self.fast[0].suits(hidden):
+        if not self.fast or not self.fast[0].suits(hidden, self.weight):
             return F.linear(hidden, self.weight[:-1])
         found = [logits for _, logits in self.in_parts(hidden)]
         return found[0] if len(found) == 1 else torch.cat(found, -1)
@@ -52,22 +52,24 @@ class Head:
 
     def in_parts(self, hidden: Tensor) -> Iterator[tuple[int, Tensor]]:
         """First tokens of some tokens each, and the logits of those."""
-        for index, (start, weight) in enumerate(self.parts()):
-            if self.fast and self.fast[index].suits(hidden):
-                yield start, self.fast[index](hidden)
+        for index, rows in enumerate(self.parts()):
+            if self.fast and self.fast[index].suits(hidden, self.weight):
+                yield rows.start, self.fast[index](hidden)
             else:
-                yield start, F.linear(hidden, weight)
+                yield rows.start, F.linear(hidden, self.weight[rows])
 
-    def parts(self) -> Iterator[tuple[int, Tensor]]:
-        """The weight without EOT, in parts of about one size: first token, and rows of it."""
+    def parts(self) -> Iterator[slice]:
+        """The rows of all tokens but EOT, in parts of about one size."""
         tokens = len(self.weight) - 1
         size = -(-tokens // -(-tokens // VOCABULARY_AT_A_TIME))
         for start in range(0, tokens, size):
-            yield start, self.weight[start : min(start + size, tokens)]
+            yield slice(start, min(start + size, tokens))
 
     def reordered(self) -> Head:
         """The same with a faster way for many rows."""
-        return replace(self, fast=tuple(Reordered(weight) for _, weight in self.parts()))
+        return replace(
+            self, fast=tuple(Reordered(self.weight, None, rows) for rows in self.parts())
+        )
 
 
 def first_largest(x: Tensor) -> Tensor:

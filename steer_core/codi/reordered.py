@@ -20,31 +20,43 @@ LARGE = 2**18
 FEW, MANY = 2, 256
 """Rows x that make a product by a large matrix, or a smaller one, faster than the plain way."""
 ROWS = 512
-"""Rows that the order is made for; others are served well by the same."""
+"""Rows of x that the order is made for; others are served well by the same."""
+ALL = slice(None)
 
 
 class Reordered:
-    """y = x W^T + b by a weight W [out, in] that is kept in oneDNN's order.
+    """y = x W^T + b by rows W [out, in] of a weight that are kept in oneDNN's order.
 
-    A copy, which later changes of the weight do not reach and gradients do not go through. It is
-    none of the tensors of its model: nobody but oneDNN can read it.
+    A copy, through which no gradients go; it stands for its weight as long as that is the same (see
+    `suits`). It is none of the tensors of its model: nobody but oneDNN can read it.
 
     Args:
-        weight: [out, in].
-        bias: [out] or None.
+        source: The weight.
+        bias: [out] or None, of these rows.
+        rows: Which rows of the weight.
     """
 
-    __slots__ = ("bias", "least", "nbytes", "weight")
+    __slots__ = ("bias", "least", "nbytes", "rows", "source", "version", "weight")
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None):
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), ROWS)
-        self.bias, self.nbytes = bias, weight.nbytes
+    def __init__(self, source: Tensor, bias: Tensor | None = None, rows: slice = ALL):
+        weight = source.detach()[rows].contiguous()
+        self.source, self.bias, self.rows = source, bias, rows
+        self.version = version_of(source)
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
+        self.nbytes = weight.nbytes
         self.least = FEW if weight.numel() >= LARGE else MANY
 
-    def suits(self, x: Tensor) -> bool:
-        """Whether a product with x [..., in] is faster this way."""
+    def __reduce__(self):
+        """Made anew from its weight: torch copies and pickles nothing in oneDNN's order."""
+        return Reordered, (self.source, self.bias, self.rows)
+
+    def suits(self, x: Tensor, weight: Tensor) -> bool:
+        """Whether products of x [..., in] with rows of a weight can be had here, and faster."""
         rows = x.numel() // x.shape[-1]
-        return rows >= self.least and not torch.is_grad_enabled()
+        if rows < self.least or torch.is_grad_enabled():
+            return False
+        # Who replaces a weight, or writes into it, gets the product with the new one.
+        return weight is self.source and version_of(weight) == self.version
 
     def __call__(self, x: Tensor, activation: str = "none", how: str = "") -> Tensor:
         """The product, with an activation as oneDNN names it: swish, or gelu `how` none or tanh."""
@@ -63,6 +75,11 @@ class Reordered:
         """y and the product, `how` add or mul."""
         # By its full name: torch takes a while to find out which of both is meant.
         return torch.ops.mkldnn._linear_pointwise.binary(x, y, self.weight, self.bias, how)
+
+
+def version_of(weight: Tensor) -> int:
+    """How often a tensor was written to; torch does not count that of tensors for inference."""
+    return 0 if weight.is_inference() else weight._version
 
 
 def can_reorder(like: Tensor) -> bool:

@@ -133,7 +133,7 @@ def fill_grid(
         model: The model.
         problems: n problems.
         curves: C curves.
-        alphas: A alphas in raw units.
+        alphas: A alphas, lengths of the direction.
         seed: Of the order.
         max_new_tokens: Limit of generated tokens.
         rows_at_a_time: Rows between two results, and the most of one batch.

@@ -30,7 +30,7 @@ def iter_sweep(
         pairs: n pairs.
         site: residual, thought or embedding.
         layer: Layer of site residual, None for the others.
-        alphas: A alphas in raw units.
+        alphas: A alphas, lengths of the direction.
         positions: Positions 0..K that are edited.
         direction: What is added, times alpha.
         stop: Asked before every decoding step; True raises `Cancelled`.

@@ -25,11 +25,12 @@ def canonical(value: object) -> str:
 class SweepSpec:
     """What one run decodes; everything that decides a result is in it, but model and pairs.
 
-    `layers` of site residual, (None,) at the other sites; `alphas` in raw units; `masks`: sets of
-    positions 0..K, each swept on its own; `directions`: `mean_difference` (from the fit set that
-    the run is given, else the model's cached one), `random-SEED`, a safetensors file or a folder of
-    them; `random` and `shuffled`: number of controls of each kind for every direction, `seed` is
-    that of the first control of each kind and of the order of the pairs.
+    `layers` of site residual, (None,) at the other sites; `alphas` count lengths of their
+    direction; `masks`: sets of positions 0..K, each swept on its own; `directions`:
+    `mean_difference` (from the fit set that the run is given, else the model's cached one),
+    `random-SEED`, a safetensors file or a folder of them, each with a unit of alpha behind it or
+    without (`steer_core.steering.units`); `random` and `shuffled`: number of controls of each kind
+    for every direction, `seed` is that of the first control of each kind and of the order of the pairs.
     """
 
     site: str

@@ -132,11 +132,27 @@ def real_directions(
 ) -> list[Labelled]:
     """The directions of a spec at one layer; labels that would be equal get their path."""
     found = [named_direction(model, spec.site, layer, name, fit) for name in spec.directions]
+    check_sizes(found)
     count = Counter(each.label for each in found)
     return [
         each if count[each.label] == 1 else Labelled(each.direction, name, each.kind)
         for each, name in zip(found, spec.directions, strict=True)
     ]
+
+
+def check_sizes(found: Sequence[Labelled]) -> None:
+    """Raise a `UserError` where a random direction would be a control of another size.
+
+    It is held against every direction of its place that is not random.
+    """
+    for one in found:
+        others = [each for each in found if one.kind == RANDOM and each.kind == REAL]
+        units = {name_and_unit(each.label)[1] for each in (one, *others)}
+        if len(units) > 1:
+            raise UserError(
+                f"{one.label} would be a control of {others[0].label}, and alpha counts in "
+                f"{' and '.join(sorted(units))}; give both the same unit, or sweep them in two runs"
+            )
 
 
 def named_direction(
@@ -151,7 +167,7 @@ def named_direction(
         direction = in_unit(direction, unit)
     else:
         direction = find_direction(model, site, layer, name)
-    stem = with_unit(Path(base.removeprefix(MOVED)).stem, unit)
+    stem = with_unit(Path(base.removeprefix(MOVED)).stem.replace(":", "-"), unit)
     label = stem if is_file_name(name) else direction.method
     check_direction(direction, model)
     return Labelled(direction, label, RANDOM if random else REAL)

@@ -46,7 +46,7 @@ def sweep(
         model: The model.
         pairs: n pairs.
         layers: Layers of site residual; the middle one when not given.
-        alphas: A alphas in raw units.
+        alphas: A alphas, lengths of the direction.
         site: residual, thought or embedding.
         positions: Positions 0..K that are edited; 1..K when not given.
         direction: Name or file, see `find_direction`.

@@ -19,6 +19,7 @@ from steer_core.report.figures import of_curve
 from steer_core.report.sections import chosen, labels, split_words
 from steer_core.report.sections_accuracy import best_rows, extreme
 from steer_core.report.source import Shape, Source, shape_of
+from steer_core.steering.units import unit_words
 
 UNKNOWN = "not recorded"
 
@@ -184,6 +185,7 @@ METRICS = (
     Metric("pairs reported on", report_text, lambda source, _: source.analysis.n),
     Metric("direction norm, middle layer", norm_text, norm_value),
     Metric("α", lambda source, _: words.listed(source.analysis.alphas)),
+    Metric("unit of α", lambda source, _: unit_words(source.record.spec.directions)),
 )
 EFFECTS = (("best suppression", "suppression"), ("best amplification", "amplification"))
 

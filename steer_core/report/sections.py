@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -25,7 +24,7 @@ from steer_core.report.blocks import (
     Table,
 )
 from steer_core.report.source import Source
-from steer_core.steering import units
+from steer_core.steering.units import unit_words
 
 HANGS = 0.2
 """Share of pairs above which, as far as is sure, answers are said to hang on latents."""
@@ -179,20 +178,12 @@ def what_was_run(source: Source) -> list[Block]:
         ("curves", "; ".join(labels(source))),
         ("positions", "; ".join(dict.fromkeys(name.positions for name in names))),
         ("direction", ", ".join(dict.fromkeys(name.direction for name in names))),
-        ("α", f"{words.listed(found.alphas)}; {unit_words([name.direction for name in names])}"),
+        ("α", f"{words.listed(found.alphas)}; {unit_words(spec.directions)}"),
         ("controls", f"{controls} of equal norm, in the same run" if controls else "none"),
         ("decoded", decoded_words(source)),
         ("answer limit", f"{spec.max_new_tokens} tokens, greedy"),
     ]
     return [Heading("What was run"), Facts(tuple(rows))]
-
-
-def unit_words(directions: Sequence[str]) -> str:
-    """What an α of 1 adds, for directions by name."""
-    counted = {name: units.name_and_unit(name)[1] for name in directions}
-    if len(set(counted.values())) == 1:
-        return f"1 adds {units.MEANING[counted[directions[0]]]}"
-    return "; ".join(f"1 adds {units.MEANING[unit]} ({name})" for name, unit in counted.items())
 
 
 def split_words(source: Source) -> str:

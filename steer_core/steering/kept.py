@@ -22,8 +22,12 @@ def bundled_fit_problems() -> list[Problem]:
 
 
 def has_directions(model: CodiModel) -> bool:
-    """Whether the mean difference of every site and layer is found by its name."""
-    return all(known_direction(model, site, layer) for site, layer in places(model))
+    """Whether the mean difference of every site and layer is found by its name, in every unit.
+
+    An earlier version kept them without `scales`.
+    """
+    found = [known_direction(model, site, layer) for site, layer in places(model)]
+    return all(one is not None and one.scales is not None for one in found)
 
 
 def keep_directions(

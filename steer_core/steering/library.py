@@ -17,10 +17,11 @@ from steer_core.steering.directions import (
     MOVED,
     Direction,
     load_direction,
+    place_name,
     random_like,
 )
 from steer_core.steering.edits import check_site
-from steer_core.steering.units import RAW, in_unit, name_and_unit
+from steer_core.steering.units import RAW, in_unit, listed_units, name_and_unit
 
 DIRECTIONS_DIR = Path(__file__).parents[2] / "cached_directions"
 """Those that come with the project."""
@@ -70,7 +71,8 @@ def cached_direction(
         return random_like(cached_direction(model, site, layer), int(random[1] or 0))
     if method != MEAN_DIFFERENCE:
         raise UserError(
-            f"unknown direction '{method}'; choose {MEAN_DIFFERENCE}, random-SEED or a file"
+            f"unknown direction '{method}'; choose {MEAN_DIFFERENCE}, random-SEED or a file, with "
+            f"{listed_units()} behind it where alpha shall count another unit"
         )
     found = known_direction(model, site, layer)
     if found is None:
@@ -84,15 +86,13 @@ def cached_direction(
 def known_direction(model: CodiModel, site: str, layer: int | None) -> Direction | None:
     """The mean difference that comes with the project, or was computed on this machine.
 
-    A file under the model's name that is another model's, damaged, or of an earlier version that
-    knew no units is as good as none.
+    A file under the model's name that is another model's, or damaged, is as good as none.
     """
     for folder in (cache_folder(model, DIRECTIONS_DIR), kept_folder(model)):
         path = direction_path(folder, site, layer)
         with suppress(UserError):
-            found = load_direction(path, model, site, layer) if path.is_file() else None
-            if found is not None and found.scales is not None:
-                return found
+            if path.is_file():
+                return load_direction(path, model, site, layer)
     return None
 
 
@@ -118,12 +118,13 @@ def find_direction(model: CodiModel, site: str, layer: int | None, name: str) ->
         UserError: when there is no such direction, or it does not fit.
     """
     name, unit = name_and_unit(name)
-    if unit != RAW and name.startswith(MOVED):
+    found = raw_direction(model, site, layer, name)
+    if unit != RAW and (found.site, found.layer) != (site, layer):
         raise UserError(
-            f"{name} is used where it was not computed, so alpha cannot count in {unit} there; "
-            "leave the unit out"
+            f"{name.removeprefix(MOVED)} was computed at {place_name(found.site, found.layer)}, so "
+            f"alpha cannot count in {unit} at {place_name(site, layer)}; leave the unit out"
         )
-    return in_unit(raw_direction(model, site, layer, name), unit)
+    return in_unit(found, unit)
 
 
 def raw_direction(model: CodiModel, site: str, layer: int | None, name: str) -> Direction:

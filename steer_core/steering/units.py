@@ -1,13 +1,16 @@
 """Units of alpha: what an alpha of 1 stands for at every position.
 
 `raw`: the direction as it is, as published experiments give it. `sd`: one standard deviation of the
-component of the fit set's states along it. `dose`: an edit as large as those states are on average.
-In the last two an alpha means about the same at every position, site and layer.
+component of the fit set's states along the mean difference. `dose`: the mean norm of those states.
+In the last two an alpha means about the same at every position, site and layer. A control, random
+or of shuffled labels, is as long as its direction in every unit: along itself states spread less.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steer_core.errors import UserError
@@ -18,10 +21,10 @@ if TYPE_CHECKING:
 RAW, SD, DOSE = UNITS = ("raw", "sd", "dose")
 MEANING = {
     RAW: "the direction as it was computed",
-    SD: "one standard deviation of the fit set's states along the direction",
-    DOSE: "an edit as large as the fit set's states are on average",
+    SD: "one standard deviation of the fit set's states along the mean difference",
+    DOSE: "as much as the fit set's states measure on average",
 }
-"""What an alpha of 1 adds."""
+"""What an alpha of 1 adds, also along its controls, which have its length."""
 TINY = 1e-12
 
 
@@ -37,9 +40,25 @@ def with_unit(name: str, unit: str) -> str:
 
 
 def name_and_unit(name: str) -> tuple[str, str]:
-    """The inverse: what a direction is called, and the unit it is asked for in."""
+    """The inverse: what a direction is called, and the unit it is asked for in.
+
+    A file that is called so is a file.
+    """
     base, _, unit = name.rpartition(":")
-    return (base, unit) if base and unit in (SD, DOSE) else (name, RAW)
+    return (base, unit) if base and unit in UNITS and not Path(name).exists() else (name, RAW)
+
+
+def unit_words(directions: Sequence[str]) -> str:
+    """What an alpha of 1 adds, for directions by name."""
+    counted = {name: name_and_unit(name)[1] for name in directions}
+    if len(set(counted.values())) == 1:
+        return f"1 adds {MEANING[counted[directions[0]]]}"
+    return "; ".join(f"1 adds {MEANING[unit]} ({name})" for name, unit in counted.items())
+
+
+def listed_units() -> str:
+    """What may stand behind a name, for messages."""
+    return " or ".join(f":{unit}" for unit in UNITS if unit != RAW)
 
 
 def in_unit(direction: Direction, unit: str) -> Direction:

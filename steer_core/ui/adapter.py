@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from steer_core.errors import UserError
+from steer_core.steering.units import with_unit
 from steer_core.ui import links
 from steer_core.ui.handlers import Asked, Explorer, ModelChoice
 from steer_core.ui.panels import Controls
@@ -106,8 +107,9 @@ class Adapter:
         return gr.update(choices=choices, value=ids[place % len(ids)])
 
     def _setting(self, values: dict[str, Any]) -> Setting:
-        edit = ("model", "site", "layer", "positions", "direction", "unit")
-        return self._explorer.setting(**{name: values[name] for name in edit})
+        edit = {name: values[name] for name in ("model", "site", "layer", "positions")}
+        direction = with_unit(values["direction"], values["unit"])
+        return self._explorer.setting(**edit, direction=direction)
 
 
 def _asked(values: dict[str, Any]) -> Asked:

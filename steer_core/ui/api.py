@@ -32,7 +32,6 @@ class Endpoints:
         positions: list[int] | None = None,
         site: str = "residual",
         direction: str = "mean_difference",
-        unit: str = "raw",
     ) -> dict[str, Any]:
         """Decode one question, steered and plain.
 
@@ -43,11 +42,11 @@ class Endpoints:
             layer: block 1..L; the middle one when left out.
             positions: any of 0..K; 1..K when left out.
             site: residual, thought or embedding.
-            direction: mean_difference or random.
-            unit: what alpha counts: raw, sd or dose.
+            direction: mean_difference or random; with :sd or :dose behind it alpha counts standard
+                deviations or mean norms of the fit states.
         """
         try:
-            setting = self._setting(model, layer, positions, site, direction, unit)
+            setting = self._setting(model, layer, positions, site, direction)
             return self._explorer.decode(setting, question, alpha)
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from None
@@ -60,7 +59,6 @@ class Endpoints:
         site: str = "residual",
         direction: str = "mean_difference",
         alphas: list[float] | None = None,
-        unit: str = "raw",
     ) -> list[dict[str, Any]]:
         """Decode the bundled test pairs at several α and count the right answers.
 
@@ -69,12 +67,12 @@ class Endpoints:
             layer: block 1..L; the middle one when left out.
             positions: any of 0..K; 1..K when left out.
             site: residual, thought or embedding.
-            direction: mean_difference or random.
+            direction: mean_difference or random; with :sd or :dose behind it alpha counts standard
+                deviations or mean norms of the fit states.
             alphas: strengths from -3 to 3; -3 to 3 in steps of 0.5 when left out.
-            unit: what alpha counts: raw, sd or dose.
         """
         try:
-            setting = self._setting(model, layer, positions, site, direction, unit)
+            setting = self._setting(model, layer, positions, site, direction)
             chosen = SWEEP_ALPHAS if alphas is None else tuple(alphas)
             return self._explorer.sweep_rows(setting, chosen)
         except UserError as error:
@@ -87,7 +85,6 @@ class Endpoints:
         positions: list[int] | None,
         site: str,
         direction: str,
-        unit: str,
     ) -> Setting:
         usual = defaults(self._explorer.info(model))
         return self._explorer.setting(
@@ -96,5 +93,4 @@ class Endpoints:
             layer=usual["layer"] if layer is None else layer,
             positions=usual["positions"] if positions is None else positions,
             direction=direction,
-            unit=unit,
         )

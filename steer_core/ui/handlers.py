@@ -78,7 +78,7 @@ class Explorer:
         return self.models[settings.choose("model", name, self.models)]
 
     def setting(self, model: Any, **edit: Any) -> Setting:
-        """Check model and edit (site, layer, positions, direction, unit), see `make_setting`."""
+        """Check model and edit (site, layer, positions, direction); see `settings.make_setting`."""
         return settings.make_setting(self.info(model), **edit)
 
     def problems(self, model: str, variant: str, keep: str = "all") -> list[tuple[str, str]]:

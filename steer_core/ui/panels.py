@@ -12,8 +12,8 @@ from steer_core.ui.settings import ALPHA_LIMIT, ALPHA_STEP, SITES, VARIANTS
 DIRECTION_CHOICES = [("mean difference", "mean_difference"), ("random", "random")]
 UNIT_CHOICES = [("direction", RAW), ("deviation", SD), ("norm", DOSE)]
 UNIT_INFO = (
-    "α = 1 adds the direction itself, one standard deviation of the fit states along it, or their"
-    " mean norm."
+    "α = 1 adds the direction itself, one standard deviation of the fit states along the mean"
+    " difference, or their mean norm."
 )
 SITE_INFO = (
     "residual: after the chosen block. thought: before the projection."
@@ -183,10 +183,13 @@ def edit_panel() -> dict[str, Any]:
                 info=DIRECTION_INFO,
                 elem_id="direction",
             ),
-            "unit": gr.Radio(
-                UNIT_CHOICES, value=RAW, label="α counts", info=UNIT_INFO, elem_id="unit"
-            ),
+            "unit": unit_panel("unit"),
         }
+
+
+def unit_panel(elem_id: str) -> gr.Radio:
+    """Choose what α counts."""
+    return gr.Radio(UNIT_CHOICES, value=RAW, label="α counts", info=UNIT_INFO, elem_id=elem_id)
 
 
 def alpha_panel() -> gr.Slider:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from steer_core.errors import UserError
-from steer_core.steering.units import RAW, UNITS, with_unit
+from steer_core.steering.units import UNITS, with_unit
 
 SITES = ("residual", "thought", "embedding")
 DIRECTIONS = ("mean_difference", "random")
+DIRECTIONS_IN_UNITS = tuple(with_unit(name, unit) for name in DIRECTIONS for unit in UNITS)
+"""With what α counts behind the name, see `steer_core.steering.units`."""
 VARIANTS = ("clean", "corrupted")
 FILTERS = ("all", "right", "wrong")
 ALPHA_LIMIT = 3.0
@@ -31,7 +33,7 @@ class Setting:
     positions: tuple[int, ...]
     """Edited positions, ascending, each 0..K."""
     direction: str
-    """One of `DIRECTIONS`, with the unit of α behind it, see `steer_core.steering.units`."""
+    """One of `DIRECTIONS_IN_UNITS`."""
 
 
 def choose(name: str, value: Any, choices: Iterable[str]) -> str:
@@ -110,7 +112,7 @@ def gold_number(value: Any) -> int | float | None:
 
 
 def make_setting(
-    info: Any, site: Any, layer: Any, positions: Iterable[Any], direction: Any, unit: Any = RAW
+    info: Any, site: Any, layer: Any, positions: Iterable[Any], direction: Any
 ) -> Setting:
     """Check the edit against the model it is meant for.
 
@@ -119,8 +121,7 @@ def make_setting(
         site: one of `SITES`.
         layer: block 1..L.
         positions: any of 0..K, in any order.
-        direction: one of `DIRECTIONS`.
-        unit: one of `UNITS`, what α counts.
+        direction: one of `DIRECTIONS_IN_UNITS`.
 
     Raises:
         UserError: naming the value, the limit and the next move.
@@ -132,9 +133,7 @@ def make_setting(
         positions=tuple(
             sorted({whole(f"position of {info.name}", p, 0, info.latents) for p in positions})
         ),
-        direction=with_unit(
-            choose("direction", direction, DIRECTIONS), choose("unit of α", unit, UNITS)
-        ),
+        direction=choose("direction", direction, DIRECTIONS_IN_UNITS),
     )
 
 

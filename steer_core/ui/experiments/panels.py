@@ -11,7 +11,7 @@ import gradio as gr
 from steer_core.pipeline.funnel import FILTERS
 from steer_core.pipeline.necessity import KINDS
 from steer_core.ui.experiments.settings import OWN
-from steer_core.ui.panels import figure
+from steer_core.ui.panels import figure, unit_panel
 from steer_core.ui.settings import SITES
 
 PAIR_CHOICES = [("Bundled fit + test", "fit,test"), ("Bundled test", "test"), ("My file", OWN)]
@@ -74,6 +74,7 @@ class Form:
     layers: gr.CheckboxGroup
     positions: gr.CheckboxGroup
     alphas: gr.Textbox
+    unit: gr.Radio
     random: gr.Number
     shuffled: gr.Number
     seed: gr.Number
@@ -199,6 +200,7 @@ def sweep_panel(first: Any) -> dict[str, Any]:
                 info=ALPHAS_INFO,
                 elem_id="exp-alphas",
             ),
+            "unit": unit_panel("exp-unit"),
         }
         return parts | control_inputs()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from steer_core.pipeline.prepared import Prepared
 from steer_core.pipeline.records import RANDOM, REAL, SHUFFLED, RunRecord, positions_text
+from steer_core.steering.units import unit_words
 from steer_core.ui.experiments.settings import Experiment
 
 WORK = {"cpu": 2e9, "cuda": 5e11}
@@ -80,6 +81,7 @@ def run_facts(record: RunRecord) -> list[list[str]]:
         *([["layers", ", ".join(layers)]] if layers else []),
         ["latent tokens", "; ".join(map(positions_text, spec.masks))],
         ["α", ", ".join(f"{alpha:g}".replace("-", "−") for alpha in sorted(spec.alphas))],
+        ["unit of α", unit_words(spec.directions)],
         ["controls", f"{counts[RANDOM]} random, {counts[SHUFFLED]} shuffled"],
         ["seed", str(spec.seed)],
         ["decoded", f"{record.done:,} of {record.total:,} rows"],

@@ -17,6 +17,8 @@ from steer_core.pipeline.necessity import KINDS
 from steer_core.pipeline.prepare import PrepareSettings
 from steer_core.pipeline.records import SweepSpec
 from steer_core.pipeline.splits import SplitSettings
+from steer_core.steering.directions import MEAN_DIFFERENCE
+from steer_core.steering.units import RAW, UNITS, with_unit
 from steer_core.ui import settings as checks
 
 FILE = "experiment.json"
@@ -35,8 +37,8 @@ class Experiment:
     """Everything that decides the results of an experiment.
 
     `pairs` is one of `BUNDLED` or a file; `most` limits how many pairs are taken of it (None: all).
-    `layers` are those of site residual, (None,) at the other sites. The rest is named as in
-    `PrepareSettings`, `SplitSettings` and `SweepSpec`.
+    `layers` are those of site residual, (None,) at the other sites; `unit` is what α counts. The
+    rest is named as in `PrepareSettings`, `SplitSettings` and `SweepSpec`.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Experiment:
     random: int
     shuffled: int
     seed: int
+    unit: str = RAW
 
     @property
     def split(self) -> SplitSettings:
@@ -73,6 +76,7 @@ class Experiment:
             layers=self.layers,
             alphas=self.alphas,
             masks=(self.positions,),
+            directions=(with_unit(MEAN_DIFFERENCE, self.unit),),
             random=self.random,
             shuffled=self.shuffled,
             seed=self.seed,
@@ -139,6 +143,7 @@ def read_form(info: Any, values: Mapping[str, Any]) -> Experiment:
         random=checks.whole("number of random controls", values["random"], 0, MOST_CONTROLS),
         shuffled=checks.whole("number of shuffled controls", values["shuffled"], 0, MOST_CONTROLS),
         seed=checks.whole("seed", values["seed"], 0, LARGEST_SEED),
+        unit=checks.choose("unit of α", values["unit"], UNITS),
     )
     found.prepare.split  # noqa: B018  (both raise where settings exclude each other)
     return found

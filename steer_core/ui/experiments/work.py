@@ -232,7 +232,8 @@ def sweep_command(experiment: Experiment, folder: Path) -> str:
     return (
         f"python -m steer_core sweep --model {experiment.model} --split {folder}"
         f" --site {spec.site}{where} --positions {listed(experiment.positions)}"
-        f" --alphas={listed(spec.alphas)} --controls {controls} --seed {spec.seed} --out {folder}"
+        f" --direction {spec.directions[0]} --alphas={listed(spec.alphas)}"
+        f" --controls {controls} --seed {spec.seed} --out {folder}"
     )
 
 

@@ -75,7 +75,7 @@ function buildGrid(map, view, mode) {
   for (let position = 0; position <= latents; position++) {
     nodes.push(footOf(position, view.positions.includes(position), dead.has(position)));
   }
-  nodes.push(corner("‖direction‖"));
+  nodes.push(corner(view.direction.includes(":") ? "‖α = 1‖" : "‖direction‖"));
   for (let position = 0; position <= latents; position++) nodes.push(normOf(view.norms[position]));
   map.style.setProperty("--columns", latents + 1);
   map.style.setProperty("--rows", layers + 1);
