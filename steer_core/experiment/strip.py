@@ -32,11 +32,11 @@ class AlphaStrip:
     `alphas` float64 [A], lengths of the direction; `texts`, `answers` [A]; `correct` bool [A], None
     without a gold answer; `baseline` is the index of alpha = 0. Against the baseline's states h,
     for positions 0..K and layers 0..L (0 input embedding, 1..L-1 block outputs, L after the final
-    norm), float32 [A, K+1, L+1]: `delta_norm` is the norm of the change, `relative` the same over the norm of h,
-    `norm_change` the change of the norm. `dose` float32 [A, K+1]: norm of the edit over the norm of
-    the state it is added to, 0 where nothing is edited. `norms` float32 [K+1]: norm of the
-    direction. `kl` float32 [A]: KL divergence in nats from the baseline's distribution at the first
-    answer step. `inert`: edited positions that cannot act, with reasons.
+    norm), float32 [A, K+1, L+1]: `delta_norm` is the norm of the change, `relative` the same over
+    the norm of h, `norm_change` the change of the norm. `dose` float32 [A, K+1]: norm of the edit
+    over the norm of the state it is added to, 0 where nothing is edited. `norms` float32 [K+1]:
+    norm of the direction. `kl` float32 [A]: KL divergence in nats from the baseline's distribution
+    at the first answer step. `inert`: edited positions that cannot act, with reasons.
     """
 
     alphas: np.ndarray

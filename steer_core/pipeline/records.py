@@ -30,7 +30,8 @@ class SweepSpec:
     `mean_difference` (from the fit set that the run is given, else the model's cached one),
     `random-SEED`, a safetensors file or a folder of them, each with a unit of alpha behind it or
     without (`steer_core.steering.units`); `random` and `shuffled`: number of controls of each kind
-    for every direction, `seed` is that of the first control of each kind and of the order of the pairs.
+    for every direction, `seed` is that of the first control of each kind and of the order of the
+    pairs.
     """
 
     site: str
