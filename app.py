@@ -22,6 +22,10 @@ from steer_core.ui.page import build, launch_options
 
 def main() -> int:
     """Build the page, serve it until interrupted, and return an exit status."""
+    if arguments := sys.argv[1:]:  # whoever looks for options gets told where they are
+        wanted = arguments[0] in ("-h", "--help")
+        (sys.stdout if wanted else sys.stderr).write(str(__doc__))
+        return 0 if wanted else 2
     try:
         options = options_from(os.environ)
         page = build(Explorer(library(options), options.model), options.runs)

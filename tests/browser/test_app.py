@@ -121,3 +121,12 @@ def test_a_wrong_setting_ends_with_one_line():
     assert "no-such-model" in run.stderr
     assert "Traceback" not in run.stderr
     assert len(run.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(("argument", "status"), [("--help", 0), ("--port=80", 2)])
+def test_whoever_looks_for_options_is_told_where_they_are(argument: str, status: int):
+    found = subprocess.run(
+        [sys.executable, "app.py", argument], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert found.returncode == status
+    assert "STEER_PORT" in (found.stderr if status else found.stdout)
