@@ -49,3 +49,19 @@ def browser_path() -> str:
     if path is None:
         pytest.fail(f"no browser on PATH (looked for {', '.join(BROWSERS)}); install chromium")
     return path
+
+
+@pytest.fixture
+def explorer():
+    """The page's handlers over an engine that is made up; a test of the real one has its own."""
+    import fake_engine  # brings Gradio, which most tests do without
+
+    return fake_engine.explorer()
+
+
+@pytest.fixture
+def setting(explorer):
+    """An edit of its first model."""
+    import fake_engine
+
+    return explorer.setting("tiny-llama", **fake_engine.EDIT)

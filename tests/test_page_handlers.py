@@ -34,16 +34,6 @@ VALUES = {
 }
 
 
-@pytest.fixture
-def explorer() -> Explorer:
-    return fake_engine.explorer()
-
-
-@pytest.fixture
-def setting(explorer: Explorer) -> settings.Setting:
-    return explorer.setting("tiny-llama", **EDIT)
-
-
 # Settings
 
 

@@ -11,7 +11,6 @@ import fake_engine
 import gradio as gr
 import numpy as np
 import pytest
-from fake_engine import EDIT
 
 from steer_core.codi.config import CodiConfig
 from steer_core.errors import UserError
@@ -21,16 +20,6 @@ from steer_core.ui.compute import StripJob, SweepJob
 from steer_core.ui.engine import Loader
 from steer_core.ui.handlers import Asked, Explorer
 from steer_core.ui.options import options_from
-
-
-@pytest.fixture
-def explorer() -> Explorer:
-    return fake_engine.explorer()
-
-
-@pytest.fixture
-def setting(explorer: Explorer) -> settings.Setting:
-    return explorer.setting("tiny-llama", **EDIT)
 
 
 def test_a_link_sets_what_it_names(explorer):

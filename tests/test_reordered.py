@@ -84,7 +84,10 @@ def test_gradients_go_the_plain_way(linear: Linear):
 @torch.inference_mode()
 def test_a_weight_that_is_replaced_is_what_is_multiplied_with(linear: Linear):
     x, zero = numbers(MANY, IN), torch.zeros(OUT, IN)
-    assert torch.equal(replace(linear.reordered(), weight=zero, bias=None)(x), x @ zero.T)
+    fast = linear.reordered()
+    assert torch.equal(replace(fast, weight=zero, bias=None)(x), x @ zero.T)
+    assert torch.allclose(replace(fast, bias=None)(x), x @ linear.weight.T, atol=1e-4)
+    assert torch.allclose(replace(fast, bias=numbers(OUT) + 1)(x), linear(x) + 1, atol=1e-4)
 
 
 @torch.no_grad()

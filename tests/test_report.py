@@ -20,7 +20,6 @@ from steer_core.report.source import load_source
 from steer_core.report.words import change
 from steer_core.report.write import document, write_report
 from steer_core.steering.fit import problems_hash
-from steer_core.steering.units import unit_words
 
 SECTIONS = [
     "What it shows",
@@ -222,14 +221,6 @@ def test_a_side_that_was_not_swept_is_no_null(table, tmp_path: Path):
     blocks = document([load_source(tmp_path)]).blocks
     best = next(b for b in blocks if isinstance(b, Table) and "best suppression" in b.columns)
     assert {row[2] for row in best.rows} == {"not swept"}
-
-
-def test_what_alpha_counts_is_said():
-    assert unit_words(["mean_difference"]) == "1 adds the direction as it was computed"
-    assert "on average" in unit_words(["mean_difference:dose", "random-1:dose"])
-    both = unit_words(["mean_difference", "mean_difference:sd"])
-    assert both.endswith("states along the mean difference (mean_difference:sd)")
-    assert "computed (mean_difference)" in both
 
 
 def test_choices_on_the_data_shown_are_marked(shown: Document):

@@ -23,7 +23,7 @@ from steer_core.steering.directions import Direction, FitSet, mean_difference, p
 from steer_core.steering.fit import fit_set, site_states
 from steer_core.steering.kept import has_directions
 from steer_core.steering.library import cached_direction, find_direction
-from steer_core.steering.units import MEANING, UNITS, in_unit, name_and_unit, with_unit
+from steer_core.steering.units import MEANING, UNITS, in_unit, name_and_unit, unit_words, with_unit
 
 COUNTED = ("sd", "dose")
 KIND = "mean_difference:sd"
@@ -95,6 +95,14 @@ def test_names_carry_their_unit(name: str):
     for unit in UNITS:
         assert name_and_unit(with_unit(name, unit)) == (name, unit)
         assert name_and_unit(f"{name}:{unit}") == (name, unit)
+
+
+def test_what_alpha_counts_is_said():
+    assert unit_words(["mean_difference"]) == "1 adds the direction as it was computed"
+    assert "on average" in unit_words(["mean_difference:dose", "random-1:dose"])
+    both = unit_words(["mean_difference", "mean_difference:sd"])
+    assert both.endswith("states along the mean difference (mean_difference:sd)")
+    assert "computed (mean_difference)" in both
 
 
 # --- files ---------------------------------------------------------------------------------------

@@ -49,25 +49,25 @@ class Linear:
 
     def __call__(self, x: Tensor) -> Tensor:
         if self.fast is not None and self.fast.suits(x, self.weight):
-            return self.fast(x)
+            return self.fast(x, self.bias)
         return F.linear(x, self.weight, self.bias)
 
     def onto(self, x: Tensor, y: Tensor) -> Tensor:
         """y + x W^T + b."""
         if self.fast is not None and self.fast.suits(x, self.weight):
-            return self.fast.onto(x, y)
+            return self.fast.onto(x, y, self.bias)
         return y + F.linear(x, self.weight, self.bias)
 
     def gelu(self, x: Tensor, approximate: str) -> Tensor:
         """GELU of the product, `approximate` none or tanh as torch has it."""
         if self.fast is not None and self.fast.suits(x, self.weight):
-            return self.fast(x, "gelu", approximate)
+            return self.fast(x, self.bias, "gelu", approximate)
         y = F.linear(x, self.weight, self.bias)
         return gelu(y) if approximate == "tanh" else F.gelu(y)
 
     def reordered(self) -> Linear:
         """The same with a faster way for many rows."""
-        return replace(self, fast=Reordered(self.weight, self.bias))
+        return replace(self, fast=Reordered(self.weight))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,7 +148,9 @@ class Block:
             return self.up.gelu(x, "tanh")
         if self.fast is not None and self.fast[0].suits(x, self.up.weight):
             gate, up = self.fast
-            return up.times(x, gate(x, "swish"))
+            bias = self.up.bias
+            biases = (None, None) if bias is None else (bias[gate.rows], bias[up.rows])
+            return up.times(x, gate(x, biases[0], "swish"), biases[1])
         gate, up = self.up(x).chunk(2, dim=-1)
         if torch.is_grad_enabled():
             return F.silu(gate) * up
@@ -164,12 +166,8 @@ class Block:
         """The same with a faster way for many rows."""
         fast = None
         if self.gated:
-            weight, bias, half = self.up.weight, self.up.bias, len(self.up.weight) // 2
-            gate, up = (
-                Reordered(weight, None if bias is None else bias[rows], rows)
-                for rows in (slice(half), slice(half, None))
-            )
-            fast = gate, up
+            weight, half = self.up.weight, len(self.up.weight) // 2
+            fast = Reordered(weight, slice(half)), Reordered(weight, slice(half, None))
         up = self.up if self.gated else self.up.reordered()
         qkv, out, down = (x.reordered() for x in (self.qkv, self.out, self.down))
         return replace(self, qkv=qkv, out=out, up=up, down=down, fast=fast)

@@ -67,9 +67,7 @@ class Head:
 
     def reordered(self) -> Head:
         """The same with a faster way for many rows."""
-        return replace(
-            self, fast=tuple(Reordered(self.weight, None, rows) for rows in self.parts())
-        )
+        return replace(self, fast=tuple(Reordered(self.weight, rows) for rows in self.parts()))
 
 
 def first_largest(x: Tensor) -> Tensor:

@@ -25,22 +25,21 @@ ALL = slice(None)
 
 
 class Reordered:
-    """y = x W^T + b by rows W [out, in] of a weight that are kept in oneDNN's order.
+    """Products x W^T by rows W [out, in] of a weight that are kept in oneDNN's order.
 
     A copy, through which no gradients go; it stands for its weight as long as that is the same (see
     `suits`). It is none of the tensors of its model: nobody but oneDNN can read it.
 
     Args:
         source: The weight.
-        bias: [out] or None, of these rows.
         rows: Which rows of the weight.
     """
 
-    __slots__ = ("bias", "least", "nbytes", "rows", "source", "version", "weight")
+    __slots__ = ("least", "nbytes", "rows", "source", "version", "weight")
 
-    def __init__(self, source: Tensor, bias: Tensor | None = None, rows: slice = ALL):
+    def __init__(self, source: Tensor, rows: slice = ALL):
         weight = source.detach()[rows].contiguous()
-        self.source, self.bias, self.rows = source, bias, rows
+        self.source, self.rows = source, rows
         self.version = version_of(source)
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
         self.nbytes = weight.nbytes
@@ -48,7 +47,7 @@ class Reordered:
 
     def __reduce__(self):
         """Made anew from its weight: torch copies and pickles nothing in oneDNN's order."""
-        return Reordered, (self.source, self.bias, self.rows)
+        return Reordered, (self.source, self.rows)
 
     def suits(self, x: Tensor, weight: Tensor) -> bool:
         """Whether products of x [..., in] with rows of a weight can be had here, and faster."""
@@ -58,23 +57,25 @@ class Reordered:
         # Who replaces a weight, or writes into it, gets the product with the new one.
         return weight is self.source and version_of(weight) == self.version
 
-    def __call__(self, x: Tensor, activation: str = "none", how: str = "") -> Tensor:
-        """The product, with an activation as oneDNN names it: swish, or gelu `how` none or tanh."""
+    def __call__(
+        self, x: Tensor, bias: Tensor | None = None, activation: str = "none", how: str = ""
+    ) -> Tensor:
+        """The product + bias, activated as oneDNN names it: swish, or gelu `how` none or tanh."""
         product = torch.ops.mkldnn._linear_pointwise.default
-        return product(x, self.weight, self.bias, activation, [], how)
+        return product(x, self.weight, bias, activation, [], how)
 
-    def onto(self, x: Tensor, y: Tensor) -> Tensor:
-        """y + the product."""
-        return self.joined(x, y, "add")
+    def onto(self, x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
+        """y + (the product + bias)."""
+        return self.joined(x, y, bias, "add")
 
-    def times(self, x: Tensor, y: Tensor) -> Tensor:
-        """y * the product."""
-        return self.joined(x, y, "mul")
+    def times(self, x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
+        """y * (the product + bias)."""
+        return self.joined(x, y, bias, "mul")
 
-    def joined(self, x: Tensor, y: Tensor, how: str) -> Tensor:
-        """y and the product, `how` add or mul."""
+    def joined(self, x: Tensor, y: Tensor, bias: Tensor | None, how: str) -> Tensor:
+        """y and the product + bias, `how` add or mul."""
         # By its full name: torch takes a while to find out which of both is meant.
-        return torch.ops.mkldnn._linear_pointwise.binary(x, y, self.weight, self.bias, how)
+        return torch.ops.mkldnn._linear_pointwise.binary(x, y, self.weight, bias, how)
 
 
 def version_of(weight: Tensor) -> int:
