@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +30,14 @@ from steer_core.steering.edits import Edit
 pytestmark = pytest.mark.skipif(not can_reorder(torch.zeros(1)), reason="no oneDNN for this CPU")
 
 IN, OUT = 40, 72
+
+
+@pytest.fixture(scope="module", autouse=True)
+def wide_registers() -> Iterator[None]:
+    """Everything is reordered, as on a CPU with AVX-512; the operations work on any."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reordered, "has_avx512", lambda: True)
+        yield
 
 
 def numbers(*shape: int) -> Tensor:
@@ -175,6 +183,20 @@ def fast_parts(body: Body) -> list[object]:
 def test_a_loaded_model_has_everything_reordered(model: CodiModel):
     assert None not in fast_parts(model.body)
     assert None not in fast_parts(plain(model).body.reordered())
+
+
+@torch.inference_mode()
+def test_without_avx512_only_large_matrices_are(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(reordered, "has_avx512", lambda: False)
+    model = load_model("tiny-gpt2", device="cpu", dtype="float32")
+    assert set(fast_parts(model.body)[:-1]) == {None}
+    assert model.body.head.weight.numel() > LARGE
+    assert model.body.head.fast
+    x, up = numbers(FEW, IN), Linear(numbers(LARGE // IN + 1, IN))
+    again = up.reordered()
+    assert again.fast is not None
+    for way in ("none", "tanh"):  # its own GELU: oneDNN's is slow there
+        assert torch.allclose(again.gelu(x, way), up.gelu(x, way), atol=1e-4)
 
 
 @pytest.mark.parametrize("why", ["memory", "machine", "torch", "dtype"])

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from steer_core.codi.head import Head
-from steer_core.codi.reordered import MOST, Reordered, can_reorder
+from steer_core.codi.reordered import MOST, Reordered, can_reorder, reordered
 
 TOKENS_AT_A_TIME = {"cpu": 1024, "cuda": 65536}
 """Tokens that go through a block at once, padding included, where they can be parted: on a CPU its
@@ -60,14 +60,14 @@ class Linear:
 
     def gelu(self, x: Tensor, approximate: str) -> Tensor:
         """GELU of the product, `approximate` none or tanh as torch has it."""
-        if self.fast is not None and self.fast.suits(x, self.weight):
+        if self.fast is not None and self.fast.activates and self.fast.suits(x, self.weight):
             return self.fast(x, self.bias, "gelu", approximate)
-        y = F.linear(x, self.weight, self.bias)
+        y = self(x)
         return gelu(y) if approximate == "tanh" else F.gelu(y)
 
     def reordered(self) -> Linear:
         """The same with a faster way for many rows."""
-        return replace(self, fast=Reordered(self.weight))
+        return replace(self, fast=reordered(self.weight))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,7 +167,8 @@ class Block:
         fast = None
         if self.gated:
             weight, half = self.up.weight, len(self.up.weight) // 2
-            fast = Reordered(weight, slice(half)), Reordered(weight, slice(half, None))
+            gate, up = (reordered(weight, rows) for rows in (slice(half), slice(half, None)))
+            fast = None if gate is None or up is None else (gate, up)
         up = self.up if self.gated else self.up.reordered()
         qkv, out, down = (x.reordered() for x in (self.qkv, self.out, self.down))
         return replace(self, qkv=qkv, out=out, up=up, down=down, fast=fast)
@@ -185,7 +186,8 @@ def gelu(x: Tensor) -> Tensor:
     """
     if not fast_on_cpu(x):
         return F.gelu(x, approximate="tanh")
-    twice = torch.addcmul(x, x * x, x, value=CUBIC).mul_(2 * math.sqrt(2 / math.pi))
+    slope = 2 * math.sqrt(2 / math.pi)
+    twice = torch.addcmul(torch.tensor(slope), x, x, value=slope * CUBIC).mul_(x)
     return twice.sigmoid_().mul_(x)
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from steer_core.codi.reordered import Reordered
+from steer_core.codi.reordered import Reordered, reordered
 
 VOCABULARY_AT_A_TIME = 4096
 """Tokens of the vocabulary whose logits a CPU computes at once, to never leave its cache."""
@@ -67,7 +67,8 @@ class Head:
 
     def reordered(self) -> Head:
         """The same with a faster way for many rows."""
-        return replace(self, fast=tuple(Reordered(self.weight, rows) for rows in self.parts()))
+        fast = [reordered(self.weight, rows) for rows in self.parts()]
+        return replace(self, fast=() if None in fast else tuple(fast))
 
 
 def first_largest(x: Tensor) -> Tensor:

@@ -18,7 +18,8 @@ MOST = 2**30
 LARGE = 2**18
 """Numbers in a matrix from which two rows are worth the call."""
 FEW, MANY = 2, 256
-"""Rows x that make a product by a large matrix, or a smaller one, faster than the plain way."""
+"""Rows x that make a product by a large matrix, or a smaller one, faster than the plain way; by
+smaller ones only where the CPU has AVX-512."""
 ROWS = 512
 """Rows of x that the order is made for; others are served well by the same."""
 ALL = slice(None)
@@ -35,7 +36,7 @@ class Reordered:
         rows: Which rows of the weight.
     """
 
-    __slots__ = ("least", "nbytes", "rows", "source", "version", "weight")
+    __slots__ = ("activates", "least", "nbytes", "rows", "source", "version", "weight")
 
     def __init__(self, source: Tensor, rows: slice = ALL):
         weight = source.detach()[rows].contiguous()
@@ -44,6 +45,7 @@ class Reordered:
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
         self.nbytes = weight.nbytes
         self.least = FEW if weight.numel() >= LARGE else MANY
+        self.activates = has_avx512()
 
     def __reduce__(self):
         """Made anew from its weight: torch copies and pickles nothing in oneDNN's order."""
@@ -81,6 +83,17 @@ class Reordered:
 def version_of(weight: Tensor) -> int:
     """How often a tensor was written to; torch does not count that of tensors for inference."""
     return 0 if weight.is_inference() else weight._version
+
+
+def reordered(weight: Tensor, rows: slice = ALL) -> Reordered | None:
+    """Some rows of a weight in oneDNN's order; None where products by so few are not faster."""
+    size = weight[rows].numel()
+    return Reordered(weight, rows) if size >= LARGE or has_avx512() else None
+
+
+def has_avx512() -> bool:
+    """Whether torch uses the CPU's widest registers; without, oneDNN gains less."""
+    return torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 def can_reorder(like: Tensor) -> bool:
