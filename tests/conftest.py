@@ -24,8 +24,14 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this machine cannot run, with the reason; in CI a missing browser fails instead."""
+    """Skip what this machine cannot run, with the reason; in CI a missing browser fails instead.
+
+    Where several processes share the work, a file is one's own, for its fixtures, and so are all
+    browser tests, for their servers look for free ports.
+    """
     for item in items:
+        together = "browser" if item.path.parent.name == "browser" else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(together))
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
         if item.get_closest_marker("browser") and not find_browser() and not os.environ.get("CI"):
