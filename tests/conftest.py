@@ -23,6 +23,7 @@ def pytest_configure() -> None:
     torch.set_num_threads(1)  # tiny matrices: more threads only wait for each other
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this machine cannot run, with the reason; in CI a missing browser fails instead.
 
