@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 import torch
 
+BROWSER_TESTS = "tests/browser/"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
@@ -23,20 +24,30 @@ def pytest_configure() -> None:
     torch.set_num_threads(1)  # tiny matrices: more threads only wait for each other
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this machine cannot run, with the reason; in CI a missing browser fails instead.
-
-    Where several processes share the work, a file is one's own, for its fixtures, and so are all
-    browser tests, for their servers look for free ports.
-    """
+    """Skip what this machine cannot run, with the reason; in CI a missing browser fails instead."""
     for item in items:
-        together = "browser" if item.path.parent.name == "browser" else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(together))
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
         if item.get_closest_marker("browser") and not find_browser() and not os.environ.get("CI"):
             item.add_marker(pytest.mark.skip(reason="no Chromium on PATH"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """With `-n`: a file's tests, which share fixtures, and all browser tests stay together.
+
+    Servers of browser tests look for free ports, and should not do so beside each other.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class Together(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return (
+                BROWSER_TESTS if nodeid.startswith(BROWSER_TESTS) else super()._split_scope(nodeid)
+            )
+
+    return Together(config, log)
 
 
 def find_browser() -> str | None:
