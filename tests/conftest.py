@@ -47,6 +47,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
                 BROWSER_TESTS if nodeid.startswith(BROWSER_TESTS) else super()._split_scope(nodeid)
             )
 
+    config.option.loadscopereorder = False  # as collected: browser tests, which take longest, first
     return Together(config, log)
 
 
