@@ -14,9 +14,9 @@ import json
 
 import numpy as np
 
-from steer_core.experiment.statistics import FAIR, fair_after
-from steer_core.experiment.statistics_curves import measure_curves
-from steer_core.experiment.verdict import judge
+from steer_core.analysis.curves import measure_curves
+from steer_core.analysis.statistics import FAIR, fair_after
+from steer_core.analysis.verdict import judge
 
 PAIRS = 480
 CASES = ((0.63, 0.10), (0.75, 0.06), (0.63, 0.05), (0.30, 0.10))

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 
+from steer_core.analysis.statistics import wilson
 from steer_core.codi.load import load_model
 from steer_core.codi.places import MODELS_DIR, bundled_names
 from steer_core.data.pairs import load_pairs
-from steer_core.experiment.statistics import wilson
 from steer_core.steering.decode import decode
 from steer_core.steering.edits import Edit
 

@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 from scipy.special import ndtri
 
+from steer_core.analysis.curves import Curve, measure_curves
+from steer_core.analysis.grid import Grid, build_grid
+from steer_core.analysis.statistics import FAIR, fair_after, mcnemar_exact, wilson
+from steer_core.analysis.verdict import judge
 from steer_core.errors import UserError
-from steer_core.experiment.statistics import FAIR, fair_after, mcnemar_exact, wilson
-from steer_core.experiment.statistics_curves import Curve, measure_curves
-from steer_core.experiment.verdict import judge
-from steer_core.pipeline.analysis_grid import Grid, build_grid
 from steer_core.pipeline.store import FILE, Store
 from steer_core.report.source import preparation_of, right_before
 

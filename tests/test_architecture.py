@@ -21,6 +21,7 @@ RANKS = {
     "process": 0,
     "version": 0,
     "data": 1,
+    "analysis": 2,
     "codi": 2,
     "steering": 3,
     "training": 4,

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from steer_core import UserError, decode, load_model, load_pairs
+from steer_core.analysis.stability import split_half
 from steer_core.cli import main
 from steer_core.codi.model import CodiModel
-from steer_core.experiment.statistics_stability import split_half
 from steer_core.pipeline.prepare import PrepareSettings, fit_from, prepare
 from steer_core.pipeline.prepared import Prepared
 from steer_core.pipeline.splits import SplitSettings

@@ -15,6 +15,7 @@ from huggingface_hub import constants
 from tiny_models import QUESTIONS, problems, tiny_model
 
 from steer_core import UserError, decode
+from steer_core.analysis.statistics import wilson
 from steer_core.cli import main
 from steer_core.codi.known import KNOWN
 from steer_core.codi.model import CodiModel
@@ -24,7 +25,6 @@ from steer_core.data.questions import gold_answer, load_problems
 from steer_core.experiment import benchmarks
 from steer_core.experiment.benchmarks import TEST_SETS, PublishedSet, load_test_set
 from steer_core.experiment.evaluate import evaluate, verdict
-from steer_core.experiment.statistics import wilson
 
 LIMIT = 6
 ROWS = [{"question": "How many?", "answer": "3 + 15 = <<3+15=18>>18\n#### 18"}]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import synthetic_runs as runs
 
-from steer_core.pipeline.analysis import Analysis, analyse
+from steer_core.analysis.analyse import Analysis, analyse
 from steer_core.pipeline.prepared import FunnelStep
 from steer_core.report import figures
 

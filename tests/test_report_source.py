@@ -11,8 +11,8 @@ import pytest
 import synthetic_runs as runs
 from stored_runs import store_run
 
+from steer_core.analysis.statistics import fair_after, mcnemar_exact
 from steer_core.data.problems import Pair, Problem
-from steer_core.experiment.statistics import fair_after, mcnemar_exact
 from steer_core.pipeline.funnel import SWAPPED, TURNED
 from steer_core.pipeline.preparation import Preparation
 from steer_core.pipeline.prepared import FunnelStep, Necessity, Prepared, PreparedPair, Twin

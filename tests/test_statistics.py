@@ -10,8 +10,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from steer_core.errors import UserError
-from steer_core.experiment.statistics import (
+from steer_core.analysis.statistics import (
     fair_after,
     holm,
     mcnemar_exact,
@@ -19,6 +18,7 @@ from steer_core.experiment.statistics import (
     paired_interval,
     wilson,
 )
+from steer_core.errors import UserError
 
 Z95 = 1.959963984540054  # the 97.5 % point of the normal distribution
 

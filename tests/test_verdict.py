@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
+from steer_core.analysis.curves import Curve, measure_curves
+from steer_core.analysis.statistics import holm, mcnemar_exact, paired_flips
+from steer_core.analysis.verdict import judge
+from steer_core.analysis.verdict_words import number, percent, points, probability
 from steer_core.errors import UserError
-from steer_core.experiment.statistics import holm, mcnemar_exact, paired_flips
-from steer_core.experiment.statistics_curves import Curve, measure_curves
-from steer_core.experiment.verdict import judge
-from steer_core.experiment.verdict_words import number, percent, points, probability
 
 ALPHAS = np.arange(-3, 3.01, 0.5)
 ZERO = len(ALPHAS) // 2
@@ -245,7 +245,7 @@ def test_pairs_that_show_only_large_changes_are_too_few():
 
 def ranked(real, controls, **fields) -> Curve:
     """A curve that loses 60 of 144 at α = 2, among controls with these changes there."""
-    from steer_core.experiment.statistics_controls import rank_among_controls
+    from steer_core.analysis.controls import rank_among_controls
 
     there = ALPHAS == 2
     kinds = tuple(

@@ -10,8 +10,8 @@ from steer_core.cli.json_lines import json_line
 from steer_core.errors import UserError
 
 if TYPE_CHECKING:
+    from steer_core.analysis.stability import SplitHalf
     from steer_core.codi.model import CodiModel
-    from steer_core.experiment.statistics_stability import SplitHalf
     from steer_core.steering.directions import Direction, FitSet
 
 FILE = ".safetensors"

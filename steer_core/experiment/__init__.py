@@ -1,1 +1,1 @@
-"""Sweeps over pairs, one problem over alpha, and the statistics of both."""
+"""Sweeps over pairs, one problem over alpha."""

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from steer_core.analysis.statistics import wilson
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Problem
 from steer_core.experiment.benchmarks import TOLERANCE, published_figures
-from steer_core.experiment.statistics import wilson
 from steer_core.steering.decode import Decoded, Options, Row, decode_rows
 
 ROWS_AT_A_TIME = 128

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from steer_core.analysis.statistics import wilson
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Problem
-from steer_core.experiment.statistics import wilson
 from steer_core.steering.decode import Decoded, Options, Row, acting, decode_rows
 from steer_core.steering.directions import Direction, check_direction
 from steer_core.steering.edits import Edit, check_alphas

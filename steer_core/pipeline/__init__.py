@@ -1,1 +1,1 @@
-"""The experiment as a pipeline: prepare pairs, sweep over edits, keep every row, judge the rows."""
+"""The experiment as a pipeline: prepare pairs, sweep over edits, keep every row."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from steer_core.analysis.stability import SplitHalf, split_half
 from steer_core.codi.model import CodiModel
-from steer_core.experiment.statistics_stability import SplitHalf, split_half
 from steer_core.steering.directions import Direction, FitSet, site_states
 
 LEAST = 4

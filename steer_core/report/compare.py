@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from steer_core.analysis.statistics import wilson
+from steer_core.analysis.tables import CONTROL_WORDS
+from steer_core.analysis.verdict import Verdict
 from steer_core.codi.config import middle_layer
-from steer_core.experiment.statistics import wilson
-from steer_core.experiment.verdict import Verdict
-from steer_core.pipeline.analysis_tables import CONTROL_WORDS
 from steer_core.pipeline.funnel import RIGHT_AT_BASELINE
 from steer_core.pipeline.prepared import FunnelStep
 from steer_core.report import words

@@ -10,8 +10,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from steer_core.pipeline.analysis import Analysis
-from steer_core.pipeline.analysis_tables import CONTROL_WORDS, NAME
+from steer_core.analysis.analyse import Analysis
+from steer_core.analysis.tables import CONTROL_WORDS, NAME
 from steer_core.pipeline.prepared import FunnelStep
 from steer_core.report import words
 

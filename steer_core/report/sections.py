@@ -6,9 +6,9 @@ from collections import Counter
 
 import numpy as np
 
-from steer_core.experiment.statistics import wilson
-from steer_core.experiment.verdict import Verdict
-from steer_core.pipeline.analysis_tables import CONTROL_WORDS
+from steer_core.analysis.statistics import wilson
+from steer_core.analysis.tables import CONTROL_WORDS
+from steer_core.analysis.verdict import Verdict
 from steer_core.pipeline.prepared import FunnelStep, Necessity
 from steer_core.pipeline.records import positions_text
 from steer_core.report import figures, words

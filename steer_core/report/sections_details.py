@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from steer_core.experiment.verdict import GOAL
+from steer_core.analysis.verdict import GOAL
 from steer_core.report import figures, words
 from steer_core.report.blocks import Block, Code, Facts, Figure, Heading, Paragraph, Table
 from steer_core.report.sections import labels

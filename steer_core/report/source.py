@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from steer_core.analysis.analyse import Analysis, analyse
 from steer_core.errors import UserError
-from steer_core.pipeline.analysis import Analysis, analyse
 from steer_core.pipeline.preparation import Preparation
 from steer_core.pipeline.prepared import ABOUT_FILE, Prepared, load_prepared
 from steer_core.pipeline.records import RunRecord

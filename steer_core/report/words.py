@@ -6,8 +6,8 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 
-from steer_core.experiment.verdict_words import number, points
-from steer_core.pipeline.analysis_grid import CurveName
+from steer_core.analysis.grid import CurveName
+from steer_core.analysis.verdict_words import number, points
 
 OUTCOMES = {
     "margin": "margin (logits)",

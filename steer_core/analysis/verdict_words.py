@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from steer_core.experiment.statistics_controls import ControlRank
-from steer_core.experiment.statistics_curves import Curve
+from steer_core.analysis.controls import ControlRank
+from steer_core.analysis.curves import Curve
 
 
 def number(value: float) -> str:

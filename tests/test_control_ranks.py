@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from steer_core.analysis.controls import rank_among_controls
 from steer_core.errors import UserError
-from steer_core.experiment.statistics_controls import rank_among_controls
 
 
 def test_ranks_and_p_by_hand():

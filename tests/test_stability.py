@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from steer_core.analysis.stability import halve, split_half
 from steer_core.errors import UserError
-from steer_core.experiment.statistics_stability import halve, split_half
 
 
 def labelled(n: int, dimensions: int, gap: float, seed: int):

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from steer_core.analysis.power import mcnemar_power, pairs_needed, smallest_change
+from steer_core.analysis.statistics import mcnemar_exact
 from steer_core.errors import UserError
-from steer_core.experiment.statistics import mcnemar_exact
-from steer_core.experiment.statistics_power import mcnemar_power, pairs_needed, smallest_change
 
 
 def test_power_without_noise_is_the_chance_of_six_flips():

@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
+from steer_core.analysis.bootstrap import bootstrap_mean, mean_by_pair
 from steer_core.errors import UserError
-from steer_core.experiment.statistics_bootstrap import bootstrap_mean, mean_by_pair
 
 
 def test_the_interval_of_normal_differences_is_the_usual_one():

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from steer_core.experiment.statistics import FAIR, fair_after
-from steer_core.experiment.statistics_curves import Curve, measure_curves
-from steer_core.experiment.statistics_power import pairs_needed
-from steer_core.experiment.verdict import GOAL, Verdict, judge
-from steer_core.pipeline import analysis_tables as tables
-from steer_core.pipeline.analysis_grid import Bools, Coverage, CurveName, Grid, build_grid
+from steer_core.analysis import tables
+from steer_core.analysis.curves import Curve, measure_curves
+from steer_core.analysis.grid import Bools, Coverage, CurveName, Grid, build_grid
+from steer_core.analysis.power import pairs_needed
+from steer_core.analysis.statistics import FAIR, fair_after
+from steer_core.analysis.verdict import GOAL, Verdict, judge
 
 LEVEL = 0.05  # of the tests and of the power
 POWER = 0.8

@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from steer_core.experiment.statistics import check_share, paired_interval
-from steer_core.experiment.statistics_curves import Curve
-from steer_core.experiment.statistics_power import mcnemar_power, pairs_needed, smallest_change
-from steer_core.experiment.verdict_words import (
+from steer_core.analysis.curves import Curve
+from steer_core.analysis.power import mcnemar_power, pairs_needed, smallest_change
+from steer_core.analysis.statistics import check_share, paired_interval
+from steer_core.analysis.verdict_words import (
     ahead,
     among,
     change_in_words,

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from steer_core.analysis.statistics import Floats, check_share
 from steer_core.errors import UserError
-from steer_core.experiment.statistics import Floats, check_share
 
 Bools = NDArray[np.bool_]
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from steer_core.analysis.statistics import FAIR, Floats, check_share, paired
 from steer_core.errors import UserError
-from steer_core.experiment.statistics import FAIR, Floats, check_share, paired
 
 BLOCK = 1000  # sign patterns at a time, so that memory stays at BLOCK × n
 
@@ -59,7 +59,7 @@ def max_permutation(
         baseline: bool [n], right at α = 0.
         steered: bool [..., n], right with each edit: [A, n], or [layers, A, n] for a joint test
             over a whole sweep.
-        fair: see `steer_core.experiment.statistics.fair_after`.
+        fair: see `steer_core.analysis.statistics.fair_after`.
         resamples: number of random sign patterns. All patterns are used instead when there are no
             more of them than this.
         seed: seed of the random patterns.

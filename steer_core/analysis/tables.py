@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from steer_core.experiment.statistics import holm, mcnemar_exact, paired_interval, wilson
-from steer_core.experiment.statistics_bootstrap import bootstrap_mean, mean_by_pair
-from steer_core.experiment.statistics_curves import Curve
-from steer_core.pipeline.analysis_grid import FLIPS, OUTCOMES, STATES, CurveName, Floats, Grid
+from steer_core.analysis.bootstrap import bootstrap_mean, mean_by_pair
+from steer_core.analysis.curves import Curve
+from steer_core.analysis.grid import FLIPS, OUTCOMES, STATES, CurveName, Floats, Grid
+from steer_core.analysis.statistics import holm, mcnemar_exact, paired_interval, wilson
 
 NAME = ["site", "layer", "positions", "direction"]
 CONTROL_WORDS = {"random": "random", "shuffled": "label-shuffled"}

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from steer_core.analysis.statistics import Floats, Ints
 from steer_core.errors import UserError
-from steer_core.experiment.statistics import Floats, Ints
 
 TIE = 1e-9  # changes of accuracy that differ by less are equal
 

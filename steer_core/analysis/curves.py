@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from steer_core.analysis.controls import ControlRank, rank_among_controls
+from steer_core.analysis.permutation import max_permutation
+from steer_core.analysis.statistics import FAIR, Floats, Ints, paired_flips
 from steer_core.errors import UserError
-from steer_core.experiment.statistics import FAIR, Floats, Ints, paired_flips
-from steer_core.experiment.statistics_controls import ControlRank, rank_among_controls
-from steer_core.experiment.statistics_permutation import max_permutation
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import synthetic_runs as runs
 
+from steer_core.analysis.analyse import Analysis, analyse
+from steer_core.analysis.grid import FLIPS, STATES
+from steer_core.analysis.statistics import holm, mcnemar_exact, wilson
+from steer_core.analysis.tables import STANDING_OUT, stand_out
 from steer_core.errors import UserError
-from steer_core.experiment.statistics import holm, mcnemar_exact, wilson
-from steer_core.pipeline.analysis import Analysis, analyse
-from steer_core.pipeline.analysis_grid import FLIPS, STATES
-from steer_core.pipeline.analysis_tables import STANDING_OUT, stand_out
 
 
 @pytest.fixture(scope="module")

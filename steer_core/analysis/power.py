@@ -20,8 +20,8 @@ from functools import lru_cache
 import numpy as np
 from scipy import optimize, stats
 
+from steer_core.analysis.statistics import Ints, check_share
 from steer_core.errors import UserError
-from steer_core.experiment.statistics import Ints, check_share
 
 MOST_PAIRS = 200_000  # beyond this no pair file will go
 

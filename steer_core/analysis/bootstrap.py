@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from steer_core.analysis.statistics import Floats, check_share
 from steer_core.errors import UserError
-from steer_core.experiment.statistics import Floats, check_share
 
 BLOCK_ENTRIES = 4_000_000  # numbers held at a time while resampling, 32 MB
 

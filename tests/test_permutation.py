@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import permutation_test
 
+from steer_core.analysis.permutation import max_permutation
+from steer_core.analysis.statistics import mcnemar_exact
 from steer_core.errors import UserError
-from steer_core.experiment.statistics import mcnemar_exact
-from steer_core.experiment.statistics_permutation import max_permutation
 
 
 def answers(n: int, columns: int, lost: float, won: float, seed: int):
