@@ -19,12 +19,13 @@ from steer_core.codi.engine import run_batch
 from steer_core.codi.model import CodiModel
 from steer_core.codi.prefix import prefixes
 from steer_core.steering.decode import Decoded, Options, Row, decode_rows
-from steer_core.steering.edits import SITES, check_edit, dead_positions
+from steer_core.steering.edits import check_edit, dead_positions
 from steer_core.steering.operations import OPERATIONS
 from steer_core.steering.plan import EditPlan
 
 K, L, HIDDEN = 6, 3, 32
 LIMIT = 3
+STATES = ("residual", "thought", "embedding")
 ALL = tuple(range(K + 1))
 quick = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 masks = st.sets(st.integers(0, K)).map(lambda mask: tuple(sorted(mask)))
@@ -54,7 +55,7 @@ def assert_close(found: np.ndarray, wanted: np.ndarray) -> None:
 # --- arrival -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - {"restore_norm"}))
 @pytest.mark.parametrize(("layer", "position"), [(1, 0), (2, 3), (3, 5)])
 def test_the_edited_state_is_what_the_operation_makes_of_the_plain_one(
     model: CodiModel, operation: str, layer: int, position: int
@@ -63,7 +64,7 @@ def test_the_edited_state_is_what_the_operation_makes_of_the_plain_one(
     edit = Edit(d, 0.7, "residual", layer, (position,), operation)
     plain, edited = run(model, None, edit)
     before = torch.from_numpy(plain.states[position, layer])[None]
-    wanted = OPERATIONS[operation](before, d[position][None], torch.tensor([[0.7]]))
+    wanted = OPERATIONS[operation](before, d[position][None], torch.tensor([[0.7]]), before)
     assert_close(edited.states[position, layer], wanted[0].numpy())
     assert not np.array_equal(edited.first_logits, plain.first_logits)
 
@@ -78,7 +79,7 @@ def test_an_added_edit_moves_by_its_norm(model: CodiModel, alpha: float, layer: 
 
 
 @quick
-@given(layer=st.integers(1, L), position=st.integers(0, K), site=st.sampled_from(SITES))
+@given(layer=st.integers(1, L), position=st.integers(0, K), site=st.sampled_from(STATES))
 def test_what_comes_before_an_edit_is_untouched(
     model: CodiModel, layer: int, position: int, site: str
 ):
@@ -119,7 +120,7 @@ def test_edits_at_two_layers_of_one_row(model: CodiModel):
     assert_close(together.states[2, 2], alone.states[2, 2] - 0.5 * high[2].numpy())
 
 
-@pytest.mark.parametrize("site", SITES)
+@pytest.mark.parametrize("site", STATES)
 def test_a_sum_of_directions_is_the_sum_of_their_edits(model: CodiModel, site: str):
     first, second = noise(model, 1), noise(model, 2)
     several, one = run(

@@ -23,7 +23,7 @@ def states(seed: int, rows: int = 3) -> tuple[Tensor, Tensor]:
 
 
 def edited(name: str, x: Tensor, d: Tensor, alpha: float) -> Tensor:
-    return OPERATIONS[name](x, d, torch.full((len(x), 1), alpha))
+    return OPERATIONS[name](x, d, torch.full((len(x), 1), alpha), x)
 
 
 def along(x: Tensor, d: Tensor) -> Tensor:
@@ -113,5 +113,17 @@ def test_parallel_states_span_no_plane_to_rotate_in(turned: float):
 def test_rows_do_not_mix(name: str):
     x, d = states(1, rows=4)
     alpha = torch.tensor([[1.0], [-2.0], [0.5], [3.0]])
-    rows = [OPERATIONS[name](x[i : i + 1], d[i : i + 1], alpha[i : i + 1]) for i in range(4)]
-    assert_close(OPERATIONS[name](x, d, alpha), torch.cat(rows))
+    before = 2 * x
+    parts = [slice(i, i + 1) for i in range(4)]
+    rows = [OPERATIONS[name](x[i], d[i], alpha[i], before[i]) for i in parts]
+    assert_close(OPERATIONS[name](x, d, alpha, before), torch.cat(rows))
+
+
+@given(seed=seeds, alpha=st.floats(0, 1))
+def test_restore_norm_goes_that_share_of_the_way_back(seed: int, alpha: float):
+    before, d = states(seed)
+    x = before + 30 * d
+    found = OPERATIONS["restore_norm"](x, d, torch.full((len(x), 1), alpha), before)
+    size, wanted = x.norm(dim=-1), before.norm(dim=-1)
+    assert_close(found.norm(dim=-1), size + alpha * (wanted - size))
+    assert_close(torch.cosine_similarity(found, x, dim=-1), torch.ones(len(x)))

@@ -153,6 +153,16 @@ class RowCache:
         values[:, :, :, self.length : end] = self.by_question(v)
         return end
 
+    def newest(self, layer: int) -> KeysValues:
+        """The position behind the filled ones, which a block has just stored: [N, H_kv, d] each."""
+        keys, values = (x[:, :, :, self.length].transpose(1, 2) for x in self.own[layer])
+        return keys.flatten(0, 1), values.flatten(0, 1)
+
+    def rewrite(self, layer: int, keys: Tensor, values: Tensor) -> None:
+        """Put others in its place."""
+        for mine, new in zip(self.own[layer], (keys, values), strict=True):
+            mine[:, :, :, self.length] = new.unflatten(0, (-1, self.rows)).transpose(1, 2)
+
     def make_room(self, layer: int, end: int) -> None:
         """Let a block have room for `end` own positions."""
         keys, values = self.own[layer]

@@ -6,7 +6,7 @@ replayed for other questions and edits of the same shapes (`steer_core.codi.prog
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from steer_core.codi.body import TOKENS_AT_A_TIME, Attention, Block
 from steer_core.codi.cache import RowCache, TreeCache, slots_of
+from steer_core.codi.cached_states import cached_states, moved
 from steer_core.codi.config import CodiConfig
 from steer_core.codi.drafts import Candidates, Drafts, Ids, plant
 from steer_core.codi.model import CodiModel
@@ -37,6 +38,11 @@ class Intervention(Protocol):
     @property
     def first(self) -> Place:
         """No row is changed in front of it; h_k before its projection is at (k+1, 0)."""
+        ...
+
+    @property
+    def cached(self) -> Container[Place]:
+        """Where keys and values are changed, site `kv`: position, and block 1..L."""
         ...
 
     def apply(self, site: str, layer: int, position: int, x: Tensor) -> Tensor:
@@ -65,6 +71,7 @@ class NoIntervention:
     """Plain decoding."""
 
     first = NEVER
+    cached: Container[Place] = ()
     tensors: tuple[Tensor, ...] = ()
 
     def apply(self, site: str, layer: int, position: int, x: Tensor) -> Tensor:
@@ -282,12 +289,13 @@ class Reasoning:
         """Run the last thought [N, D] and all nodes of all rows; normed states of the nodes.
 
         A thought's keys and values are all that the nodes see of it, so it goes along with them;
-        by itself only where it is recorded: then not even its last bit shall depend on drafts.
+        by itself where those are edited, and where it is recorded: then not even its last bit shall
+        depend on drafts.
         """
         drafts, body, last = self.inputs.drafts, self.model.body, self.model.config.latents
         ids, depth = (x.repeat_interleave(self.rows, 0) for x in (drafts.ids, drafts.depth))
         nodes, behind = body.embed(ids), depth + 1
-        if not self.recorder.wanted:
+        if not self.recorder.wanted and not self.cache_changes(last):
             sees = F.pad(drafts.sees, (1, 0, 1, 0))
             sees[:, :, 0] = True
             x = torch.cat((thought[:, None], nodes), 1)
@@ -336,6 +344,7 @@ class Reasoning:
                 x = self.spread(x, position, layer)
                 rotary = body.rotary(self.places(position, behind))
             self.change(layer, position, x)
+            self.change_cached(layer, position, rotary)
             recorder.add(x[:, 0])
         self.cache.advance(1 if behind is None else behind.shape[1])
         hidden = body.norm(x)
@@ -356,6 +365,21 @@ class Reasoning:
         changed = self.edit("residual", layer, position, here)
         if changed is not here:
             x[:, 0] = changed
+
+    def change_cached(self, layer: int, position: int, rotary: Tensor | None) -> None:
+        """The intervention on keys and values of a position that have just been stored."""
+        if not self.apart or (position, layer) not in self.intervention.cached:
+            return
+        keys, values = self.cache.newest(layer - 1)
+        states = cached_states(keys, values, rotary)
+        changed = self.edit("kv", layer, position, states)
+        if changed is not states:
+            self.cache.rewrite(layer - 1, *moved(keys, values, rotary, changed - states))
+
+    def cache_changes(self, position: int) -> bool:
+        """Whether keys and values of a position are changed in any block."""
+        blocks = range(1, self.model.config.layers + 1)
+        return any((position, layer) in self.intervention.cached for layer in blocks)
 
     def edit(self, site: str, layer: int, position: int, x: Tensor) -> Tensor:
         """The intervention, once the rows are apart (before that there is none)."""

@@ -3,30 +3,49 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from steer_core.codi.config import CodiConfig
 from steer_core.errors import UserError
 from steer_core.steering.operations import OPERATIONS
+from steer_core.steering.sites import Site
 
-SITES = ("residual", "thought", "embedding")
-"""Where an edit acts: output of a block, h_k before the projection, z_k after it."""
-
+ORTHONORMAL = 1e-3
+"""How far products of the rows of a basis may be from 0 and 1."""
 LARGEST_ALPHA = 1e12
 """Beyond it squares of edited states overflow float32, and what is decoded means nothing."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subspace:
+    """A part of the states' space: `basis` [K+1, r, D], orthonormal rows at each position.
+
+    An edit of a subspace changes the components `inside` it, or with `inside` False all others.
+    """
+
+    basis: Tensor
+    inside: bool = True
+
+    def limit(self, change: Tensor, position: int) -> Tensor:
+        """What is left of a change of states [n, D] at a position."""
+        basis = self.basis[position].to(change)
+        within = change @ basis.T @ basis
+        return within if self.inside else change - within
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Edit:
     """One change of a model's latent reasoning.
 
-    `direction` [K+1, D]: row k acts at position k. `alpha`: signed coefficient in raw units
-    (the edit is alpha * direction[k]), or one per position, [K+1] values: a schedule. `site`:
-    `residual` (output of block `layer`, counted from 1), `thought` or `embedding`, which have no
-    layer. `positions`: which of 0..K are edited. `operation`: see `OPERATIONS`.
+    `direction` [K+1, D]: row k acts at position k (of sites `kv`, `keys`, `values` the numbers of
+    all heads instead of D). `alpha`: signed coefficient in raw units (the edit is
+    alpha * direction[k]), or one per position, [K+1] values: a schedule. `site`: see `SITES`; with
+    `layer` 1..L where every block has it. `positions`: which of 0..K are edited. `operation`: see
+    `OPERATIONS`. `subspace`: what of the change is made; None for all of it.
     """
 
     direction: Tensor
@@ -35,6 +54,13 @@ class Edit:
     layer: int | None = None
     positions: tuple[int, ...] = ()
     operation: str = "add"
+    subspace: Subspace | None = None
+
+    @property
+    def place(self) -> Site:
+        """Where it acts; a layer that the site does not have is not looked at."""
+        site = Site(self.site, self.layer)
+        return site if site.has_layers else Site(self.site)
 
     def coefficient(self, position: int) -> float:
         """The coefficient at a position; 0 outside the mask."""
@@ -52,23 +78,39 @@ def check_edit(config: CodiConfig, edit: Edit) -> None:
             f"unknown operation '{edit.operation}'; choose one of {', '.join(OPERATIONS)}"
         )
     check_schedule(config, edit.alpha)
-    wanted = (config.latents + 1, config.hidden)
+    width = edit.place.width(config)
+    wanted = (config.latents + 1, width)
     if tuple(edit.direction.shape) != wanted:
         raise UserError(
             f"the direction has shape {list(edit.direction.shape)}, this model needs "
-            f"{list(wanted)} (positions 0..{config.latents}, hidden size {config.hidden}); "
-            "compute it with this model"
+            f"{list(wanted)} (positions 0..{config.latents}, {width} numbers at site "
+            f"{edit.site}); compute it with this model"
         )
     if not edit.direction.isfinite().all():
         raise UserError("the direction holds values that are not finite; compute it again")
+    if edit.subspace is not None:
+        check_subspace(edit.subspace, *wanted)
+
+
+def check_subspace(subspace: Subspace, positions: int, width: int) -> None:
+    """Raise a `UserError` for a basis of another shape, or one that is not orthonormal."""
+    shape = tuple(subspace.basis.shape)
+    if len(shape) != 3 or shape[::2] != (positions, width) or shape[1] > width:
+        raise UserError(
+            f"the subspace has shape {list(shape)}, this edit needs [{positions}, r, {width}] with "
+            f"r at most {width}; compute it for this model and site"
+        )
+    product = subspace.basis.float() @ subspace.basis.float().transpose(1, 2)
+    if not torch.allclose(product, torch.eye(shape[1]).expand_as(product), atol=ORTHONORMAL):
+        raise UserError(
+            "the rows of the subspace are not orthonormal at every position; give an orthonormal "
+            "basis, such as the Q of a QR decomposition"
+        )
 
 
 def check_site(config: CodiConfig, site: str, layer: int | None) -> None:
     """Raise a `UserError` for an unknown site or a layer the model does not have."""
-    if site not in SITES:
-        raise UserError(f"unknown site '{site}'; choose one of {', '.join(SITES)}")
-    if site == "residual" and (layer is None or not 1 <= layer <= config.layers):
-        raise UserError(f"layer {layer} is out of range; choose 1..{config.layers}")
+    Site(site, layer).check(config)
 
 
 def check_positions(config: CodiConfig, positions: Sequence[int]) -> None:
@@ -104,34 +146,22 @@ def check_alphas(alphas: Sequence[float]) -> None:
 def dead_positions(
     config: CodiConfig, site: str, layer: int | None, positions: Sequence[int]
 ) -> dict[int, str]:
-    """Positions whose edit can change no answer, each with the reason.
-
-    h_K is projected by nobody, so an edit of site `thought` at K is never read, and neither is one
-    of the last block's output there: later tokens attend to what the blocks were fed, and behind
-    the last block comes only h_K. Nothing is embedded at position 0, so an edit of site `embedding`
-    there has nothing to act on.
-    """
-    dead = {}
-    for position in sorted(positions):
-        last = position == config.latents
-        if site == "thought" and last:
-            dead[position] = f"nothing projects h_{position} any more"
-        if site == "residual" and layer == config.layers and last:
-            dead[position] = f"after block {layer} only h_{position} follows, and nothing reads it"
-        if site == "embedding" and position == 0:
-            dead[position] = "it is fed the BOT token; there is no z_0"
-    return dead
+    """Positions whose edit can change no answer, each with the reason; see `Site.dead`."""
+    dead = Site(site, layer).dead(config)
+    return {position: dead[position] for position in sorted(positions) if position in dead}
 
 
 def can_act(config: CodiConfig, edit: Edit) -> bool:
     """Whether an edit can change anything, hidden states included; else it is plain decoding."""
-    dead = dead_positions(config, edit.site, edit.layer, edit.positions)
     # At K the last block's output changes no answer, but it is shown among the hidden states.
-    shown = edit.site == "residual"
-    return any(edit.coefficient(k) != 0.0 for k in edit.positions if shown or k not in dead)
+    return is_read(config, edit) or (edit.place.shown_when_dead and any_coefficient(edit))
 
 
 def is_read(config: CodiConfig, edit: Edit) -> bool:
     """Whether an answer can depend on an edit."""
-    dead = dead_positions(config, edit.site, edit.layer, edit.positions)
-    return any(edit.coefficient(k) != 0.0 for k in edit.positions if k not in dead)
+    return any_coefficient(edit, edit.place.dead(config))
+
+
+def any_coefficient(edit: Edit, but: Container[int] = ()) -> bool:
+    """Whether an edit has a coefficient other than 0 at any position, some left out."""
+    return any(edit.coefficient(k) != 0.0 for k in edit.positions if k not in but)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Problem
@@ -21,6 +20,7 @@ from steer_core.steering.decode import (
     decode_rows,
     stacked_states,
 )
+from steer_core.steering.sites import Site
 from steer_core.version import versions
 
 
@@ -43,19 +43,8 @@ class Provenance:
 
 
 def site_states(model: CodiModel, states: np.ndarray, site: str, layer: int | None) -> np.ndarray:
-    """What a site's edit is added to: states [..., K+1, L+2, D] to [..., K+1, D].
-
-    The embedding site has no state at position 0 (BOT is a token): zeros there.
-    """
-    if site == "residual":
-        return states[..., layer, :]
-    hidden = states[..., -1, :]
-    if site == "thought":
-        return hidden
-    with torch.inference_mode():
-        before = torch.from_numpy(np.ascontiguousarray(hidden[..., :-1, :]))
-        thoughts = model.projection(before.to(model.device, model.dtype)).float().cpu().numpy()
-    return np.concatenate((np.zeros_like(hidden[..., :1, :]), thoughts), axis=-2)
+    """What a site's edit is added to, see `Site.states`."""
+    return Site(site, layer).states(model, states)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

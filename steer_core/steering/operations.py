@@ -1,9 +1,10 @@
 """What an edit does to a state: each operation as one function over rows.
 
-Every function takes states x [n, D], directions d [n, D] and coefficients alpha [n, 1], all
-float32, and returns the edited states [n, D]. Rows with alpha = 0 are never handed in: for every
-operation that is no edit, also for `clamp` (a component of 0 is `project_out` with alpha 1). Where
-d is zero there is nothing to move along: x stays, but for `replace` and `scale`.
+Every function takes states x [n, D], directions d [n, D], coefficients alpha [n, 1] and the states
+`before` [n, D] that any edit of the row changed them here, all float32, and returns the edited
+states [n, D]. Rows with alpha = 0 are never handed in: for every operation that is no edit, also
+for `clamp` (a component of 0 is `project_out` with alpha 1). Where d is zero there is nothing to
+move along: x stays, but for `replace`, `scale` and `restore_norm`.
 """
 
 from __future__ import annotations
@@ -18,25 +19,25 @@ PARALLEL = 1e-5
 """Sine of the angle below which the plane of two float32 vectors is rounding noise."""
 
 
-def add(x: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
+def add(x: Tensor, d: Tensor, alpha: Tensor, before: Tensor) -> Tensor:
     """x + alpha * d."""
     return x + alpha * d
 
 
-def project_out(x: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
+def project_out(x: Tensor, d: Tensor, alpha: Tensor, before: Tensor) -> Tensor:
     """Remove the fraction alpha of the component along d (1: all of it)."""
     unit = unit_of(d)
     return x - alpha * (x * unit).sum(-1, keepdim=True) * unit
 
 
-def clamp(x: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
+def clamp(x: Tensor, d: Tensor, alpha: Tensor, before: Tensor) -> Tensor:
     """Set the component along d to alpha times the norm of d."""
     unit = unit_of(d)
     wanted = alpha * d.norm(dim=-1, keepdim=True)
     return x + (wanted - (x * unit).sum(-1, keepdim=True)) * unit
 
 
-def rotate(x: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
+def rotate(x: Tensor, d: Tensor, alpha: Tensor, before: Tensor) -> Tensor:
     """Turn x by alpha radians towards d in their common plane; the norm stays.
 
     Parallel x and d span no plane: x stays.
@@ -48,14 +49,24 @@ def rotate(x: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
     return torch.where(across.norm(dim=-1, keepdim=True) > PARALLEL, turned, x)
 
 
-def scale(x: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
+def scale(x: Tensor, d: Tensor, alpha: Tensor, before: Tensor) -> Tensor:
     """x * (1 + alpha), whatever the direction."""
     return x * (1 + alpha)
 
 
-def replace(x: Tensor, d: Tensor, alpha: Tensor) -> Tensor:
-    """Move the fraction alpha of the way from x to d (1: the state becomes d)."""
+def replace(x: Tensor, d: Tensor, alpha: Tensor, before: Tensor) -> Tensor:
+    """Move the fraction alpha of the way from x to d (1: the state becomes d).
+
+    With the fit set's mean states for d, it pulls towards what is usual.
+    """
     return torch.lerp(x, d, alpha)
+
+
+def restore_norm(x: Tensor, d: Tensor, alpha: Tensor, before: Tensor) -> Tensor:
+    """Give x the fraction alpha of the way back to the norm it had before other edits (1: all)."""
+    size = x.norm(dim=-1, keepdim=True)
+    wanted = torch.lerp(size, before.norm(dim=-1, keepdim=True), alpha)
+    return torch.where(size > TINY, x * (wanted / size.clamp_min(TINY)), x)
 
 
 def unit_of(d: Tensor) -> Tensor:
@@ -63,11 +74,14 @@ def unit_of(d: Tensor) -> Tensor:
     return d / d.norm(dim=-1, keepdim=True).clamp_min(TINY)
 
 
-OPERATIONS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+Operation = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+OPERATIONS: dict[str, Operation] = {
     "add": add,
     "project_out": project_out,
     "clamp": clamp,
     "rotate": rotate,
     "scale": scale,
     "replace": replace,
+    "restore_norm": restore_norm,
 }

@@ -97,6 +97,14 @@ class Row:
     def change(self) -> tuple:
         """Rows of one question with equal changes have equal results."""
         return tuple(
-            (id(e.direction), e.alpha, e.site, e.layer, tuple(sorted(e.positions)), e.operation)
+            (
+                id(e.direction),
+                e.alpha,
+                e.site,
+                e.layer,
+                tuple(sorted(e.positions)),
+                e.operation,
+                id(e.subspace),
+            )
             for e in self.edits
         )

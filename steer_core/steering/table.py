@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from steer_core.steering.edits import SITES
+from steer_core.steering.sites import SITES
 from steer_core.steering.uses import Use, columns_of
 
 NOWHERE = -1
@@ -36,6 +36,7 @@ class EditTable:
     alpha: Tensor
     bank: Tensor
     first: tuple[int, int]
+    cached: Container[tuple[int, int]] = ()
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -62,11 +63,15 @@ class EditTable:
 
 
 def bank_of(directions: Sequence[Tensor]) -> Tensor:
-    """Directions as float32 [U, K+1, D] on the CPU, filled up with zeros; see `BANK`."""
+    """Directions as float32 [U, K+1, D] on the CPU, filled up with zeros; see `BANK`.
+
+    D is that of the widest; those of keys or values may be narrower.
+    """
     filled = -(-max(1, len(directions)) // BANK) * BANK
-    bank = torch.zeros(filled, *directions[0].shape)
+    widest = max(direction.shape[1] for direction in directions)
+    bank = torch.zeros(filled, len(directions[0]), widest)
     for vectors, direction in zip(bank, directions, strict=False):
-        vectors.copy_(direction)
+        vectors[:, : direction.shape[1]].copy_(direction)
     return bank
 
 

@@ -32,13 +32,24 @@ class Use:
     @property
     def layer(self) -> int:
         """Its layer, 0 where the site has none."""
-        return (self.edit.layer or 0) if self.edit.site == "residual" else 0
+        return self.edit.place.layer or 0
+
+    @property
+    def is_addition(self) -> bool:
+        """Whether it is nothing but alpha times a direction, added to a state."""
+        edit = self.edit
+        return edit.operation == "add" and edit.subspace is None and not edit.place.cached
+
+    @property
+    def cached(self) -> list[tuple[int, int]]:
+        """Where it changes keys or values: position and layer."""
+        acting = [k for k, alpha in enumerate(self.alphas) if alpha]
+        return [(k, self.layer) for k in acting if self.edit.place.cached]
 
     @property
     def first(self) -> tuple[int, int]:
         """Where its rows are no longer as they were: position and layer, see `Intervention`."""
-        position = next(k for k, alpha in enumerate(self.alphas) if alpha)
-        return (position + 1, 0) if self.edit.site == "thought" else (position, self.layer)
+        return self.edit.place.first(next(k for k, alpha in enumerate(self.alphas) if alpha))
 
 
 def uses_of(rows: Sequence[Edits]) -> tuple[list[Use], list[Tensor]]:
