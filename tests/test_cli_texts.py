@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from steer_core import UserError
 from steer_core.cli.json_lines import json_line
-from steer_core.cli.options import MOST_ALPHAS, alphas_of, integers_of, positions_of, read_questions
+from steer_core.cli.options import MOST_ALPHAS, alphas_of, integers_of, positions_of
 
 K = 6
 
@@ -87,13 +87,6 @@ def test_what_is_no_list_of_whole_numbers(text: str):
     for parse in (integers_of, lambda text: positions_of(text, K)):
         with pytest.raises(UserError, match="write 1,2,3 or 1-6"):
             parse(text)
-
-
-@given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"])), min_size=1))
-def test_any_json_list_of_texts_is_read(texts: list[str], tmp_path_factory):
-    path = tmp_path_factory.getbasetemp() / "any.json"
-    path.write_text(json.dumps(texts), encoding="utf-8")
-    assert read_questions(path) == texts
 
 
 def test_json_has_null_for_what_is_no_number():

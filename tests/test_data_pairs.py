@@ -204,8 +204,8 @@ def test_a_line_that_is_no_json_is_named_by_its_line(write):
     [
         ("oops", "is not JSON .* give a JSON list or JSONL"),
         ("[" * 100_000, "is not JSON .*nested too deeply"),
-        ("7", "holds no list of pairs"),
-        ('{"a": [], "b": []}', "holds no list of pairs"),
+        ("7", "holds no list of rows"),
+        ('{"a": [], "b": []}', "holds no list of rows"),
         ("[]", "holds no pairs; give at least one row"),
     ],
 )
@@ -215,11 +215,11 @@ def test_a_file_without_rows_is_refused(write, content, message):
 
 
 def test_a_file_that_cannot_be_read_says_what_to_give(tmp_path):
-    with pytest.raises(UserError, match=r"cannot read pair file .*nope.*use 'fit', 'test'"):
+    with pytest.raises(UserError, match=r"cannot read .*nope.*give 'fit', 'test' or the path"):
         load_pairs(tmp_path / "nope.json")
-    with pytest.raises(UserError, match="cannot read pair file"):
+    with pytest.raises(UserError, match="cannot read"):
         load_pairs(tmp_path)
-    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "bytes.json").write_bytes(b"caf\xe9")
     with pytest.raises(UserError, match="is not UTF-8 text"):
         load_pairs(tmp_path / "bytes.json")
 
@@ -351,10 +351,10 @@ def test_show_prints_pairs(run):
         (("generate", "--held-out-share", 2), r"share 2\.0 is outside"),
         (("generate", "--recipe", PAIRS_DIR / "recipe.json"), "name a folder with --out"),
         (("generate", "--out", "/nonexistent/x.json"), "cannot write .* name another place"),
-        (("generate", "--exclude", "nope"), "cannot read pair file 'nope'"),
+        (("generate", "--exclude", "nope"), "cannot read 'nope'"),
         (("show", "test", "--pair", "x"), "no pair 'x' in test; its ids run from 0 to 239"),
         (("show", "test", "--limit", -1), "--limit -1 is below 0"),
-        (("audit", "nope"), "cannot read pair file 'nope'"),
+        (("audit", "nope"), "cannot read 'nope'"),
     ],
 )
 def test_bad_arguments_are_one_line(run, arguments, message):

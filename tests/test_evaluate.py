@@ -21,7 +21,7 @@ from steer_core.codi.known import KNOWN
 from steer_core.codi.model import CodiModel
 from steer_core.data.pairs import dump_pairs
 from steer_core.data.problems import Pair, Problem
-from steer_core.data.questions import gold_answer, load_problems
+from steer_core.data.questions import load_problems
 from steer_core.experiment import benchmarks
 from steer_core.experiment.benchmarks import TEST_SETS, PublishedSet, load_test_set
 from steer_core.experiment.evaluate import evaluate, verdict
@@ -36,28 +36,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> CodiModel:
 
 
 # --- files ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("stored", "number"),
-    [
-        ("He pays $3.\n#### 18", 18),
-        ("#### 1,200", 1200),
-        ("#### 5 then #### -7", -7),
-        ("145.0", 145),
-        (" 2.5 ", 2.5),
-        ("1e3", 1000),
-        (12, 12),
-        (7.0, 7),
-        ("seven", None),
-        ("#### ", None),
-        ("inf", None),
-        (True, None),
-        (None, None),
-    ],
-)
-def test_gold_answers(stored: object, number: float | None):
-    assert gold_answer(stored) == number
 
 
 def written(path: Path, rows: list[dict]) -> str:

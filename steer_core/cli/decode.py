@@ -24,7 +24,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     options.add_model(parser)
     asked = parser.add_mutually_exclusive_group(required=True)
     asked.add_argument("--question", action="append", help="a question; may be given again")
-    asked.add_argument("--questions-file", type=Path, help="JSON list of strings, or one a line")
+    asked.add_argument(
+        "--questions-file",
+        type=Path,
+        help="text with one a line, or JSON, JSONL, CSV, TSV or Parquet with a field 'question' or "
+        "as a published set names it; answers in it are not asked",
+    )
     options.add_edit(parser)
     presets.add_preset(parser)
     parser.add_argument("--layer", type=int, help="block of site residual (default the middle one)")
@@ -38,12 +43,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Decode and print every question."""
+    from steer_core.data.questions import read_questions
     from steer_core.steering.decode import decode
     from steer_core.steering.edits import check_alphas
 
     presets.settle(args)
     settle_alpha(args)
-    questions = args.question or options.read_questions(args.questions_file)
+    questions = args.question or read_questions(args.questions_file)
     check_alphas([args.alpha])
     model = options.load(args)
     edit = edit_of(args, model)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from steer_core.cli import options
 from steer_core.cli.json_lines import json_line
+from steer_core.data.answers import same_number
 from steer_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def write_answers(path: Path, problems: Sequence["Problem"], decoded: Sequence["
                 "gold": problem.answer,
                 "text": row.text,
                 "answer": row.answer,
-                "correct": row.answer == problem.answer,
+                "correct": same_number(row.answer, problem.answer),
             }
             file.write(json_line(found, ensure_ascii=False) + "\n")
 

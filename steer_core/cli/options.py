@@ -4,7 +4,6 @@ import argparse
 import math
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steer_core.errors import UserError
@@ -129,29 +128,6 @@ def number(part: str, text: str) -> float:
     if not math.isfinite(value):
         raise UserError(f"'{part.strip()}' in '{text}' is no finite number; write such as 1.5")
     return value + 0.0  # -0 is 0, the baseline
-
-
-def read_questions(path: Path) -> list[str]:
-    """A JSON list of strings, or text with one question a line."""
-    import json
-
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read ({error}); give a text or JSON file") from error
-    if not text.lstrip().startswith("["):
-        found = [line for line in text.splitlines() if line.strip()]
-    else:
-        try:
-            found = json.loads(text)
-        except ValueError as error:
-            raise UserError(f"{path} is no JSON list ({error}); correct it") from error
-        wrong = next((i for i, item in enumerate(found) if not isinstance(item, str)), None)
-        if wrong is not None:
-            raise UserError(f"{path} entry {wrong + 1} is no string; give a list of strings")
-    if not found:
-        raise UserError(f"{path} holds no questions; give at least one")
-    return found
 
 
 class Progress:

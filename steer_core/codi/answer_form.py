@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from steer_core.codi.drafts import Ids
 from steer_core.codi.model import CodiModel
-from steer_core.data.answers import Number, extract_answer, format_number
+from steer_core.data.answers import Number, extract_answer, format_number, same_number
 
 ANSWER_FORM = "The answer is: {}"
 """What CODI is trained to say after its latent thoughts (the targets of the published models)."""
@@ -35,7 +35,7 @@ def answer_ids(model: CodiModel, number: Number) -> Ids | None:
     ids = encoded(model, format_number(number))
     written = extract_answer(model.text(list(ids)))
     trunk = answer_form(model).trunk
-    fits = written == number and len(ids) > len(trunk) and ids[: len(trunk)] == trunk
+    fits = same_number(written, number) and len(ids) > len(trunk) and ids[: len(trunk)] == trunk
     return ids if fits else None
 
 

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from steer_core.data.pairs import pair_path
+from steer_core.data.answers import same_number
+from steer_core.data.pairs import pair_rows
 from steer_core.data.problems import Pair, question_key
-from steer_core.data.rows import Row, read_rows, row_faults, row_pair
+from steer_core.data.rows import Row, row_faults, row_pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def audit_file(path: str | Path, against: Iterable[str | Path] = ()) -> AuditRep
     Raises:
         UserError: when a file cannot be read or holds no list of rows.
     """
-    rows = read_rows(pair_path(path))
+    rows = pair_rows(path)
     auditor = _Auditor(_known_problems(against))
     findings = tuple(finding for row in rows for finding in auditor.check(row))
     return AuditReport(
@@ -129,7 +130,7 @@ class _Auditor:
 def _unchanged(pair: Pair) -> Iterator[tuple[str, str]]:
     if _plain(pair.clean.question) == _plain(pair.corrupted.question):
         yield "unchanged_question", "clean and corrupted question are the same"
-    if pair.clean.answer == pair.corrupted.answer:
+    if same_number(pair.clean.answer, pair.corrupted.answer):
         yield "unchanged_answer", f"clean and corrupted answer are both {pair.clean.answer}"
 
 
@@ -137,7 +138,7 @@ def _known_problems(files: Iterable[str | Path]) -> dict[str, str]:
     """Question key -> "FILE row N" for every problem in the usable rows of the files."""
     known: dict[str, str] = {}
     for file in files:
-        for row in read_rows(pair_path(file)):
+        for row in pair_rows(file):
             if row_faults(row):
                 continue
             pair = row_pair(row)

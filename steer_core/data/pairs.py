@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from steer_core.data.formats import read_rows
 from steer_core.data.problems import Pair, Problem, question_key
-from steer_core.data.rows import read_rows, row_faults, row_pair
+from steer_core.data.rows import Row, row_faults, row_pair
 from steer_core.errors import UserError
 
 PAIRS_DIR = Path(__file__).parents[2] / "assets" / "pairs"
@@ -15,7 +16,7 @@ BUNDLED = ("fit", "test")
 
 
 def load_pairs(name_or_path: str | Path) -> list[Pair]:
-    """Load a bundled set by name ("fit", "test") or a file: JSON list, JSON object, JSONL.
+    """Load a bundled set by name ("fit", "test") or a file in any format of `read_rows`.
 
     Repeated ids and questions are kept as they are; the audit reports them.
 
@@ -23,7 +24,7 @@ def load_pairs(name_or_path: str | Path) -> list[Pair]:
         UserError: when the file cannot be read, holds no pairs, or has a row that is no pair.
     """
     path = pair_path(name_or_path)
-    rows = read_rows(path)
+    rows = pair_rows(path)
     if not rows:
         raise UserError(f"{path} holds no pairs; give at least one row")
     for row in rows:
@@ -33,6 +34,11 @@ def load_pairs(name_or_path: str | Path) -> list[Pair]:
                 f"('pairs audit {path}' lists every broken one)"
             )
     return [row_pair(row) for row in rows]
+
+
+def pair_rows(name_or_path: str | Path) -> list[Row]:
+    """The rows of a bundled set or a file, broken ones too."""
+    return read_rows(pair_path(name_or_path), "'fit', 'test' or ")
 
 
 def pair_path(name_or_path: str | Path) -> Path:

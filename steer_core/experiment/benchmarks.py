@@ -10,6 +10,7 @@ from pathlib import Path
 from steer_core.codi import hub
 from steer_core.codi.known import KNOWN
 from steer_core.codi.model import CodiModel
+from steer_core.data.formats import KINDS as FORMATS
 from steer_core.data.pairs import BUNDLED
 from steer_core.data.problems import Problem
 from steer_core.data.questions import load_problems
@@ -25,12 +26,14 @@ KINDS = (".parquet", ".jsonl", ".json")
 class PublishedSet:
     """A test set on the hub, as the official evaluation reads it.
 
-    `splits` are joined in this order; `folder` holds its files where the repository has several
-    sets; `size` is the number of problems, None where it is not known.
+    `splits` are joined in this order; `fields` name its question and answer; `folder` holds its
+    files where the repository has several sets; `size` is the number of problems, None where it is
+    not known.
     """
 
     repository: str
     splits: tuple[str, ...]
+    fields: tuple[str, str] = ("question", "answer")
     folder: str | None = None
     size: int | None = None
 
@@ -50,10 +53,14 @@ class PublishedSet:
 
 
 TEST_SETS = {
-    "gsm8k": PublishedSet("openai/gsm8k", ("test",), "main", 1319),
-    "svamp": PublishedSet("ChilleD/SVAMP", ("train", "test"), None, 1000),
-    "gsm-hard": PublishedSet("juyoung-trl/gsm-hard", ("train",)),
-    "multiarith": PublishedSet("ChilleD/MultiArith", ("test",), None, 180),
+    "gsm8k": PublishedSet("openai/gsm8k", ("test",), folder="main", size=1319),
+    "svamp": PublishedSet(
+        "ChilleD/SVAMP", ("train", "test"), ("question_concat", "Answer"), size=1000
+    ),
+    "gsm-hard": PublishedSet("juyoung-trl/gsm-hard", ("train",), ("instruction", "response")),
+    "multiarith": PublishedSet(
+        "ChilleD/MultiArith", ("test",), ("question", "final_ans"), size=180
+    ),
 }
 PUBLISHED = {
     # The paper's figure and public reproductions of it, in percent. Batches of the official code
@@ -84,11 +91,12 @@ def load_test_set(name_or_path: str) -> list[Problem]:
         if name_or_path not in known and not Path(name_or_path).is_file():
             raise UserError(
                 f"'{name_or_path}' is no test set and no file; choose {', '.join(known)}, or give "
-                "a JSON, JSONL or Parquet file"
+                f"a {FORMATS} file"
             )
         return load_problems(name_or_path)
     folder, names = fetch_test_set(found)
-    problems = [problem for name in names for problem in load_problems(str(folder / name))]
+    files = [load_problems(folder / name, found.fields) for name in names]
+    problems = [problem for file in files for problem in file]
     if found.size not in (None, len(problems)):
         raise UserError(
             f"{found.repository} holds {len(problems)} problems where {found.size} are expected; "

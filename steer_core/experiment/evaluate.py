@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from steer_core.analysis.statistics import wilson
 from steer_core.codi.model import CodiModel
+from steer_core.data.answers import same_number
 from steer_core.data.problems import Problem
 from steer_core.experiment.benchmarks import TOLERANCE, published_figures
 from steer_core.steering.decode import Decoded, Options, Row, decode_rows
@@ -72,7 +73,7 @@ def evaluate(
     start = time.perf_counter()
     decoded = decode_all(model, asked, Options(max_new_tokens, max_rows=rows_at_a_time), progress)
     seconds = time.perf_counter() - start
-    correct = sum(d.answer == p.answer for d, p in zip(decoded, asked, strict=True))
+    correct = sum(same_number(d.answer, p.answer) for d, p in zip(decoded, asked, strict=True))
     low, high = wilson(correct, len(asked))
     published = published_figures(model, data)
     result = Evaluation(
@@ -109,7 +110,7 @@ def decode_all(
     found: dict[int, Decoded] = {}
     for batch in decode_rows(model, distinct, rows, options):
         found.update(batch)
-        right = sum(decoded.answer == problems[i].answer for i, decoded in found.items())
+        right = sum(same_number(decoded.answer, problems[i].answer) for i, decoded in found.items())
         progress(len(found), len(problems), right)
     return [found[i] for i in range(len(problems))]
 

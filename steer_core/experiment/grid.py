@@ -9,6 +9,7 @@ import numpy as np
 
 from steer_core.analysis.statistics import wilson
 from steer_core.codi.model import CodiModel
+from steer_core.data.answers import same_number
 from steer_core.data.problems import Problem
 from steer_core.steering.decode import Decoded, Options, Row, acting, decode_rows
 from steer_core.steering.directions import Direction, check_direction
@@ -156,7 +157,7 @@ def fill_grid(
     for batch in decode_rows(model, [p.question for p in problems], rows, options, stop):
         for index, decoded in batch:
             c, a, p = where[index]
-            tally.note(c, a, p, decoded.answer, decoded.answer == problems[p].answer)
+            tally.note(c, a, p, decoded.answer, same_number(decoded.answer, problems[p].answer))
             if on_row:
                 on_row(c, a, p, decoded)
         yield tally

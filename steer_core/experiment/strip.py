@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from steer_core.codi.model import CodiModel
-from steer_core.data.answers import Number
+from steer_core.data.answers import Number, same_number
 from steer_core.errors import UserError
 from steer_core.steering.decode import (
     Decoded,
@@ -99,7 +99,9 @@ def alpha_strip(
         alphas=values,
         texts=tuple(each.text for each in decoded),
         answers=tuple(each.answer for each in decoded),
-        correct=None if gold is None else np.array([each.answer == gold for each in decoded]),
+        correct=None
+        if gold is None
+        else np.array([same_number(each.answer, gold) for each in decoded]),
         baseline=zero,
         dose=dose(model, decoded[zero], site, layer, where, direction, values),
         norms=direction.norms,

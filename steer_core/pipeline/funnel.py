@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from steer_core.data.answers import same_number
 from steer_core.pipeline.prepared import LABELS, SPLITS, FunnelStep, PreparedPair
 
 PASS, EVERY = "pass filter", "none"
@@ -40,7 +41,7 @@ def funnel(
 ) -> tuple[FunnelStep, ...]:
     """The counts from all rows to the splits."""
     n, kept = len(rows), sum(row.why != UNCHANGED for row in rows)
-    changed = sum(row.pair.clean.answer != row.pair.corrupted.answer for row in rows)
+    changed = sum(not same_number(row.pair.clean.answer, row.pair.corrupted.answer) for row in rows)
     steps = [
         FunnelStep("rows", n, n),
         FunnelStep("answer changed by the corruption", changed, n),
@@ -75,7 +76,7 @@ def measured(rows: Sequence[PreparedPair]) -> list[FunnelStep]:
     if swapped := [row for row in rows if row.clean.swapped is not None]:
         both = [row for row in swapped if row.clean.correct and row.corrupted.correct]
         took = sum(bool(row.clean.swapped) for row in both)
-        turned = sum(row.clean.swapped_answer != row.clean.answer for row in both)
+        turned = sum(not same_number(row.clean.swapped_answer, row.clean.answer) for row in both)
         steps.append(FunnelStep(TURNED, turned, len(both)))
         steps.append(FunnelStep(SWAPPED, took, len(both)))
     return steps

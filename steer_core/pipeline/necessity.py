@@ -10,6 +10,7 @@ import torch
 
 from steer_core.codi.config import CodiConfig
 from steer_core.codi.model import CodiModel
+from steer_core.data.answers import same_number
 from steer_core.data.problems import Pair, Problem
 from steer_core.errors import UserError
 from steer_core.pipeline.journal import Answer, Journal
@@ -113,7 +114,7 @@ class Answering:
 
         found = self.answers("with the twin's latents", clean, hashes, edits_of)
         return [
-            (replace(one, swapped_answer=got, swapped=got == pair.corrupted.answer), two)
+            (replace(one, swapped_answer=got, swapped=same_number(got, pair.corrupted.answer)), two)
             for pair, (one, two), got in zip(pairs, sides, [f.answer for f in found], strict=True)
         ]
 
@@ -202,9 +203,9 @@ def twin_of(problem: Problem, baseline: Answer, ablated: Answer | None) -> Twin:
     return Twin(
         text=baseline.text,
         answer=baseline.answer,
-        correct=baseline.answer == problem.answer,
+        correct=same_number(baseline.answer, problem.answer),
         ablated_answer=ablated and ablated.answer,
-        ablated_correct=None if ablated is None else ablated.answer == problem.answer,
+        ablated_correct=None if ablated is None else same_number(ablated.answer, problem.answer),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from steer_core.data.answers import Number
+from steer_core.data.answers import Number, same_number
 from steer_core.pipeline.records import Question
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def outcome(decoded: Decoded, question: Question, base: Number | None, dose: flo
         token_ids=decoded.token_ids,
         text=decoded.text,
         answer=decoded.answer,
-        correct=decoded.answer == question.gold,
+        correct=same_number(decoded.answer, question.gold),
         flip=flip_of(decoded.answer, base, question),
         scores=np.array([*scores_of(decoded), dose], dtype=np.float32),
     )
@@ -67,15 +67,15 @@ def scores_of(decoded: Decoded) -> tuple[float, ...]:
 
 def flip_of(answer: Number | None, base: Number | None, question: Question) -> int:
     """The code of a flip; the first that fits, in the order below."""
-    if answer == base:
+    if same_number(answer, base):
         return SAME
     if answer is None:
         return NO_NUMBER
-    if answer == question.gold:
+    if same_number(answer, question.gold):
         return TO_RIGHT
-    if answer == question.twin:
+    if same_number(answer, question.twin):
         return TO_TWIN
-    return TO_WRONG if base == question.gold else OTHER
+    return TO_WRONG if same_number(base, question.gold) else OTHER
 
 
 def pack(scores: np.ndarray) -> bytes:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from steer_core.data.answers import same_number
 from steer_core.data.problems import Pair
 from steer_core.errors import UserError
 from steer_core.pipeline.funnel import FILTERS, UNCHANGED, count, funnel
@@ -116,7 +117,7 @@ def set_aside(rows: Sequence[PreparedPair], keep_unchanged: bool) -> list[Prepar
 
 def why_not(pair: Pair, ids: set[str], questions: set[str], keep_unchanged: bool) -> str:
     """Why a pair cannot be used, given what was seen before; empty when it can."""
-    if not keep_unchanged and pair.clean.answer == pair.corrupted.answer:
+    if not keep_unchanged and same_number(pair.clean.answer, pair.corrupted.answer):
         return UNCHANGED
     if str(pair.pair_id) in ids:
         return "its pair_id was seen before"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from steer_core.data.answers import Number
+from steer_core.data.answers import Number, same_number
 from steer_core.data.problems import Pair
 from steer_core.data.seed.audit import SeedAudit
 from steer_core.data.seed.files import Answered, NeedRow, SeedFiles, ValidationRow, matched
@@ -122,7 +122,7 @@ def twin_of(
     """One twin; the answers without latents are not stored, only whether they were right."""
     if side is None:
         return Twin("", None, bool(baseline), None, ablated)
-    return Twin(side.text, side.predicted, side.predicted == gold, None, ablated)
+    return Twin(side.text, side.predicted, same_number(side.predicted, gold), None, ablated)
 
 
 def complete(files: SeedFiles, settings: SplitSettings) -> list[Twins]:
@@ -170,7 +170,7 @@ def unused(pair: Pair, twins: Twins | None) -> PreparedPair:
 def stored_funnel(rows: Sequence[PreparedPair], files: SeedFiles) -> tuple[FunnelStep, ...]:
     """The counts of a stored split."""
     n = len(rows)
-    changed = sum(row.pair.clean.answer != row.pair.corrupted.answer for row in rows)
+    changed = sum(not same_number(row.pair.clean.answer, row.pair.corrupted.answer) for row in rows)
     steps = [FunnelStep("rows", n, n), FunnelStep("answer changed by the corruption", changed, n)]
     if files.validation is not None or files.necessity is not None:
         steps += measured(rows)

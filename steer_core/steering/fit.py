@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from steer_core.codi.model import CodiModel
+from steer_core.data.answers import same_number
 from steer_core.data.problems import Problem
 from steer_core.errors import UserError
 from steer_core.steering.decode import (
@@ -90,7 +91,9 @@ def fit_set(
     limit = MAX_NEW_TOKENS if right is None else 1
     decoded = decode_states(model, [p.question for p in problems], limit, stop, progress)
     if right is None:
-        right = np.array([d.answer == p.answer for d, p in zip(decoded, problems, strict=True)])
+        right = np.array(
+            [same_number(d.answer, p.answer) for d, p in zip(decoded, problems, strict=True)]
+        )
         check_labels(right)
     provenance = Provenance(
         model=model.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from steer_core.data.answers import same_number
 from steer_core.data.problems import Pair
 from steer_core.data.seed.files import PairId, SeedFiles, ValidationRow, matched
 
@@ -104,4 +105,4 @@ def strangers(file: str, rows: Sequence, book: Book) -> Iterator[SeedFinding]:
 
 def unchanged(pair: Pair) -> bool:
     """Whether the corruption leaves the answer as it is."""
-    return pair.clean.answer == pair.corrupted.answer
+    return same_number(pair.clean.answer, pair.corrupted.answer)
