@@ -299,13 +299,13 @@ def test_decode_refuses_in_one_line(fails, model: list[str], options: list, part
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        (None, ["cannot be read"]),
+        (None, ["cannot read"]),
         ("", ["no questions"]),
         ("[]", ["no questions"]),
-        ("[1, 2]", ["entry 1"]),
-        ('["a", 2]', ["entry 2"]),
-        ('["a"', ["no JSON list"]),
-        (b"\xff\xfe", ["cannot be read"]),
+        ("[1, 2]", ["row 1"]),
+        ('["a", 2]', ["row 2"]),
+        ('["a"', ["is not JSON"]),
+        (b"\xff\xfe", ["UTF-16"]),
     ],
 )
 def test_a_questions_file_that_cannot_be_used(
