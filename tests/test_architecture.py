@@ -18,6 +18,7 @@ PACKAGE = ROOT / "steer_core"
 RANKS = {
     "errors": 0,
     "files": 0,
+    "names": 0,
     "process": 0,
     "version": 0,
     "data": 1,

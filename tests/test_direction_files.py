@@ -15,6 +15,7 @@ from steer_core import UserError, load_model
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Problem
 from steer_core.steering import library
+from steer_core.steering.controls import random_like
 from steer_core.steering.directions import (
     SCALES,
     Direction,
@@ -22,7 +23,6 @@ from steer_core.steering.directions import (
     load_direction,
     mean_differences,
     places,
-    random_like,
     save_direction,
 )
 from steer_core.steering.library import (
@@ -251,7 +251,7 @@ def test_a_folder_does_not_hide_a_name(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mean", "unknown direction 'mean'; choose mean_difference, random-SEED or a file"),
+        ("mean", "unknown direction 'mean'; choose mean_difference, a control such as cov.*file"),
         ("random-x", "unknown direction 'random-x'"),
         ("random-" + "9" * 30, "unknown direction 'random-999"),
         ("missing.safetensors", r"missing\.safetensors is no direction file"),

@@ -1,4 +1,4 @@
-"""Directions: how they are computed, and their controls."""
+"""Directions: how they are computed."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_checkpoints import HIDDEN
-from tiny_models import PLACES, direction, noise, problems, tiny_model
+from tiny_models import PLACES, problems, tiny_model
 
 from steer_core import UserError, decode
 from steer_core.codi.engine import Cancelled
@@ -14,12 +14,8 @@ from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Problem
 from steer_core.steering.decode import Decoded
 from steer_core.steering.directions import (
-    Direction,
-    FitSet,
     fit_set,
     mean_differences,
-    random_like,
-    shuffled_like,
     site_states,
 )
 from steer_core.steering.fit import problems_hash
@@ -139,60 +135,3 @@ def test_a_difference_needs_two_sides(model: CodiModel, right: bool):
     with pytest.raises(UserError, match=rf"{2 * right} of 2 answers are right.*choose") as caught:
         mean_differences(model, asked, "mine")
     assert "\n" not in str(caught.value)
-
-
-# --- random controls -----------------------------------------------------------------------------
-
-
-def test_a_random_control_has_the_directions_norm_at_every_position(model: CodiModel):
-    vectors = noise(model) * torch.arange(K + 1)[:, None]  # row 0 is zero
-    mine = Direction(vectors, "mine", "residual", 2)
-    control = random_like(mine, 3)
-    np.testing.assert_allclose(control.norms, mine.norms, rtol=1e-5)
-    assert control.norms.shape == (K + 1,)
-    assert (control.method, control.site, control.layer) == ("random-3", "residual", 2)
-
-
-def test_random_controls_point_elsewhere_and_repeat(model: CodiModel):
-    mine = direction(model)
-    first, again, second = (random_like(mine, seed) for seed in (1, 1, 2))
-    assert torch.equal(first.vectors, again.vectors)
-    for one, other in ((first, second), (first, mine)):
-        cosines = torch.cosine_similarity(one.vectors, other.vectors, dim=-1)
-        assert cosines.abs().max() < 0.8
-
-
-@pytest.fixture(scope="module")
-def fit(model: CodiModel, asked: list[Problem]) -> FitSet:
-    return fit_set(model, asked, "mine")
-
-
-@pytest.mark.parametrize(("site", "layer"), PLACES)
-def test_a_shuffled_control_is_the_difference_of_relabelled_problems(
-    model: CodiModel, fit: FitSet, found: dict, site: str, layer: int | None
-):
-    """As many right as before, other ones; the norms of the direction that it controls."""
-    mine = found[site, layer]
-    control = shuffled_like(model, fit, mine, 5)
-    assert (control.method, control.site, control.layer) == ("shuffled-5", site, layer)
-    np.testing.assert_allclose(control.norms, mine.norms, rtol=1e-5)
-    labels = np.random.default_rng(5).permutation(fit.right)
-    assert labels.sum() == fit.right.sum()
-    assert (labels != fit.right).any()
-    states = site_states(model, fit.states, site, layer)
-    wanted = torch.from_numpy(states[labels].mean(0) - states[~labels].mean(0))
-    cosines = torch.cosine_similarity(control.vectors, wanted, dim=-1)[site == "embedding" :]
-    torch.testing.assert_close(cosines, torch.ones_like(cosines))
-
-
-def test_shuffled_controls_repeat_and_differ(model: CodiModel, fit: FitSet, found: dict):
-    mine = found["thought", None]
-    first, again, second = (shuffled_like(model, fit, mine, seed).vectors for seed in (1, 1, 2))
-    assert torch.equal(first, again)
-    assert not torch.allclose(first, second, rtol=1e-2)
-    assert not torch.allclose(first, mine.vectors, rtol=1e-2)
-
-
-def test_a_shuffled_control_says_which_shuffle_it_is(model: CodiModel, fit: FitSet, found: dict):
-    origin = shuffled_like(model, fit, found["residual", 1], 8).provenance
-    assert origin == dataclasses.replace(fit.provenance, seed=8)

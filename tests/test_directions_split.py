@@ -19,7 +19,7 @@ from steer_core.pipeline.prepare import PrepareSettings, fit_from, prepare
 from steer_core.pipeline.prepared import Prepared
 from steer_core.pipeline.splits import SplitSettings
 from steer_core.pipeline.stability import stability
-from steer_core.steering.directions import load_direction, mean_difference, places
+from steer_core.steering.directions import fitted, load_direction, places
 
 LIMIT = 12
 TINY = ["directions", "--model", "tiny-llama", "--device", "cpu"]
@@ -107,7 +107,7 @@ def test_stability_is_that_of_the_states_position_by_position(
 
 def test_too_few_answers_have_no_stability(model: CodiModel, prepared: Prepared):
     fit = fit_from(model, prepared)
-    direction = mean_difference(model, fit, "thought", None)
+    direction = fitted(model, fit, "thought", None)
     few = np.arange(len(fit.right)) < 3
     none = stability(model, dataclasses.replace(fit, right=few), direction)
     assert list(none) == [None] * 7

@@ -13,7 +13,8 @@ from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Pair
 from steer_core.pipeline import spec as specs
 from steer_core.pipeline.tables import SUMMARY
-from steer_core.steering.directions import Direction, fit_set, random_like, shuffled_like
+from steer_core.steering.controls import Background, random_like, shuffled_like
+from steer_core.steering.directions import Direction, fit_set
 
 ALPHAS = (-3.0, 0.0, 2.0)
 WHERE = (1, 3, 4)
@@ -98,7 +99,8 @@ def test_controls_of_both_kinds_are_swept_beside_the_direction(
     assert table.direction.tolist() == ["mine", "random-3", "shuffled-3", "shuffled-4"]
     mine = Direction(noise(model), "mine", "residual", 2)
     layer = model.config.middle_layer
-    control = shuffled_like(model, fit_set(model, problems, "fit"), mine, 4)
+    background = Background.at(model, fit_set(model, problems, "fit"), "residual", 2)
+    control = shuffled_like(mine, 4, background)
     edit = Edit(control.vectors, 2.0, "residual", layer, WHERE)
     assert table.correct[3] == right(asked, answers(model, asked, edit))
 

@@ -16,14 +16,16 @@ from safetensors.torch import load_file, save_file
 from steer_core import UserError, load_model
 from steer_core.codi.model import CodiModel
 from steer_core.data.pairs import load_pairs
-from steer_core.pipeline.records import REAL, SweepSpec
+from steer_core.names import REAL, UNITS, name_and_unit, with_unit
+from steer_core.pipeline.records import SweepSpec
 from steer_core.pipeline.spec import expand
 from steer_core.steering import library
-from steer_core.steering.directions import Direction, FitSet, mean_difference, places, random_like
+from steer_core.steering.controls import random_like
+from steer_core.steering.directions import Direction, FitSet, fitted, places
 from steer_core.steering.fit import fit_set, site_states
 from steer_core.steering.kept import has_directions
 from steer_core.steering.library import cached_direction, find_direction
-from steer_core.steering.units import MEANING, UNITS, in_unit, name_and_unit, unit_words, with_unit
+from steer_core.steering.units import MEANING, in_unit, unit_words
 
 COUNTED = ("sd", "dose")
 KIND = "mean_difference:sd"
@@ -55,7 +57,7 @@ def measured(model: CodiModel, fit: FitSet, direction: Direction) -> dict[str, n
 @pytest.mark.parametrize("unit", COUNTED)
 def test_a_direction_is_one_unit_long_at_every_position(model: CodiModel, fit: FitSet, unit: str):
     for site, layer in places(model):
-        raw = mean_difference(model, fit, site, layer)
+        raw = fitted(model, fit, site, layer)
         found = in_unit(raw, unit)
         assert np.allclose(found.norms, measured(model, fit, raw)[unit], rtol=1e-4)
         turned = torch.cosine_similarity(found.vectors, raw.vectors)[raw.norms > 0]

@@ -1,6 +1,7 @@
 """The command `decode`."""
 
 import argparse
+import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +37,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--alpha", type=float, help="strength (default 0, no edit)")
     parser.add_argument("--max-new-tokens", type=int, default=256, help="limit (default 256)")
     parser.add_argument("--hidden-out", type=Path, help="write hidden states as safetensors")
-    options.add_seed(parser, "of --direction random")
+    options.add_seed(parser, "of a control such as --direction covariance")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.set_defaults(handler=run)
 
@@ -74,9 +75,9 @@ def settle_alpha(args: argparse.Namespace) -> None:
 
 def edit_of(args: argparse.Namespace, model: "CodiModel") -> "Edit | None":
     """The edit that the options ask for; None at alpha 0, after everything was checked."""
+    from steer_core.names import REAL, DirectionRef
     from steer_core.steering.edits import Edit, check_positions, check_site
     from steer_core.steering.library import find_direction
-    from steer_core.steering.units import name_and_unit, with_unit
 
     residual = args.site == "residual"
     layer = (
@@ -86,11 +87,12 @@ def edit_of(args: argparse.Namespace, model: "CodiModel") -> "Edit | None":
     check_site(model.config, args.site, layer)
     check_positions(model.config, positions)
     presets.report_dead(model.config, args.site, [layer], positions)
-    name, unit = name_and_unit(args.direction)
-    if args.alpha == 0.0 and name == options.MEAN_DIFFERENCE:
+    ref = DirectionRef.parse(args.direction)
+    if args.alpha == 0.0 and ref.method == options.MEAN_DIFFERENCE:
         return None  # plain decoding, also of a model that has no directions
-    name = f"random-{args.seed}" if name == "random" else name
-    direction = find_direction(model, args.site, layer, with_unit(name, unit))
+    if ref.kind != REAL and ref.seed is None:
+        ref = dataclasses.replace(ref, seed=args.seed)
+    direction = find_direction(model, args.site, layer, str(ref))
     return Edit(direction.vectors, args.alpha, args.site, layer, positions) if args.alpha else None
 
 

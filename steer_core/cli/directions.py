@@ -45,11 +45,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Compute, store and print every direction's norms, and from a split their stability."""
-    from steer_core.steering.directions import MEAN_DIFFERENCE, mean_difference, save_direction
+    from steer_core.steering.directions import fitted, save_direction
     from steer_core.steering.library import kept_folder
+    from steer_core.steering.methods import METHODS
 
-    if args.method != MEAN_DIFFERENCE:
-        raise UserError(f"unknown method '{args.method}'; choose {MEAN_DIFFERENCE}")
+    if args.method not in METHODS:
+        raise UserError(f"unknown method '{args.method}'; choose {', '.join(METHODS)}")
     chosen_out = out_of(args)
     load_fit = fit_loader(args)
     model = options.load(args)
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     chosen = places_of(args, model, single=out.suffix == FILE)
     fit = load_fit(model)
     for site, layer in chosen:
-        direction = mean_difference(model, fit, site, layer)
+        direction = fitted(model, fit, site, layer, args.method)
         path = file_of(out, site, layer)
         save_direction(direction, path)
         halves = halves_of(args, model, fit, direction)

@@ -62,8 +62,9 @@ def add_edit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--direction",
         default=MEAN_DIFFERENCE,
-        help=f"{MEAN_DIFFERENCE}, random-SEED, or a safetensors file (default {MEAN_DIFFERENCE}); "
-        "alpha counts its own length, with :sd behind it standard deviations of the fit set's "
+        help=f"{MEAN_DIFFERENCE}, a control such as covariance:SEED (or shuffled, nuisance, "
+        f"random), or a safetensors file (default {MEAN_DIFFERENCE}); alpha counts its own "
+        "length, with :sd behind it standard deviations of the fit set's "
         "states along the mean difference, with :dose their mean norm",
     )
 

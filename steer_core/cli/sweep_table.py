@@ -35,7 +35,7 @@ def folded(found: "pd.DataFrame", curves: "Sequence[CurveKey]", alphas: int) -> 
     """One row for each real direction and α, with a column for each kind of control."""
     import pandas as pd
 
-    from steer_core.pipeline.records import REAL
+    from steer_core.names import REAL
 
     parts = [found.iloc[i * alphas : (i + 1) * alphas] for i in range(len(curves))]
     rows = [

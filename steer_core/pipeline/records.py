@@ -10,10 +10,11 @@ from functools import cached_property
 from typing import Any
 
 from steer_core.data.answers import Number, format_number
+from steer_core.names import CONTROL_KINDS, REAL, DirectionRef
 
-BASELINE, REAL, RANDOM, SHUFFLED = "baseline", "real", "random", "shuffled"
-KINDS = (BASELINE, REAL, RANDOM, SHUFFLED)
-"""Kinds of rows: unedited, along a direction that is tested, along its two kinds of controls."""
+LATER: dict[str, object] = {"covariance": 0, "nuisance": 0, "most": 0}
+"""Fields of a spec that runs had not at first: left out where they say nothing, so that a run of
+before keeps its key."""
 
 
 def canonical(value: object) -> str:
@@ -28,10 +29,11 @@ class SweepSpec:
     `layers` of site residual, (None,) at the other sites; `alphas` count lengths of their
     direction; `masks`: sets of positions 0..K, each swept on its own; `directions`:
     `mean_difference` (from the fit set that the run is given, else the model's cached one),
-    `random-SEED`, a safetensors file or a folder of them, each with a unit of alpha behind it or
-    without (`steer_core.steering.units`); `random` and `shuffled`: number of controls of each kind
-    for every direction, `seed` is that of the first control of each kind and of the order of the
-    pairs.
+    a control such as `random-SEED`, a safetensors file or a folder of them, each with a unit of
+    alpha behind it or without (`steer_core.names`); `random`, `shuffled`, `covariance`, `nuisance`:
+    number of controls of each kind for every direction; of the kinds that are drawn at all, up to
+    `most` where so few leave a verdict open (0: no more). `seed` is that of the first control of
+    each kind, nuisance labels apart, and of the order of the pairs.
     """
 
     site: str
@@ -43,6 +45,9 @@ class SweepSpec:
     shuffled: int = 0
     seed: int = 0
     max_new_tokens: int = 256
+    covariance: int = 0
+    nuisance: int = 0
+    most: int = 0
 
     def __post_init__(self) -> None:
         # Equal grids are equal specs: each value once, masks as sets, -0.0 as the baseline's 0.0.
@@ -55,9 +60,23 @@ class SweepSpec:
         for name, values in each.items():
             object.__setattr__(self, name, tuple(dict.fromkeys(values)))
 
+    @property
+    def controls(self) -> dict[str, int]:
+        """Number of controls of each kind that is drawn."""
+        return {kind: count for kind in CONTROL_KINDS if (count := getattr(self, kind))}
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The fields as JSON keeps them; those of `LATER` where they say anything."""
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in LATER or value != LATER[name]
+        }
+
     @classmethod
     def from_json(cls, text: str) -> SweepSpec:
-        """The spec whose `asdict` was written as JSON."""
+        """The spec whose `content` was written as JSON."""
         found = json.loads(text)
         found["masks"] = [tuple(mask) for mask in found["masks"]]
         return cls(**found)
@@ -123,7 +142,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class CurveKey:
-    """One curve of a run: a direction (its label and kind, see `KINDS`), a place and a mask."""
+    """One curve of a run: a direction (label and kind, `steer_core.names`), a place and a mask."""
 
     site: str
     layer: int | None
@@ -141,7 +160,7 @@ class CurveKey:
     def controls(self, real: CurveKey) -> bool:
         """Whether this is a control of a real curve, at its place; it may name the direction."""
         place = (self.site, self.layer, self.positions) == (real.site, real.layer, real.positions)
-        _, _, named = self.direction.partition(" of ")
+        named = DirectionRef.of_label(self.direction).of
         return place and self.kind != REAL and named in ("", real.direction)
 
 
@@ -173,7 +192,7 @@ class RunPlan:
         """Runs of equal key are one run: same decoding, grid, directions and pairs."""
         parts = [
             self.setting.key,
-            asdict(self.spec),
+            self.spec.content,
             [asdict(curve) for curve in self.curves],
             [question.key for question in self.questions],
             self.pair_ids,

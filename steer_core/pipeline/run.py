@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Pair
 from steer_core.errors import UserError
+from steer_core.names import RANDOM, REAL, DirectionRef
 from steer_core.pipeline.preparation import Preparation
 from steer_core.pipeline.prepared import Prepared
 from steer_core.pipeline.records import (
-    REAL,
-    SHUFFLED,
     Question,
     RunPlan,
     RunRecord,
@@ -24,9 +23,9 @@ from steer_core.pipeline.runner import Progress, Runner
 from steer_core.pipeline.spec import SpecCurve, check_spec, expand
 from steer_core.pipeline.stability import stability
 from steer_core.pipeline.store import Store
-from steer_core.steering.directions import MEAN_DIFFERENCE, Direction, place_name
+from steer_core.steering.directions import Direction, place_name
 from steer_core.steering.fit import FitSet, problems_hash
-from steer_core.steering.units import name_and_unit
+from steer_core.steering.methods import MEAN_DIFFERENCE
 from steer_core.version import versions
 
 
@@ -137,8 +136,8 @@ def provenance_of(
 ) -> dict[str, object]:
     """Which model, pairs, directions, seed, versions and command a run comes from."""
     setting = dataclasses.asdict(setting_of(model, spec))
-    shuffled = [each.curve.direction for each in curves if each.key.kind == SHUFFLED]
-    source = fit.provenance if fit else shuffled[0].provenance if shuffled else None
+    drawn = [c.curve.direction for c in curves if c.key.kind not in (REAL, RANDOM)]
+    source = fit.provenance if fit else drawn[0].provenance if drawn else None
     return {
         "model": model.name,
         "revision": model.revision,
@@ -184,7 +183,7 @@ def direction_source(model: CodiModel, direction: Direction, fit: FitSet | None)
     norms = [round(float(norm), 6) for norm in direction.norms]
     source |= {"site": direction.site, "layer": direction.layer, "norms": norms}
     # Only a mean difference of this very set: another file's halves are not known here.
-    method, _ = name_and_unit(direction.method)
+    method = DirectionRef.parse(direction.method).method
     if fit is not None and method == MEAN_DIFFERENCE and origin == fit.provenance:
         halves = stability(model, fit, direction)
         source["stability"] = [half and dataclasses.asdict(half) for half in halves]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,29 +13,24 @@ from torch import Tensor
 from steer_core.codi.model import CodiModel
 from steer_core.errors import UserError
 from steer_core.experiment.grid import Curve
-from steer_core.pipeline.records import RANDOM, REAL, SHUFFLED, CurveKey, SweepSpec
+from steer_core.names import (
+    CONTROL_KINDS,
+    NUISANCE,
+    RANDOM,
+    REAL,
+    DirectionRef,
+    name_and_unit,
+    with_unit,
+)
+from steer_core.pipeline.records import CurveKey, SweepSpec
+from steer_core.steering.controls import Background, draw
 from steer_core.steering.decode import Options
-from steer_core.steering.directions import (
-    MEAN_DIFFERENCE,
-    MOVED,
-    Direction,
-    FitSet,
-    check_direction,
-    fit_set,
-    mean_difference,
-    random_like,
-    shuffled_like,
-)
+from steer_core.steering.directions import MOVED, Direction, check_direction, fitted
 from steer_core.steering.edits import check_alphas, check_positions, check_site
-from steer_core.steering.kept import bundled_fit_problems
-from steer_core.steering.library import (
-    RANDOM as RANDOM_NAME,
-)
-from steer_core.steering.library import (
-    find_direction,
-    is_file_name,
-)
-from steer_core.steering.units import in_unit, name_and_unit, with_unit
+from steer_core.steering.fit import FIT, FitSet, bundled_fit_problems, fit_set
+from steer_core.steering.library import find_direction, is_file_name, is_known
+from steer_core.steering.nuisance import MOST as NUISANCES
+from steer_core.steering.units import in_unit
 
 __all__ = ["SpecCurve", "SweepSpec", "check_spec", "expand", "layers_of"]
 
@@ -86,10 +81,13 @@ def check_spec(model: CodiModel, spec: SweepSpec) -> None:
     empty = [name for name in ("layers", "masks", "directions") if not getattr(spec, name)]
     if empty or not all(spec.masks):
         raise UserError(f"the sweep has no {(empty or ['positions'])[0]}; give at least one")
-    if min(spec.random, spec.shuffled, spec.seed) < 0:
+    counts = {name: getattr(spec, name) for name in (*CONTROL_KINDS, "most", "seed")}
+    if low := [f"{name} {count}" for name, count in counts.items() if count < 0]:
+        raise UserError(f"{', '.join(low)}: none may be below 0; give 0 or more")
+    if max(spec.nuisance, spec.most if spec.nuisance else 0) > NUISANCES:
         raise UserError(
-            f"random {spec.random}, shuffled {spec.shuffled}, seed {spec.seed}: none may be below "
-            "0; give 0 or more"
+            f"nuisance {max(spec.nuisance, spec.most)} is more than the {NUISANCES} labels that "
+            "there are; ask for fewer"
         )
 
 
@@ -104,27 +102,82 @@ def expand(
     Args:
         model: The model.
         spec: What is swept.
-        fit: What `mean_difference` and the shuffled controls are computed from; without it they
-            are the model's cached direction, and the bundled fit set, which is decoded for it.
+        fit: What `mean_difference` and the controls are computed from; without it they are the
+            model's cached direction, and the bundled fit set, which is decoded for the controls.
         stop: Asked before every decoding step; True raises `steer_core.codi.engine.Cancelled`.
 
     Raises:
         UserError: for a spec or a direction that does not fit the model.
     """
-    check_spec(model, spec)
-    real = {layer: real_directions(model, spec, layer, fit) for layer in spec.layers}
-    if spec.shuffled and fit is None:
-        fit = fit_set(model, bundled_fit_problems(), "fit", stop=stop)
-    families = {
-        layer: [each for one in ones for each in family(model, spec, one, fit, len(ones) > 1)]
-        for layer, ones in real.items()
-    }
-    return [
-        spec_curve(each, spec.site, layer, mask)
-        for layer in spec.layers
-        for mask in spec.masks
-        for each in families[layer]
-    ]
+    drawer = Drawer(model, spec, fit, stop)
+    counts = {kind: range(count) for kind, count in spec.controls.items()}
+    return drawer.curves(lambda real: [real, *drawer.controls(real, counts)])
+
+
+class Drawer:
+    """The directions of a spec at every layer, and any number of controls of each.
+
+    Args:
+        model: The model.
+        spec: What is swept; checked.
+        fit: See `expand`.
+        stop: See `expand`.
+    """
+
+    def __init__(
+        self,
+        model: CodiModel,
+        spec: SweepSpec,
+        fit: FitSet | None,
+        stop: Callable[[], bool] = lambda: False,
+    ):
+        check_spec(model, spec)
+        self.model, self.spec = model, spec
+        self.real = {layer: real_directions(model, spec, layer, fit) for layer in spec.layers}
+        if fit is None and set(spec.controls) - {RANDOM}:
+            fit = fit_set(model, bundled_fit_problems(), FIT, stop=stop)
+        self.fit = fit
+        self._backgrounds: dict[tuple[str, int | None], Background] = {}
+
+    def curves(self, shown: Callable[[Labelled], Iterable[Labelled]]) -> list[SpecCurve]:
+        """What is shown of each direction as curves, by layer, mask and direction."""
+        families = {
+            layer: [each for real in several for each in shown(real)]
+            for layer, several in self.real.items()
+        }
+        return [
+            spec_curve(each, self.spec.site, layer, mask)
+            for layer in self.spec.layers
+            for mask in self.spec.masks
+            for each in families[layer]
+        ]
+
+    def controls(self, real: Labelled, numbers: Mapping[str, range]) -> Iterator[Labelled]:
+        """Controls of a direction, by kind from one number to another.
+
+        They are named by kind and seed; of several directions each has its own, named after it.
+        """
+        several = len(self.spec.directions) > 1
+        for kind, seed in self.seeds(numbers):
+            found = draw(kind, real.direction, seed, self.background(real.direction, kind))
+            label = str(DirectionRef(kind, seed, of=real.label if several else ""))
+            yield Labelled(found, label, kind)
+
+    def seeds(self, numbers: Mapping[str, range]) -> Iterator[tuple[str, int]]:
+        """(kind, seed) of controls by number; nuisance labels are a list, and begin at 0."""
+        for kind in CONTROL_KINDS:
+            first = 0 if kind == NUISANCE else self.spec.seed
+            yield from ((kind, first + number) for number in numbers.get(kind, ()))
+
+    def background(self, direction: Direction, kind: str) -> Background | None:
+        """What the controls of a direction are drawn from; noise needs nothing."""
+        if kind == RANDOM:
+            return None
+        assert self.fit is not None
+        place = direction.site, direction.layer
+        if place not in self._backgrounds:
+            self._backgrounds[place] = Background.at(self.model, self.fit, *place)
+        return self._backgrounds[place]
 
 
 def real_directions(
@@ -141,12 +194,12 @@ def real_directions(
 
 
 def check_sizes(found: Sequence[Labelled]) -> None:
-    """Raise a `UserError` where a random direction would be a control of another size.
+    """Raise a `UserError` where a control that was asked for by name has another size.
 
-    It is held against every direction of its place that is not random.
+    It is held against every direction of its place that is no control.
     """
     for one in found:
-        others = [each for each in found if one.kind == RANDOM and each.kind == REAL]
+        others = [each for each in found if one.kind != REAL and each.kind == REAL]
         units = {name_and_unit(each.label)[1] for each in (one, *others)}
         if len(units) > 1:
             raise UserError(
@@ -159,38 +212,25 @@ def named_direction(
     model: CodiModel, site: str, layer: int | None, name: str, fit: FitSet | None
 ) -> Labelled:
     """One direction, see `find_direction`; those of the model itself come from `fit` if given."""
-    base, unit = name_and_unit(name)
-    random = RANDOM_NAME.fullmatch(base)
-    if fit is not None and (random or base == MEAN_DIFFERENCE):
-        direction = mean_difference(model, fit, site, layer)
-        direction = random_like(direction, int(random[1] or 0)) if random else direction
-        direction = in_unit(direction, unit)
+    ref = DirectionRef.parse(name)
+    if fit is not None and is_known(name):
+        direction = in_unit(computed(model, site, layer, ref, fit), ref.unit)
     else:
         direction = find_direction(model, site, layer, name)
-    stem = with_unit(Path(base.removeprefix(MOVED)).stem.replace(":", "-"), unit)
+    stem = with_unit(Path(ref.method.removeprefix(MOVED)).stem.replace(":", "-"), ref.unit)
     label = stem if is_file_name(name) else direction.method
     check_direction(direction, model)
-    return Labelled(direction, label, RANDOM if random else REAL)
+    return Labelled(direction, label, ref.kind)
 
 
-def family(
-    model: CodiModel, spec: SweepSpec, real: Labelled, fit: FitSet | None, several: bool
-) -> list[Labelled]:
-    """A direction and its controls, matched to it in norm at every position.
-
-    Controls are named by kind and seed; of several directions each has its own, named after it.
-    """
-    seeds = range(spec.seed, spec.seed + max(spec.random, spec.shuffled))
-    suffix = f" of {real.label}" if several else ""
-    randoms = [random_like(real.direction, seed) for seed in seeds[: spec.random]]
-    found = [Labelled(each, each.method + suffix, RANDOM) for each in randoms]
-    if spec.shuffled:
-        assert fit is not None
-        shuffled = [
-            shuffled_like(model, fit, real.direction, seed) for seed in seeds[: spec.shuffled]
-        ]
-        found += [Labelled(each, each.method + suffix, SHUFFLED) for each in shuffled]
-    return [real, *found]
+def computed(
+    model: CodiModel, site: str, layer: int | None, ref: DirectionRef, fit: FitSet
+) -> Direction:
+    """A method's direction of a fit set, or a control of its mean difference; in raw units."""
+    if ref.kind == REAL:
+        return fitted(model, fit, site, layer, ref.method)
+    real = fitted(model, fit, site, layer)
+    return draw(ref.kind, real, ref.seed or 0, Background.at(model, fit, site, layer))
 
 
 def spec_curve(each: Labelled, site: str, layer: int | None, mask: tuple[int, ...]) -> SpecCurve:

@@ -219,7 +219,7 @@ def enter_run(db: sqlite3.Connection, plan: RunPlan, setting: int) -> int | None
         """INSERT INTO runs (key, name, setting, spec, curves, provenance, started)
         VALUES (?,?,?,?,?,?,?) ON CONFLICT DO NOTHING RETURNING id""",
         (
-            *(plan.key, plan.name, setting, canonical(asdict(plan.spec))),
+            *(plan.key, plan.name, setting, canonical(plan.spec.content)),
             *(canonical([asdict(curve) for curve in plan.curves]), canonical(plan.provenance)),
             now(),
         ),

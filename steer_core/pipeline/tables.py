@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from steer_core.analysis.statistics import wilson
+from steer_core.names import BASELINE, KINDS
 from steer_core.pipeline.outcomes import FLIPS, SCORES, unpack
-from steer_core.pipeline.records import BASELINE, KINDS, CurveKey, RunRecord, positions_text
+from steer_core.pipeline.records import CurveKey, RunRecord, positions_text
 from steer_core.pipeline.store import ROWS_OF_RUN
 
 COLUMNS = (

@@ -1,4 +1,4 @@
-"""Directions: computing them, their controls, and their files with provenance."""
+"""Directions: computing them, and their files with provenance."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from steer_core.errors import UserError
 from steer_core.files import replacing
 from steer_core.steering.edits import check_site
 from steer_core.steering.fit import FitSet, Provenance, fit_set, site_states
+from steer_core.steering.methods import MEAN_DIFFERENCE, METHODS
 
-MEAN_DIFFERENCE = "mean_difference"
 SCALES = ("sd", "dose")
 """Tensors of a file beside the direction, see `Scales`."""
 MOVED = "moved:"
@@ -62,12 +62,14 @@ class Direction:
         return self.vectors.norm(dim=-1).numpy()
 
 
-def mean_difference(model: CodiModel, fit: FitSet, site: str, layer: int | None) -> Direction:
-    """Mean state of correctly answered minus wrongly answered problems, at every position."""
+def fitted(
+    model: CodiModel, fit: FitSet, site: str, layer: int | None, method: str = MEAN_DIFFERENCE
+) -> Direction:
+    """The direction that one of `METHODS` finds between right and wrong answers of a fit set."""
     states = site_states(model, fit.states, site, layer)
-    vectors = difference(states, fit.right)
+    vectors = METHODS[method](states, fit.right)
     scales = scales_of(states, vectors)
-    return Direction(vectors, MEAN_DIFFERENCE, site, layer, fit.provenance, scales)
+    return Direction(vectors, method, site, layer, fit.provenance, scales)
 
 
 def scales_of(states: np.ndarray, vectors: Tensor) -> Scales:
@@ -79,54 +81,16 @@ def scales_of(states: np.ndarray, vectors: Tensor) -> Scales:
     return Scales(*(torch.from_numpy(x.astype(np.float32)) for x in (sd, dose)))
 
 
-def difference(states: np.ndarray, right: np.ndarray) -> Tensor:
-    """Mean over `right` minus mean over the others; [n, K+1, D] to float32 [K+1, D]."""
-    states = states.astype(np.float64)
-    return torch.from_numpy((states[right].mean(0) - states[~right].mean(0)).astype(np.float32))
-
-
 def mean_differences(model: CodiModel, problems: Sequence[Problem], name: str) -> list[Direction]:
     """The mean difference at every layer of site residual, and at thought and embedding."""
     fit = fit_set(model, problems, name)
-    return [mean_difference(model, fit, site, layer) for site, layer in places(model)]
-
-
-def shuffled_like(model: CodiModel, fit: FitSet, direction: Direction, seed: int) -> Direction:
-    """A label-shuffled control: the same difference between randomly relabelled problems.
-
-    It lies where the model's states vary, unlike a random direction, and is matched to the real
-    direction in norm at every position, so that equal alphas are equal doses.
-    """
-    labels = np.random.default_rng(seed).permutation(fit.right)
-    vectors = difference(site_states(model, fit.states, direction.site, direction.layer), labels)
-    origin = dataclasses.replace(fit.provenance, seed=seed)
-    return Direction(
-        matched(vectors, direction.vectors),
-        f"shuffled-{seed}",
-        direction.site,
-        direction.layer,
-        origin,
-    )
+    return [fitted(model, fit, site, layer) for site, layer in places(model)]
 
 
 def places(model: CodiModel) -> list[tuple[str, int | None]]:
     """Every (site, layer) of a model."""
     blocks = range(1, model.config.layers + 1)
     return [*(("residual", layer) for layer in blocks), ("thought", None), ("embedding", None)]
-
-
-def random_like(direction: Direction, seed: int) -> Direction:
-    """A random control: Gaussian, matched to the direction in norm at every position."""
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(direction.vectors.shape, generator=generator)
-    vectors = matched(noise, direction.vectors)
-    return dataclasses.replace(direction, vectors=vectors, method=f"random-{seed}")
-
-
-def matched(vectors: Tensor, to: Tensor) -> Tensor:
-    """Vectors [K+1, D] scaled to the norms of others, row by row; a zero row stays zero."""
-    size = vectors.norm(dim=-1, keepdim=True)
-    return vectors / size.clamp_min(TINY) * to.norm(dim=-1, keepdim=True)
 
 
 def save_direction(direction: Direction, path: Path) -> None:

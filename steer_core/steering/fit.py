@@ -11,6 +11,7 @@ import numpy as np
 
 from steer_core.codi.model import CodiModel
 from steer_core.data.answers import same_number
+from steer_core.data.pairs import load_pairs
 from steer_core.data.problems import Problem
 from steer_core.errors import UserError
 from steer_core.steering.decode import (
@@ -23,6 +24,9 @@ from steer_core.steering.decode import (
 )
 from steer_core.steering.sites import Site
 from steer_core.version import versions
+
+FIT = "fit"
+"""Name of the bundled pairs that directions come from where no others are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,19 @@ def site_states(model: CodiModel, states: np.ndarray, site: str, layer: int | No
 class FitSet:
     """Problems decoded once, unedited: what directions are computed from.
 
-    `states` float32 [n, K+1, L+2, D]; `right` bool [n]: the answer was the gold answer.
+    `states` float32 [n, K+1, L+2, D]; `right` bool [n]: the answer was the gold answer; `problems`
+    n, what was asked.
     """
 
     states: np.ndarray
     right: np.ndarray
     provenance: Provenance
+    problems: tuple[Problem, ...]
+
+
+def bundled_fit_problems() -> list[Problem]:
+    """Both twins of every pair of the bundled fit set."""
+    return [problem for pair in load_pairs(FIT) for problem in (pair.clean, pair.corrupted)]
 
 
 def fit_set(
@@ -105,7 +116,7 @@ def fit_set(
         seed=seed,
         versions=versions(),
     )
-    return FitSet(stacked_states(decoded), right, provenance)
+    return FitSet(stacked_states(decoded), right, provenance, tuple(problems))
 
 
 def check_labels(right: np.ndarray) -> None:

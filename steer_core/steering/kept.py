@@ -5,20 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from steer_core.codi.model import CodiModel
-from steer_core.data.pairs import load_pairs
-from steer_core.data.problems import Problem
 from steer_core.errors import UserError
-from steer_core.steering.directions import mean_difference, places, save_direction
-from steer_core.steering.fit import fit_set
+from steer_core.steering.directions import fitted, places, save_direction
+from steer_core.steering.fit import FIT, bundled_fit_problems, fit_set
 from steer_core.steering.library import direction_path, kept_folder, known_direction
-
-FIT = "fit"
-"""Name of the bundled pairs that they are computed from."""
-
-
-def bundled_fit_problems() -> list[Problem]:
-    """Both twins of every pair of the bundled fit set."""
-    return [problem for pair in load_pairs(FIT) for problem in (pair.clean, pair.corrupted)]
 
 
 def has_directions(model: CodiModel) -> bool:
@@ -53,7 +43,7 @@ def keep_directions(
         folder.mkdir(parents=True, exist_ok=True)  # first: minutes of decoding may follow
         fit = fit_set(model, bundled_fit_problems(), FIT, stop=stop, progress=progress)
         for site, layer in places(model):
-            direction = mean_difference(model, fit, site, layer)
+            direction = fitted(model, fit, site, layer)
             save_direction(direction, direction_path(folder, site, layer))
     except OSError as error:
         raise UserError(

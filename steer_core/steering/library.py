@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,22 +12,26 @@ import torch
 from steer_core.codi.digests import cache_home
 from steer_core.codi.model import CodiModel
 from steer_core.errors import UserError
-from steer_core.steering.directions import (
-    MEAN_DIFFERENCE,
-    MOVED,
-    Direction,
-    load_direction,
-    place_name,
-    random_like,
+from steer_core.names import (
+    CONTROL_KINDS,
+    COVARIANCE,
+    RANDOM,
+    RAW,
+    REAL,
+    DirectionRef,
+    name_and_unit,
 )
+from steer_core.steering.controls import Background, draw
+from steer_core.steering.directions import MOVED, Direction, load_direction, place_name
 from steer_core.steering.edits import check_site
-from steer_core.steering.units import RAW, in_unit, listed_units, name_and_unit
+from steer_core.steering.fit import FIT, bundled_fit_problems, fit_set
+from steer_core.steering.methods import MEAN_DIFFERENCE, METHODS
+from steer_core.steering.units import in_unit, listed_units
 
 DIRECTIONS_DIR = Path(__file__).parents[2] / "cached_directions"
 """Those that come with the project."""
 OWN_DIR = "STEER_DIRECTIONS"
 """Environment variable: the folder of those that were computed on this machine."""
-RANDOM = re.compile(r"random(?:-(\d{1,18}))?")
 
 
 def cache_folder(model: CodiModel, folder: Path) -> Path:
@@ -56,23 +60,25 @@ def cached_direction(
         model: The model it is for.
         site: residual, thought or embedding.
         layer: Layer of site residual.
-        method: `mean_difference`, or `random-SEED` (`random` is seed 0): its random control. With
-            `:sd` or `:dose` behind it in another unit of alpha, see `steer_core.steering.units`.
+        method: `mean_difference`, or a control of it by kind and seed, such as `covariance:3` or
+            `random-3` (seed 0 where none is given); all but `random` decode the bundled fit set.
+            With `:sd` or `:dose` behind it in another unit of alpha.
 
     Raises:
         UserError: for an unknown name, or a model that has no cached directions.
     """
     check_site(model.config, site, layer)
-    method, unit = name_and_unit(method)
-    if unit != RAW:
-        return in_unit(cached_direction(model, site, layer, method), unit)
-    random = RANDOM.fullmatch(method)
-    if random:
-        return random_like(cached_direction(model, site, layer), int(random[1] or 0))
-    if method != MEAN_DIFFERENCE:
+    ref = DirectionRef.parse(method)
+    if ref.unit != RAW:
+        return in_unit(cached_direction(model, site, layer, name_and_unit(method)[0]), ref.unit)
+    if ref.kind != REAL:
+        real = cached_direction(model, site, layer)
+        return draw(ref.kind, real, ref.seed or 0, bundled_background(model, ref.kind, real))
+    if method not in METHODS:
         raise UserError(
-            f"unknown direction '{method}'; choose {MEAN_DIFFERENCE}, random-SEED or a file, with "
-            f"{listed_units()} behind it where alpha shall count another unit"
+            f"unknown direction '{method}'; choose {listed(METHODS)}, a control such as "
+            f"{COVARIANCE}:3 (of {listed(CONTROL_KINDS)}) or a file, with {listed_units()} behind "
+            "it where alpha shall count another unit"
         )
     found = known_direction(model, site, layer)
     if found is None:
@@ -81,6 +87,23 @@ def cached_direction(
             f"'directions --model {model.name}'"
         )
     return found
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for a message."""
+    return ", ".join(names)
+
+
+def bundled_background(model: CodiModel, kind: str, direction: Direction) -> Background | None:
+    """What a control of a named direction is drawn from; noise needs nothing.
+
+    Raises:
+        UserError: when all answers to the bundled fit set are right or all are wrong.
+    """
+    if kind == RANDOM:
+        return None
+    fit = fit_set(model, bundled_fit_problems(), FIT)
+    return Background.at(model, fit, direction.site, direction.layer)
 
 
 def known_direction(model: CodiModel, site: str, layer: int | None) -> Direction | None:
@@ -132,11 +155,16 @@ def raw_direction(model: CodiModel, site: str, layer: int | None, name: str) -> 
     if is_file_name(name):
         path = Path(name.removeprefix(MOVED))
         return load_direction(path, model, site, layer, moved=name.startswith(MOVED))
-    known = name == MEAN_DIFFERENCE or RANDOM.fullmatch(name)
-    if Path(name).is_dir() and not known:
+    if Path(name).is_dir() and not is_known(name):
         check_site(model.config, site, layer)
         return load_direction(direction_path(Path(name), site, layer), model, site, layer)
     return cached_direction(model, site, layer, name)
+
+
+def is_known(name: str) -> bool:
+    """Whether a name is that of a method or a control."""
+    ref = DirectionRef.parse(name)
+    return ref.kind != REAL or ref.method in METHODS
 
 
 def is_file_name(name: str) -> bool:

@@ -2,23 +2,22 @@
 
 `raw`: the direction as it is, as published experiments give it. `sd`: one standard deviation of the
 component of the fit set's states along the mean difference. `dose`: the mean norm of those states.
-In the last two an alpha means about the same at every position, site and layer. A control, random
-or of shuffled labels, is as long as its direction in every unit: along itself states spread less.
+In the last two an alpha means about the same at every position, site and layer. A control is as
+long as its direction in every unit: along itself states may spread less.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steer_core.errors import UserError
+from steer_core.names import DOSE, RAW, SD, UNITS, name_and_unit, with_unit
 
 if TYPE_CHECKING:
     from steer_core.steering.directions import Direction
 
-RAW, SD, DOSE = UNITS = ("raw", "sd", "dose")
 MEANING = {
     RAW: "the direction as it was computed",
     SD: "one standard deviation of the fit set's states along the mean difference",
@@ -26,26 +25,6 @@ MEANING = {
 }
 """What an alpha of 1 adds, also along its controls, which have its length."""
 TINY = 1e-12
-
-
-def with_unit(name: str, unit: str) -> str:
-    """A direction's name in a unit: `mean_difference:sd`; in raw units the name alone.
-
-    Raises:
-        UserError: for an unknown unit.
-    """
-    if unit not in UNITS:
-        raise UserError(f"unknown unit of alpha '{unit}'; choose one of {', '.join(UNITS)}")
-    return name if unit == RAW else f"{name}:{unit}"
-
-
-def name_and_unit(name: str) -> tuple[str, str]:
-    """The inverse: what a direction is called, and the unit it is asked for in.
-
-    A file that is called so is a file.
-    """
-    base, _, unit = name.rpartition(":")
-    return (base, unit) if base and unit in UNITS and not Path(name).exists() else (name, RAW)
 
 
 def unit_words(directions: Sequence[str]) -> str:

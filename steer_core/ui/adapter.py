@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from steer_core.errors import UserError
-from steer_core.steering.units import with_unit
+from steer_core.names import with_unit
 from steer_core.ui import links
 from steer_core.ui.handlers import Asked, Explorer, ModelChoice
 from steer_core.ui.panels import Controls

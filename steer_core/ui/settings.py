@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from steer_core.errors import UserError
-from steer_core.steering.units import UNITS, with_unit
+from steer_core.names import UNITS, with_unit
 
 SITES = ("residual", "thought", "embedding")
 DIRECTIONS = ("mean_difference", "random")

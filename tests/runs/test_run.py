@@ -26,7 +26,8 @@ from steer_core.experiment.strip import dose
 from steer_core.pipeline.records import SweepSpec, positions_text
 from steer_core.pipeline.run import run_sweep
 from steer_core.pipeline.store import Store
-from steer_core.steering.directions import Direction, random_like
+from steer_core.steering.controls import random_like
+from steer_core.steering.directions import Direction
 
 # --- what a row says -----------------------------------------------------------------------------
 

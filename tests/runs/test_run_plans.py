@@ -21,12 +21,12 @@ from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Pair
 from steer_core.pipeline import runner
 from steer_core.pipeline import spec as specs
-from steer_core.pipeline.records import SweepSpec
+from steer_core.pipeline.records import CurveKey, Question, RunPlan, Setting, SweepSpec
 from steer_core.pipeline.run import Origin, run_sweep
 from steer_core.pipeline.spec import expand
 from steer_core.pipeline.stability import stability
 from steer_core.pipeline.store import Store
-from steer_core.steering.directions import fit_set, mean_difference
+from steer_core.steering.directions import fit_set, fitted
 
 # --- directions ----------------------------------------------------------------------------------
 
@@ -148,7 +148,7 @@ def test_a_run_says_where_it_comes_from(model: CodiModel, asked: list[Pair], spe
     assert found["fit"]["problems"] == "theirs, split fit"
     direction = found["directions"]["mean_difference, residual 1"]
     assert {name: direction[name] for name in found["fit"]} == found["fit"]
-    computed = mean_difference(model, fit, "residual", 1)
+    computed = fitted(model, fit, "residual", 1)
     np.testing.assert_allclose(direction["norms"], computed.norms, atol=1e-6)
     halves = stability(model, fit, computed)
     assert [each["cosine"] for each in direction["stability"]] == [each.cosine for each in halves]
@@ -171,3 +171,15 @@ def test_another_model_or_decoding_is_another_run(
             run_sweep(other, asked[:2], replace(small, max_new_tokens=limit), store)
         assert len(store.runs()) == 3
     assert set(decoded.values()) == {3}
+
+
+def test_a_run_of_before_keeps_its_key():
+    """Stored runs are found by it: new fields of a spec count only where they say something."""
+    spec = SweepSpec("residual", (1, 2), (-1.0, 0.0, 2.0), ((1, 2),), random=2, shuffled=2, seed=3)
+    curve = CurveKey("residual", 1, (1, 2), "mean_difference", "real", "b" * 64)
+    setting = Setting("a" * 64, 6, "float32", "cpu", 256)
+    plan = RunPlan("x", setting, spec, (curve,), (Question("q", 1, 2),), (0,), {})
+    # Written by the version that knew two kinds of controls.
+    assert plan.key == "eee2cb122661e88e014cc59fb2521eb742766fd17e730bbbc2e05a8228cb2a66"
+    for other in ({"covariance": 1}, {"nuisance": 1}, {"most": 99}):
+        assert replace(plan, spec=replace(spec, **other)).key != plan.key

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from steer_core.names import RANDOM, REAL, SHUFFLED
 from steer_core.pipeline.prepared import Prepared
-from steer_core.pipeline.records import RANDOM, REAL, SHUFFLED, RunRecord, positions_text
+from steer_core.pipeline.records import RunRecord, positions_text
 from steer_core.steering.units import unit_words
 from steer_core.ui.experiments.settings import Experiment
 

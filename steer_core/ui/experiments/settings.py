@@ -12,13 +12,13 @@ from typing import Any
 
 from steer_core.errors import UserError
 from steer_core.files import write_whole
+from steer_core.names import RAW, UNITS, with_unit
 from steer_core.pipeline.funnel import FILTERS
 from steer_core.pipeline.necessity import KINDS
 from steer_core.pipeline.prepare import PrepareSettings
 from steer_core.pipeline.records import SweepSpec
 from steer_core.pipeline.splits import SplitSettings
-from steer_core.steering.directions import MEAN_DIFFERENCE
-from steer_core.steering.units import RAW, UNITS, with_unit
+from steer_core.steering.methods import MEAN_DIFFERENCE
 from steer_core.ui import settings as checks
 
 FILE = "experiment.json"

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from steer_core.analysis.statistics import wilson
+from steer_core.names import REAL
 from steer_core.pipeline.prepared import ABOUT_FILE, Prepared, load_prepared
-from steer_core.pipeline.records import REAL, CurveKey, RunRecord, positions_text
+from steer_core.pipeline.records import CurveKey, RunRecord, positions_text
 from steer_core.pipeline.store import FILE as STORE
 from steer_core.pipeline.store import Store
 from steer_core.report.html import GLUED

@@ -26,7 +26,7 @@ from steer_core.pipeline.prepared import ABOUT_FILE, Prepared, load_prepared, wr
 from steer_core.pipeline.run import Origin, run_sweep
 from steer_core.pipeline.store import FILE as STORE
 from steer_core.pipeline.store import Store
-from steer_core.steering.directions import mean_difference, save_direction
+from steer_core.steering.directions import fitted, save_direction
 from steer_core.steering.library import direction_path
 from steer_core.ui.compute import LOADING_SECONDS, loaded
 from steer_core.ui.engine import Engine
@@ -206,7 +206,7 @@ def store_directions(
     fit = fit_from(model, prepared, stop)
     for count, layer in enumerate(layers, start=1):
         path = direction_path(folder / DIRECTIONS_FOLDER, experiment.site, layer)
-        save_direction(mean_difference(model, fit, experiment.site, layer), path)
+        save_direction(fitted(model, fit, experiment.site, layer), path)
         progress(DIRECTIONS, count, len(layers), monotonic() - began)
     return fit
 
