@@ -18,10 +18,10 @@ PACKAGE = ROOT / "steer_core"
 RANKS = {
     "errors": 0,
     "files": 0,
-    "names": 0,
     "process": 0,
     "version": 0,
     "data": 1,
+    "names": 1,
     "analysis": 2,
     "codi": 2,
     "steering": 3,
