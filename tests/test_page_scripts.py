@@ -148,6 +148,7 @@ def test_numbers_for_json_keep_four_digits_and_lose_what_is_not_finite():
     assert value["high"] == [0.9877, None]
     assert (value["baseline"], value["finished"]) == (None, False)
     assert [payload.number_text(x) for x in (12, -3.0, 0.25, None)] == ["12", "-3", "0.25", None]
+    assert payload.number_text(2**53 + 1) == "9007199254740993"
 
 
 def test_a_sweep_may_hold_the_gpu_longer_than_one_problem(setting):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from steer_core.errors import UserError
 
 CHATS = ("messages", "conversations", "prompt")
@@ -9,9 +11,9 @@ CHATS = ("messages", "conversations", "prompt")
 _ASKS, _ANSWERS = ("user", "human"), ("assistant", "gpt", "model")
 
 
-def is_chat(value: object) -> bool:
+def is_chat(value: object) -> TypeGuard[list]:
     """Whether a value is a list of messages."""
-    return isinstance(value, list) and bool(value) and all(_said(turn) for turn in value)
+    return isinstance(value, list) and bool(value) and None not in map(_said, value)
 
 
 def asked(turns: list) -> object:
@@ -20,7 +22,7 @@ def asked(turns: list) -> object:
     Raises:
         UserError: when the user says nothing, or more than once: which is the question?
     """
-    texts = [content for role, content in map(_said, turns) if role in _ASKS]
+    texts = _texts(turns, _ASKS)
     if len(texts) != 1:
         raise UserError(f"has {len(texts)} messages of the user; give chats with one question")
     return texts[0]
@@ -28,16 +30,21 @@ def asked(turns: list) -> object:
 
 def answered(turns: list) -> object:
     """What the last message of the assistant says; None without one."""
-    texts = [content for role, content in map(_said, turns) if role in _ANSWERS]
+    texts = _texts(turns, _ANSWERS)
     return texts[-1] if texts else None
 
 
-def _said(turn: object) -> tuple[object, object] | tuple[()]:
-    """Role and content of a message; () for what is none."""
+def _texts(turns: list, roles: tuple[str, ...]) -> list[object]:
+    """What the messages of a role say."""
+    return [said[1] for said in map(_said, turns) if said and said[0] in roles]
+
+
+def _said(turn: object) -> tuple[object, object] | None:
+    """Role and content of a message; None for what is none."""
     if not isinstance(turn, dict):
-        return ()
+        return None
     names = next((n for n in (("role", "content"), ("from", "value")) if set(n) <= set(turn)), None)
-    return () if names is None else (turn[names[0]], _text(turn[names[1]]))
+    return None if names is None else (turn[names[0]], _text(turn[names[1]]))
 
 
 def _text(content: object) -> object:

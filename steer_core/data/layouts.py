@@ -235,7 +235,6 @@ def answer_of(fields: Fields, layout: Layout, scored: bool) -> object:
         return the_one(value_of(fields, layout.answer))
     chat = value_of(fields, layout.question[0])
     if layout.question[0] in CHATS and is_chat(chat):
-        assert isinstance(chat, list)
         return answered(chat)
     raise UserError(
         f"has none of the fields {', '.join(ANSWER_FIELDS[:6])}; it has {listed(fields)}: name the "

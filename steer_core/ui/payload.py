@@ -119,6 +119,8 @@ def setting_payload(setting: Setting) -> dict[str, Any]:
 
 def number_text(value: int | float | None) -> str | None:
     """Return a number the way a reader writes it (12, 0.5), None when there is none."""
+    if isinstance(value, int):
+        return str(value)
     return None if value is None else f"{value:.10g}"
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from steer_core.data.answers import parse_answer
+from steer_core.data.rows import show
 from steer_core.errors import UserError
 from steer_core.names import UNITS, with_unit
 
@@ -98,17 +100,17 @@ def question_text(value: Any) -> str:
 
 
 def gold_number(value: Any) -> int | float | None:
-    """Return the gold answer as a number, None where it was left empty.
+    """Return the gold answer as a number, read as those of files; None where it was left empty.
 
     Raises:
-        UserError: if it is not a finite number.
+        UserError: if it is not one finite number.
     """
     if value is None or not str(value).strip():
         return None
-    number = _number("the gold answer", value)
-    if not math.isfinite(number):
-        raise UserError(f"the gold answer is {value}; give a finite number")
-    return int(number) if number == int(number) else number
+    number = parse_answer(value)
+    if number is None:
+        raise UserError(f"the gold answer is {show(value)}, not a number; write such as 7 or 1,200")
+    return number
 
 
 def make_setting(

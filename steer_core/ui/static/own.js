@@ -18,4 +18,6 @@ export function isStale() {
   return draft.question !== view?.question || !sameNumber(draft.gold, view.gold ?? "");
 }
 
-const sameNumber = (some, other) => some === other || (some && other && Number(some) === Number(other));
+// As the server reads a gold answer: "$1,200" and "#### 1200" are the same.
+const numberOf = (text) => Number(text.replace(/.*####/s, "").replace(/[,\s$€£¥₹%]/g, "").replace("−", "-"));
+const sameNumber = (some, other) => some === other || (some && other && numberOf(some) === numberOf(other));
