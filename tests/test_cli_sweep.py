@@ -1,5 +1,6 @@
 """The commands `sweep` and `export-results`: their rows, their store, and how they fail."""
 
+import csv
 import json
 import logging
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from steer_core.cli import options as cli_options
 from steer_core.cli.sweep import controls_of
 from steer_core.data.pairs import dump_pairs
 from steer_core.pipeline import runner
-from steer_core.pipeline.export import write_parquet
+from steer_core.pipeline.export import export_results, is_export, write_csv, write_parquet
 from steer_core.pipeline.prepared import load_prepared
 from steer_core.pipeline.store import FILE, Store
 
@@ -310,6 +311,50 @@ def test_results_are_exported_with_where_they_come_from(run, folder: Path, name:
         empty = (one.isna() & (other.astype(object) == "")).to_numpy()
         equal = (one.astype(object) == other.astype(object)).fillna(False).to_numpy(dtype=bool)
         assert (equal | both_missing | empty).all(), column
+
+
+CELLS = {
+    "=1+2": "'=1+2",
+    "+A1": "'+A1",
+    "-cmd|' /C calc'!A0": "'-cmd|' /C calc'!A0",
+    "@SUM(A1)": "'@SUM(A1)",
+    "\t=1": "'\t=1",
+    "\r=1": "'\r=1",
+    "Tom\r=1": "Tom\r=1",
+    "\N{FULLWIDTH EQUALS SIGN}1": "'\N{FULLWIDTH EQUALS SIGN}1",
+    "-7": "-7",
+    "+1.5e3": "+1.5e3",
+    "The answer is: -7": "The answer is: -7",
+    "": "",
+}
+"""Texts of a model, and what stands in a CSV file for them."""
+
+
+@pytest.mark.parametrize("kind", ["category", "object", "str"])
+def test_text_in_csv_is_no_formula(kind: str, tmp_path: Path):
+    table = pd.DataFrame({"text": pd.Series(list(CELLS), dtype=kind), "alpha": -3.0})
+    write_csv(table, tmp_path / "x.csv")
+    with (tmp_path / "x.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows == [["text", "alpha"], *([text, "-3.0"] for text in CELLS.values())]
+
+
+def test_a_csv_with_formulas_is_written_again(folder: Path):
+    out = folder / "rows.csv"
+    with Store(folder / FILE) as store:
+        record = store.run(1)
+        export_results(store, 1, out)
+        assert is_export(out, record)
+        about = json.loads(Path(f"{out}.json").read_text())
+        assert "apostrophe" in about.pop("formulas")
+        Path(f"{out}.json").write_text(json.dumps(about))  # as earlier versions wrote it
+        assert not is_export(out, record)
+
+
+def test_ids_beyond_64_bits_are_exported_as_texts(tmp_path: Path):
+    table = pd.DataFrame({"pair_id": [10**23, 1]})
+    write_parquet(table, {}, tmp_path / "x.parquet")
+    assert read_parquet(tmp_path / "x.parquet")[0].pair_id.tolist() == [str(10**23), "1"]
 
 
 def test_ids_of_several_kinds_are_exported_as_texts(folder: Path, tmp_path: Path):

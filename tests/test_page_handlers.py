@@ -89,7 +89,12 @@ def test_gold_answers_are_numbers():
     assert settings.gold_number("12") == 12
     assert settings.gold_number(2.5) == 2.5
     assert settings.gold_number(None) is settings.gold_number("") is None
-    for value, number in (("1,200", 1200), ("$12", 12), ("#### 7", 7), ("9007199254740993", 2**53 + 1)):
+    for value, number in (
+        ("1,200", 1200),
+        ("$12", 12),
+        ("#### 7", 7),
+        ("9007199254740993", 2**53 + 1),
+    ):
         assert settings.gold_number(value) == number
     for value in ("twelve", math.inf, "3,5", "1/2", "9" * 5000):
         with pytest.raises(UserError, match="gold answer"):

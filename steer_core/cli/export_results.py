@@ -14,7 +14,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("folder", type=Path, help="folder that 'sweep --out' wrote")
     parser.add_argument(
-        "--out", type=Path, required=True, help="file that ends in .parquet, .csv or .json"
+        "--out",
+        type=Path,
+        required=True,
+        help="file that ends in .parquet, .csv or .json; only in CSV an apostrophe stands before "
+        "text that begins like a formula",
     )
     parser.add_argument("--run", type=int, help="id of the run (default the newest)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -41,5 +45,6 @@ def run(args: argparse.Namespace) -> int:
 
 def sentence(found: dict[str, object], out: Path) -> str:
     """What was written, and where the run is described beside a CSV."""
-    beside = f", about the run in {out}.json" if out.suffix == ".csv" else ""
+    apostrophes = "an apostrophe stands before text that begins like a formula"
+    beside = f", about the run in {out}.json; {apostrophes}" if out.suffix == ".csv" else ""
     return f"{found['rows']} rows of run {found['run']} in {out}{beside}"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from steer_core.errors import UserError
 from steer_core.files import replacing, write_whole
@@ -17,13 +20,19 @@ from steer_core.pipeline.store import Store
 FORMATS = (".parquet", ".csv", ".json")
 METADATA_KEY = "steer_core"
 """Of the provenance in the metadata of a Parquet file."""
+CSV_NOTE = {"formulas": "an apostrophe stands before text that a spreadsheet would compute"}
+"""In the provenance of a CSV file: what its cells are not as stored."""
+_FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
+_INT64 = 2**63
 
 
 def export_results(store: Store, run: int, out: Path) -> int:
     """Write the table of a run (`Store.table`) as Parquet, CSV or JSON, by the ending of `out`.
 
     The provenance goes with it: in the metadata of a Parquet file under `METADATA_KEY`, as `run`
-    beside `rows` in JSON, and for CSV in a second file that ends in .csv.json.
+    beside `rows` in JSON, and for CSV in a second file that ends in .csv.json. Only in CSV, which
+    spreadsheets open, text that begins like a formula gets an apostrophe in front.
 
     Args:
         store: The store.
@@ -47,9 +56,9 @@ def export_results(store: Store, run: int, out: Path) -> int:
         if out.suffix == ".parquet":
             write_parquet(table, about, part)
         else:
-            table.to_csv(part, index=False)
+            write_csv(table, part)
     if out.suffix == ".csv":
-        write_whole(beside(out), json.dumps(about, indent=1))
+        write_whole(beside(out), json.dumps(about | CSV_NOTE, indent=1))
     return len(table)
 
 
@@ -61,7 +70,8 @@ def beside(out: Path) -> Path:
 def is_export(out: Path, record: RunRecord) -> bool:
     """Whether a Parquet or CSV file is what exporting this run would write."""
     try:
-        return out.is_file() and noted(out) == json.loads(json.dumps(about_run(record)))
+        about = about_run(record) | (CSV_NOTE if out.suffix == ".csv" else {})
+        return out.is_file() and noted(out) == json.loads(json.dumps(about))
     except (OSError, ValueError):
         return False  # written by another version, or no export at all
 
@@ -86,11 +96,42 @@ def write_parquet(table: pd.DataFrame, about: dict[str, Any], out: Path) -> None
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if len(set(map(type, table["pair_id"]))) > 1:
+    ids = table["pair_id"]
+    large = any(isinstance(each, int) and not -_INT64 <= each < _INT64 for each in ids)
+    if large or len(set(map(type, ids))) > 1:
         table = table.assign(pair_id=table["pair_id"].astype(str))  # a column has one type
     arrow = pa.Table.from_pandas(table, preserve_index=False)
     note = {METADATA_KEY: json.dumps(about)}
     pq.write_table(arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **note}), out)
+
+
+def write_csv(table: pd.DataFrame, out: Path) -> None:
+    """Write a table for spreadsheets; see `without_formulas`."""
+    texts = [column.astype(str) for _, column in text_columns(table)]
+    # A carriage return ends a row for some readers, and is not among what is quoted of itself.
+    returns = any(column.str.contains("\r", regex=False).any() for column in texts)
+    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+    without_formulas(table).to_csv(out, index=False, quoting=quoting)
+
+
+def text_columns(table: pd.DataFrame) -> list[tuple[str, pd.Series]]:
+    """The columns that may hold text, by name."""
+    return [(name, table[name]) for name in table if not is_numeric_dtype(table[name])]
+
+
+def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with an apostrophe before every text that a spreadsheet would compute.
+
+    Such text begins with =, +, -, @, a tab or a line break; numbers, also as text, stay.
+    """
+    return table.assign(**{name: column.map(inert) for name, column in text_columns(table)})
+
+
+def inert(cell: object) -> object:
+    """A cell that a spreadsheet shows as it is."""
+    if isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell):
+        return f"'{cell}"
+    return cell
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

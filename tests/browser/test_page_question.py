@@ -101,6 +101,11 @@ def test_a_typed_question_is_marked_until_it_is_decoded(tab):
     page.wait_for_url("**gold=7**")
     query = tab.address()
     assert (query["question"], query["gold"]) == ([f"{decoded} And?"], ["7"])
+    gold.fill("$1,200")
+    expect(message).to_be_visible()
+    gold.press("Enter")
+    expect(page.locator("#question dd")).to_have_text("1200")
+    expect(message).to_be_hidden()
 
 
 def test_a_bad_question_is_one_line_and_the_page_goes_on(tab):
@@ -116,7 +121,7 @@ def test_a_bad_question_is_one_line_and_the_page_goes_on(tab):
     page.locator("#question-input textarea").fill("What is 1 + 1?")
     page.locator(GOLD).fill("1e400")
     page.locator("#ask").click()
-    expect(message).to_contain_text("the gold answer is 1e400; give a finite number")
+    expect(message).to_contain_text("the gold answer is '1e400', not a number; write")
     page.locator(GOLD).fill("")
     page.locator("#question-input textarea").fill("please explode: 1 + 1?")
     page.locator("#ask").click()

@@ -39,10 +39,13 @@ export function tableInto(table, sweep) {
   table.tBodies[0].replaceChildren(...rows(sweep).map((values) => rowOf(shown(values), "td")));
 }
 
+// A name cannot begin a cell of its own, which a spreadsheet might compute.
+const inert = (name) => String(name).replace(/[\s",;|]+/g, " ");
+
 export function saveCsv(sweep) {
-  const edit = `site ${sweep.site}, layer ${sweep.layer}, positions ${sweep.positions.join(" ")}, direction ${sweep.direction}`;
-  const origin = `${sweep.twin} twins of ${sweep.pairs}, weights sha256 ${sweep.sha256 || "unknown"}`;
-  const note = `# model ${sweep.model}, ${edit}, ${origin}, ${sweep.finished ? "finished" : "unfinished"}`;
+  const edit = `site ${sweep.site}, layer ${sweep.layer}, positions ${sweep.positions.join(" ")}, direction ${inert(sweep.direction)}`;
+  const origin = `${sweep.twin} twins of ${inert(sweep.pairs)}, weights sha256 ${sweep.sha256 || "unknown"}`;
+  const note = `# model ${inert(sweep.model)}, ${edit}, ${origin}, ${sweep.finished ? "finished" : "unfinished"}`;
   const lines = [note, COLUMNS.join(","), ...rows(sweep).map((values) => values.join(","))];
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([`${lines.join("\n")}\n`], { type: "text/csv" }));
