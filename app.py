@@ -6,6 +6,7 @@ STEER_RUNS, the folder of experiments, and STEER_DIRECTIONS, that of directions 
 
 import contextlib
 import os
+import socket
 import sys
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
@@ -14,6 +15,7 @@ with contextlib.suppress(ImportError):
     import spaces  # noqa: F401  # pyright: ignore  (patches torch on ZeroGPU: before torch)
 
 from steer_core.errors import UserError
+from steer_core.guard import guarded
 from steer_core.ui.engine import library
 from steer_core.ui.handlers import Explorer
 from steer_core.ui.options import options_from
@@ -26,14 +28,31 @@ def main() -> int:
         wanted = arguments[0] in ("-h", "--help")
         (sys.stdout if wanted else sys.stderr).write(str(__doc__))
         return 0 if wanted else 2
-    try:
-        options = options_from(os.environ)
-        page = build(Explorer(library(options), options.model), options.runs)
-    except UserError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    return guarded(serve)
+
+
+def serve() -> int:
+    """Serve the page until interrupted."""
+    options = options_from(os.environ)
+    check_address(options.host, options.port)
+    page = build(Explorer(library(options), options.model), options.runs)
     page.launch(server_name=options.host, server_port=options.port, **launch_options(options.runs))
     return 0
+
+
+def check_address(host: str | None, port: int | None) -> None:
+    """Raise a `UserError` where the page cannot be served; what is not given, Gradio chooses."""
+    try:
+        kind, *_, address = socket.getaddrinfo(host or "127.0.0.1", port or 0)[0]
+        with socket.socket(kind) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except (OSError, UnicodeError) as error:
+        where = f"STEER_HOST={host or '127.0.0.1'}, STEER_PORT={port or 'the first free'}"
+        raise UserError(
+            f"the page cannot be served at {where} ({getattr(error, 'strerror', error)}); "
+            "set another, or end the program that has it"
+        ) from error
 
 
 if __name__ == "__main__":

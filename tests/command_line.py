@@ -44,15 +44,15 @@ def named(tiny: Tiny) -> list[str]:
     return ["--model", str(tiny.path), "--base", str(tiny.base), "--lora-alpha", alpha]
 
 
-def write_pairs(path: Path) -> str:
-    """Four pairs, most of them answered wrong."""
+def write_pairs(path: Path, count: int = 4) -> str:
+    """A few pairs, most of them answered wrong."""
     rows = [
         {
             "pair_id": i,
             "clean": {"question": f"Tom has {i + 2} pens. How many?", "answer": i},
             "corrupted": {"question": f"Tom has {i + 9} pens. How many?", "answer": i + 1},
         }
-        for i in range(4)
+        for i in range(count)
     ]
     path.write_text(json.dumps(rows))
     return str(path)

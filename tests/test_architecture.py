@@ -20,6 +20,7 @@ RANKS = {
     "files": 0,
     "process": 0,
     "version": 0,
+    "guard": 1,
     "data": 1,
     "names": 1,
     "analysis": 2,
@@ -140,6 +141,67 @@ if True:
 )
 def test_the_rule_tells_right_from_wrong(part: str, name: str, fits: bool):
     assert (wrong_arrows(part, [name]) == []) is fits
+
+
+WRITERS = {
+    *("write_text", "write_bytes", "save_file", "save_pretrained", "to_csv", "to_parquet"),
+    *("write_table", "write_html", "write_image", "to_json", "to_pickle", "savez", "mkstemp"),
+}
+"""What writes a file, by the last name of the call; `open` to write and `save` beside these."""
+
+
+def writes(source: str) -> list[int]:
+    """Lines that write a file by themselves.
+
+    What `files.replacing` or `replacing_folder` gives to write is called `part`, here and in the
+    functions that it is handed to.
+    """
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return sorted(call.lineno for call in calls if is_writer(call) and "part" not in names_in(call))
+
+
+def is_writer(call: ast.Call) -> bool:
+    name = getattr(call.func, "attr", None) or getattr(call.func, "id", "")
+    if name == "save":
+        return (
+            isinstance(call.func, ast.Attribute) and names_in(call.func) & {"torch", "np"} != set()
+        )
+    if name == "open":
+        modes = [*call.args, *(each.value for each in call.keywords if each.arg == "mode")]
+        texts = {each.value for each in modes if isinstance(each, ast.Constant)}
+        return any(
+            isinstance(t, str) and set(t) <= set("wxab+t") and set(t) & set("wxa") for t in texts
+        )
+    return name in WRITERS and bool(call.args)
+
+
+def names_in(node: ast.AST) -> set[str]:
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_every_file_is_written_whole(path: Path):
+    if part_of(path) not in ("files", "guard"):  # the helper itself; the null device
+        assert writes(path.read_text("utf-8")) == []
+
+
+def test_the_search_for_writers_sees_them():
+    source = """
+path.write_text("x")
+torch.save(state, path)
+with path.open("ab") as file: pass
+open(path, mode="w")
+save_file(tensors, folder / "x")
+table.to_csv(path)
+with replacing(path) as part:
+    torch.save(state, part)
+    config.save_pretrained(part / "base")
+path.open("rb")
+figure.to_json()
+run.save(folder)
+library.open("warm")
+"""
+    assert writes(source) == [2, 3, 4, 5, 6, 7]
 
 
 def test_what_is_imported_is_installed():

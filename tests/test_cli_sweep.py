@@ -201,6 +201,7 @@ def test_an_ended_sweep_goes_on_and_says_so(
     sweep: list[str],
     tmp_path: Path,
     calls: list[int],
+    capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ):
@@ -217,7 +218,7 @@ def test_an_ended_sweep_goes_on_and_says_so(
     with monkeypatch.context() as patch:
         patch.setattr(Store, "write", interrupted)
         assert main([*sweep, "--out", str(tmp_path)]) == 130
-    assert "the same command goes on" in caplog.text
+    assert "the same command goes on" in capsys.readouterr().err
     with caplog.at_level(logging.INFO):
         assert run(*sweep, "--out", str(tmp_path)) == wanted
     assert "6 of 12 rows are stored; going on from there" in caplog.text

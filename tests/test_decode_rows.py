@@ -16,7 +16,7 @@ from steer_core.codi import memory
 from steer_core.codi.cache import RowCache
 from steer_core.codi.engine import Cancelled
 from steer_core.codi.model import CodiModel
-from steer_core.codi.out_of_memory import is_out_of_memory
+from steer_core.errors import is_out_of_memory
 from steer_core.steering import batches
 from steer_core.steering.decode import Decoded, Options, Row, acting, decode_rows
 

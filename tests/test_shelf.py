@@ -79,7 +79,7 @@ def test_rows_of_another_run_or_half_a_file_are_written_again(
 
 
 def test_a_file_that_goes_while_folders_are_listed_is_passed_over(shelf: Shelf):
-    (shelf.folder / "small" / "rows.csv.part").symlink_to("gone")
+    (shelf.folder / "small" / ".rows.csv.1-1.part").symlink_to("gone")
     (entry,) = shelf.entries()
     assert entry.state == "stopped"
 

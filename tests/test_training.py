@@ -245,8 +245,8 @@ def test_the_learning_rate_warms_up_and_falls_to_a_fiftieth():
     ("options", "message"),
     [
         ({"arch": "bert"}, "'bert'; choose one of llama, gpt2"),
-        ({"steps": 0}, "steps 0 must be at least 1; usual is 7700"),
-        ({"batch": -1}, "batch -1 must be at least 1;"),
+        ({"steps": 0}, "steps 0 must be from 1 to 100000000; usual is 7700"),
+        ({"batch": -1}, "batch -1 must be from 1 to 100000000;"),
         ({"learning_rate": nan}, "learning_rate nan must be a finite number above 0;"),
         ({"learning_rate": inf}, "learning_rate inf must"),
         ({"learning_rate": 0.0}, r"learning_rate 0\.0 must"),

@@ -4,7 +4,9 @@ import argparse
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 from steer_core.cli import (
     bench,
@@ -20,8 +22,10 @@ from steer_core.cli import (
     report,
     sweep,
     train,
+    values,
 )
-from steer_core.errors import UserError
+from steer_core.errors import one_line
+from steer_core.guard import BAD_INPUT, guarded
 from steer_core.version import __version__
 
 COMMANDS = (
@@ -39,16 +43,32 @@ COMMANDS = (
     export,
     bench,
 )
-BAD_INPUT = 2
-logger = logging.getLogger("steer_core")
+WITHOUT_VALUE = "=--"
+"""How an option ends that argparse would fail at, not refuse."""
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """A parser whose errors are one line; the usage is in --help."""
+    """A parser whose errors are one line; the usage is in --help.
+
+    Of every option it refuses an empty value, and a whole number that no count of ours can be.
+    """
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.register("type", None, values.text_of)
+        self.register("type", Path, values.path_of)
+        self.register("type", int, values.integer)
 
     def error(self, message: str) -> None:  # type: ignore[override]
         """Exit 2 with the message and where to look."""
         self.exit(BAD_INPUT, f"error: {one_line(message)}; see '{self.prog} --help'\n")
+
+
+class OneLineFormatter(logging.Formatter):
+    """What is logged, each message on one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return one_line(record.getMessage())
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -63,35 +83,26 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    return guarded(lambda: run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse and run one command."""
+    set_up_logs()
+    parser = build_parser()
+    for text in arguments:
+        if text.startswith("-") and text.endswith(WITHOUT_VALUE):
+            parser.error(f"argument {text.removesuffix(WITHOUT_VALUE)}: expected a value, not '--'")
+    args = parser.parse_args(arguments)
+    return args.handler(args)
+
+
+def set_up_logs() -> None:
+    """Our own messages on stderr, one line each; those of libraries only where something fails."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLineFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("httpx").setLevel(logging.WARNING)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    args = build_parser().parse_args(arguments)
-    try:
-        return args.handler(args)
-    except UserError as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        return BAD_INPUT
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("steer_core"):
-            raise  # a fault of ours, and none of the environment
-        print(
-            f"error: {error.name} is not installed in this Python; activate the environment "
-            "(. .venv/bin/activate) or run pip install -r requirements.txt",
-            file=sys.stderr,
-        )
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # The reader of a pipe has gone (`... | head`): nothing is wrong, nothing is left to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        print(f"error: {one_line(error)}; give a path that can be used", file=sys.stderr)
-        return BAD_INPUT
-
-
-def one_line(message: object) -> str:
-    """A message on one line, whatever line breaks the user's own text put into it."""
-    return " ".join(str(message).split())
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")

@@ -17,6 +17,7 @@ DEFAULTS = {
     ("llama-1b", "cpu"): (4, 1, 2, 1),
     ("llama-1b", "cuda"): (107, 3, 20, 4),
 }
+MOST = 100_000
 _log = logging.getLogger(__name__)
 
 
@@ -104,10 +105,10 @@ def subject_of(args: argparse.Namespace, device, sizes: tuple[int, ...]):
 
 
 def count(given: int | None, default: int, what: str) -> int:
-    """What was given or the default; a `UserError` where it is less than 1."""
+    """What was given or the default; a `UserError` where it is less than 1 or endless."""
     found = default if given is None else given
-    if found < 1:
-        raise UserError(f"{found} {what} are too few; give at least 1")
+    if not 1 <= found <= MOST:
+        raise UserError(f"{found} {what} are not within 1..{MOST}; give another number")
     return found
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from steer_core.cli import options, presets
 from steer_core.cli.json_lines import json_line
+from steer_core.files import write_whole
 
 if TYPE_CHECKING:
     from steer_core.codi.model import CodiModel
@@ -103,8 +104,7 @@ def write_hidden(path: Path, decoded: Sequence["Decoded"]) -> None:
     from steer_core.steering.decode import stacked_states, without_last_block
 
     hidden = without_last_block(stacked_states(decoded))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(save({"hidden": hidden}))
+    write_whole(path, save({"hidden": hidden}))
 
 
 def show(row: "Decoded", plain: "Decoded | None", as_json: bool) -> None:

@@ -11,6 +11,7 @@ from steer_core.cli import options
 from steer_core.cli.json_lines import json_line
 from steer_core.data.answers import same_number
 from steer_core.errors import UserError
+from steer_core.files import write_whole
 
 if TYPE_CHECKING:
     from steer_core.data.problems import Problem
@@ -75,17 +76,17 @@ def show_progress(done: int, total: int, correct: int) -> None:
 
 def write_answers(path: Path, problems: Sequence["Problem"], decoded: Sequence["Decoded"]) -> None:
     """Write what was answered to every problem."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        for problem, row in zip(problems, decoded, strict=False):
-            found = {
-                "question": problem.question,
-                "gold": problem.answer,
-                "text": row.text,
-                "answer": row.answer,
-                "correct": same_number(row.answer, problem.answer),
-            }
-            file.write(json_line(found, ensure_ascii=False) + "\n")
+    rows = (
+        {
+            "question": problem.question,
+            "gold": problem.answer,
+            "text": row.text,
+            "answer": row.answer,
+            "correct": same_number(row.answer, problem.answer),
+        }
+        for problem, row in zip(problems, decoded, strict=False)
+    )
+    write_whole(path, "".join(f"{json_line(row, ensure_ascii=False)}\n" for row in rows))
 
 
 def summary(result: "Evaluation") -> str:

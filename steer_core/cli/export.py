@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from steer_core.cli import options
 from steer_core.cli.json_lines import json_line
 
 
@@ -25,7 +26,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--file", default="bin", help="bin (pytorch_model.bin) or safetensors (default bin)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the factors written (default 0)")
+    options.add_seed(parser, "of the factors written")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(handler=run)
 

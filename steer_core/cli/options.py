@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from steer_core.cli.values import seed_of
 from steer_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -14,17 +15,15 @@ if TYPE_CHECKING:
 MEAN_DIFFERENCE = "mean_difference"
 MOST_ALPHAS, MOST_NUMBERS = 10_001, 10_001
 SMALLEST_STEP = 1e-9
-LARGEST_SEED = 2**32 - 1
 LOG_SECONDS = 10
 """Between two lines of progress where nobody watches."""
 
 
-def add_model(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+def add_model(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Which model, and how it runs."""
     parser.add_argument(
         "--model",
-        default=default,
-        required=default is None,
+        required=required,
         help="name (see 'models'), hub repository owner/name, or folder of a checkpoint",
     )
     parser.add_argument("--base", help="folder with config and tokenizer of the base model")
@@ -72,13 +71,6 @@ def add_edit(parser: argparse.ArgumentParser) -> None:
 def add_seed(parser: argparse.ArgumentParser, what: str) -> None:
     """The seed of whatever is random in a command."""
     parser.add_argument("--seed", type=seed_of, default=0, help=f"{what} (default 0)")
-
-
-def seed_of(text: str) -> int:
-    """A seed that every generator of random numbers takes."""
-    if not text.isdecimal() or int(text) > LARGEST_SEED:
-        raise argparse.ArgumentTypeError(f"'{text}' is no seed, choose 0..{LARGEST_SEED}")
-    return int(text)
 
 
 def positions_of(text: str | None, latents: int) -> tuple[int, ...]:

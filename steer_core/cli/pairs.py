@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from steer_core.cli import options
 from steer_core.cli.json_lines import json_line
 from steer_core.data.audit import AuditReport, audit_file
 from steer_core.data.generate import generate_pairs
@@ -13,7 +14,9 @@ from steer_core.data.pairs import dump_pairs, load_pairs, pair_row
 from steer_core.data.problems import Pair, question_key
 from steer_core.data.shipped import load_recipe, write_sets
 from steer_core.errors import UserError
+from steer_core.files import write_whole
 
+MOST_PAIRS = 100_000
 _log = logging.getLogger(__name__)
 
 
@@ -28,7 +31,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n", type=int, default=10, help="number of pairs (default 10)")
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same pairs (default 0)")
+    options.add_seed(parser, "of the pairs: the same seed, the same pairs")
     parser.add_argument(
         "--held-out-share",
         type=float,
@@ -74,6 +77,8 @@ def _generate(args: argparse.Namespace) -> int:
         return _generate_recipe(args)
     if args.n < 1:
         raise UserError(f"--n {args.n} is below 1; ask for at least one pair")
+    if args.n > MOST_PAIRS:
+        raise UserError(f"--n {args.n} is above {MOST_PAIRS}; ask for fewer, with several seeds")
     excluded = {
         question_key(problem.question)
         for name in args.exclude
@@ -84,7 +89,7 @@ def _generate(args: argparse.Namespace) -> int:
     if args.out is None:
         sys.stdout.write(text)
     else:
-        _write(args.out, text)
+        write_whole(args.out, text)
         _log.info("wrote %d pairs to %s", args.n, args.out)
     return 0
 
@@ -92,10 +97,7 @@ def _generate(args: argparse.Namespace) -> int:
 def _generate_recipe(args: argparse.Namespace) -> int:
     if args.out is None:
         raise UserError("--recipe writes several files; name a folder with --out")
-    try:
-        paths = write_sets(load_recipe(args.recipe), args.out)
-    except OSError as error:
-        raise _unwritable(args.out, error) from error
+    paths = write_sets(load_recipe(args.recipe), args.out)
     sys.stdout.writelines(f"{path}\n" for path in paths.values())
     return 0
 
@@ -125,17 +127,6 @@ def _with_id(pairs: Sequence[Pair], pair_id: str, file: str) -> list[Pair]:
         first, last = pairs[0].pair_id, pairs[-1].pair_id
         raise UserError(f"no pair {pair_id!r} in {file}; its ids run from {first} to {last}")
     return found
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> UserError:
-    return UserError(f"cannot write '{path}' ({error.strerror}); name another place with --out")
 
 
 def _report_text(report: AuditReport) -> str:

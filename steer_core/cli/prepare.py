@@ -23,7 +23,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "prepare", help="baseline, latent necessity and a balanced split of pairs"
     )
-    options.add_model(parser, default="")
+    options.add_model(parser, required=False)
     parser.add_argument(
         "--pairs", default="fit,test", help="bundled names or pair files, joined by commas"
     )
@@ -144,7 +144,7 @@ def command_of(args: argparse.Namespace) -> str:
     words = ["python", "-m", "steer_core", args.command]
     for name, value in sorted(vars(args).items()):
         # Not "in (None, False)": 0, the usual seed, is equal to False.
-        if name in ("command", "handler") or value is None or value is False or value == "":
+        if name in ("command", "handler") or value is None or value is False:
             continue
         option = f"--{name.replace('_', '-')}"
         words += [option] if value is True else [f"{option}={value}"]

@@ -11,6 +11,7 @@ from steer_core.cli import options, presets
 from steer_core.cli.json_lines import json_line
 from steer_core.cli.prepare import command_of
 from steer_core.cli.sweep_table import table_text
+from steer_core.cli.values import whole
 from steer_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from steer_core.pipeline.store import Store
 
 CONTROLS = ("random", "shuffled")
+MOST_CONTROLS = 1000
 REPORT, SELECT = "report", "select"
 """Splits that can be swept: results are shown on the first, settings chosen on the second."""
 _log = logging.getLogger(__name__)
@@ -185,9 +187,11 @@ def swept(
             progress=lambda done, total, _: progress.say("", done, total, "rows"),
         )
     except KeyboardInterrupt:
-        if args.out is not None:
-            _log.warning("stopped; the same command goes on from what %s holds", args.out)
-        raise
+        if args.out is None:
+            raise
+        raise KeyboardInterrupt(
+            f"stopped; the same command goes on from what {args.out} holds"
+        ) from None
     if args.resume and record.id not in known:
         _log.warning("%s held no run of these settings; run %d is new", args.out, record.id)
     return record
@@ -208,7 +212,11 @@ def controls_of(text: str | None) -> dict[str, int]:
     counts: dict[str, int] = dict.fromkeys(CONTROLS, 0)
     for part in text.split(",") if text else []:
         name, _, count = part.partition("=")
-        if name not in counts or not count.isdecimal():
-            raise UserError(f"'{part}' is no control; write such as random=20,shuffled=20")
-        counts[name] = int(count)
+        number = whole(count)
+        if name not in counts or number is None or not 0 <= number <= MOST_CONTROLS:
+            raise UserError(
+                f"'{part}' is no control, of each kind there are at most {MOST_CONTROLS}; "
+                "write such as random=20,shuffled=20"
+            )
+        counts[name] = number
     return counts

@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+
+from steer_core.files import write_whole
 
 LARGE = 64 * 2**20
 """Bytes from which a digest is remembered; smaller files take no time worth saving."""
@@ -64,7 +65,4 @@ def recall(note: Path) -> str | None:
 def remember(note: Path, found: str) -> None:
     """Keep a digest. Where the folder cannot be written it is simply worked out again."""
     with suppress(OSError):
-        note.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile("w", dir=note.parent, delete=False) as file:
-            file.write(found)
-        os.replace(file.name, note)
+        write_whole(note, found)

@@ -22,6 +22,7 @@ from steer_core.codi.layout import HEAD, NAMES, named_tensors
 from steer_core.codi.model import CodiModel
 from steer_core.codi.projection import named_projection
 from steer_core.errors import UserError
+from steer_core.files import replacing_folder
 
 PREFIX = "codi.base_model.model."
 ADAPTED = {
@@ -30,6 +31,7 @@ ADAPTED = {
 }
 """Modules that CODI trains LoRA factors of."""
 FILES = ("bin", "safetensors")
+MOST_RANK = 4096
 SHARE = 0.5
 """Size of the LoRA part of a weight, as a share of the weight's own."""
 
@@ -66,19 +68,20 @@ def export_checkpoint(
     Raises:
         UserError: for a rank below 1, a `lora_alpha` that is 0, or an unknown kind of file.
     """
-    if lora.rank < 1 or not lora.alpha:
+    if not 1 <= lora.rank <= MOST_RANK or not lora.alpha:
         raise UserError(
             f"LoRA rank {lora.rank} and lora_alpha {lora.alpha} make no factors; "
-            "give a rank of 1 or more and a lora_alpha other than 0"
+            f"give a rank of 1..{MOST_RANK} and a lora_alpha other than 0"
         )
     if file not in FILES:
         raise UserError(f"unknown kind of file '{file}'; choose {' or '.join(FILES)}")
     family = family_of(config)
-    parts = dict(official_tensors(model, family, lora))
-    places = Exported(folder / "checkpoint", folder / f"base-{Path(model.name).name}")
-    write_checkpoint(places.checkpoint, parts, family, file)
-    write_base(places.base, model, config, parts)
-    return places
+    tensors = dict(official_tensors(model, family, lora))
+    weights, base = "checkpoint", f"base-{Path(model.name).name}"
+    with replacing_folder(folder) as part:
+        write_checkpoint(part / weights, tensors, family, file)
+        write_base(part / base, model, config, tensors)
+    return Exported(folder / weights, folder / base)
 
 
 def official_tensors(model: CodiModel, family: str, lora: Lora) -> Iterator[tuple[str, Tensor]]:
@@ -113,37 +116,37 @@ def factors(
     return a, b * size
 
 
-def write_checkpoint(folder: Path, parts: dict[str, Tensor], family: str, file: str) -> None:
+def write_checkpoint(part: Path, tensors: dict[str, Tensor], family: str, file: str) -> None:
     """The weights, as `torch.save` or safetensors keeps them."""
-    folder.mkdir(parents=True, exist_ok=True)
+    part.mkdir()
     if file == "bin":
-        torch.save(separate(parts), folder / "pytorch_model.bin")
+        torch.save(separate(tensors), part / "pytorch_model.bin")
         return
     # Tensors in shared memory are written once: a tied embedding goes under the head's name.
     tokens = PREFIX + NAMES[family].tokens
-    tied = parts[tokens] is parts[PREFIX + HEAD]
-    kept = {name: tensor for name, tensor in parts.items() if not (tied and name == tokens)}
-    save_file(separate(kept), folder / "model.safetensors", metadata={"format": "pt"})
+    tied = tensors[tokens] is tensors[PREFIX + HEAD]
+    kept = {name: tensor for name, tensor in tensors.items() if not (tied and name == tokens)}
+    save_file(separate(kept), part / "model.safetensors", metadata={"format": "pt"})
 
 
 def write_base(
-    folder: Path, model: CodiModel, config: PretrainedConfig, parts: dict[str, Tensor]
+    part: Path, model: CodiModel, config: PretrainedConfig, tensors: dict[str, Tensor]
 ) -> None:
     """Config and weights of the base model, without CODI's three rows, and the tokenizer."""
     config = copy.deepcopy(config)
     config.vocab_size = model.config.pad
-    config.save_pretrained(folder)
-    model.tokenizer.save_pretrained(folder)
+    config.save_pretrained(part)
+    model.tokenizer.save_pretrained(part)
     vocabulary = (NAMES[family_of(config)].tokens, HEAD)
     plain = {
         name.removeprefix(PREFIX).replace(".base_layer.", "."): tensor
-        for name, tensor in parts.items()
+        for name, tensor in tensors.items()
         if name.startswith(PREFIX) and ".lora_" not in name
     }
     if config.tie_word_embeddings:
         del plain[HEAD]
     cut = {name: t[: config.vocab_size] if name in vocabulary else t for name, t in plain.items()}
-    save_file(separate(cut), folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(separate(cut), part / "model.safetensors", metadata={"format": "pt"})
 
 
 def separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

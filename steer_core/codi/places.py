@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def locate(name: str, base: str | None) -> Place:
     Raises:
         UserError: for an unknown name, a missing base, or files that cannot be had.
     """
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     if name in bundled_names():
         return Place(name, "bundled", MODELS_DIR / name, base_folder(MODELS_DIR / name, base))
     if path.is_dir():
@@ -54,7 +55,7 @@ def locate(name: str, base: str | None) -> Place:
 def base_folder(folder: Path, base: str | None) -> Path:
     """Where config and tokenizer are: in `base`, a folder or a repository, or with the weights."""
     if base is not None:
-        return hub.first_base((str(Path(base).expanduser()),))
+        return hub.first_base((os.path.expanduser(base),))
     # Some checkpoints are published with a config.json of no bytes.
     config = folder / "config.json"
     names = [file.name for file in folder.iterdir()]

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from steer_core.codi.out_of_memory import is_out_of_memory
+from steer_core.errors import is_out_of_memory
 
 LARGEST = 2**19
 """Numbers of one state [N, D] from which a GPU is busy for longer than it takes to ask."""

@@ -8,6 +8,7 @@ from steer_core.data.generate import generate_pairs
 from steer_core.data.pairs import PAIRS_DIR, dump_pairs
 from steer_core.data.problems import Pair, question_key
 from steer_core.errors import UserError
+from steer_core.files import write_whole
 
 RECIPE_FILE = PAIRS_DIR / "recipe.json"
 
@@ -42,9 +43,8 @@ def build_sets(recipe: Mapping) -> dict[str, list[Pair]]:
 
 def write_sets(recipe: Mapping, folder: Path) -> dict[str, Path]:
     """Write each set of a recipe to folder/NAME.json and return the paths."""
-    folder.mkdir(parents=True, exist_ok=True)
     paths = {}
     for name, pairs in build_sets(recipe).items():
         paths[name] = folder / f"{name}.json"
-        paths[name].write_text(dump_pairs(pairs), encoding="utf-8")
+        write_whole(paths[name], dump_pairs(pairs))
     return paths

@@ -48,7 +48,6 @@ def export_results(store: Store, run: int, out: Path) -> int:
     if out.suffix not in FORMATS:
         raise UserError(f"'{out}' ends in none of {', '.join(FORMATS)}; choose one of them")
     about, table = about_run(store.run(run)), store.table(run)
-    out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".json":
         write_whole(out, json.dumps({"run": about, "rows": records(table)}, allow_nan=False))
         return len(table)
@@ -91,7 +90,7 @@ def about_run(record: RunRecord) -> dict[str, Any]:
     return asdict(record)
 
 
-def write_parquet(table: pd.DataFrame, about: dict[str, Any], out: Path) -> None:
+def write_parquet(table: pd.DataFrame, about: dict[str, Any], part: Path) -> None:
     """Write a table with its provenance in the schema's metadata."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -102,7 +101,7 @@ def write_parquet(table: pd.DataFrame, about: dict[str, Any], out: Path) -> None
         table = table.assign(pair_id=table["pair_id"].astype(str))  # a column has one type
     arrow = pa.Table.from_pandas(table, preserve_index=False)
     note = {METADATA_KEY: json.dumps(about)}
-    pq.write_table(arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **note}), out)
+    pq.write_table(arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **note}), part)
 
 
 def write_csv(table: pd.DataFrame, out: Path) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from steer_core.data.answers import Number
 from steer_core.errors import UserError
+from steer_core.files import append
 from steer_core.pipeline.records import canonical
 
 FILE = "answers.jsonl"
@@ -67,10 +67,7 @@ class Journal:
         rows = [[each.text, each.answer] for each in answers]
         # The break in front ends a line that a killed process left unfinished.
         line = f"\n{json.dumps({'unit': key, 'answers': rows})}\n"
-        with self.path.open("ab") as file:
-            file.write(line.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        append(line, self.path)
 
 
 def lines_of(path: Path) -> list[str]:

@@ -174,7 +174,6 @@ class Prepared:
             for field in dataclasses.fields(self)
             if field.name != "pairs"
         }
-        folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / PAIRS_FILE, lines)
         write_whole(folder / ABOUT_FILE, json.dumps(about, indent=1) + "\n")
 

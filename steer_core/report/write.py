@@ -50,7 +50,6 @@ def write_report(
     check_out(out)
     sources = load_sources(folders, run, seed)
     text = WRITERS[out.suffix](document(sources))
-    out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, text)
     return sources
 

@@ -14,8 +14,8 @@ from steer_core.codi.drafts import evened
 from steer_core.codi.engine import BatchResult, run_batch
 from steer_core.codi.memory import rows_that_fit
 from steer_core.codi.model import CodiModel
-from steer_core.codi.out_of_memory import is_out_of_memory
 from steer_core.data.answers import extract_answer
+from steer_core.errors import is_out_of_memory
 from steer_core.steering.edits import is_read
 from steer_core.steering.grids import Grid, grids_of
 from steer_core.steering.plain import Plain, question_of

@@ -95,7 +95,6 @@ def places(model: CodiModel) -> list[tuple[str, int | None]]:
 
 def save_direction(direction: Direction, path: Path) -> None:
     """Write `direction` [K+1, D] and its `scales`, with its provenance as safetensors metadata."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     about = {
         "method": direction.method,
         "site": direction.site,

@@ -41,7 +41,7 @@ def cache_folder(model: CodiModel, folder: Path) -> Path:
 
 def kept_folder(model: CodiModel) -> Path:
     """Where a model's mean differences are kept once they are computed, see `keep_directions`."""
-    home = Path(os.environ.get(OWN_DIR) or cache_home() / "directions").expanduser()
+    home = Path(os.path.expanduser(os.environ.get(OWN_DIR) or cache_home() / "directions"))
     return home / f"{model.sha256[:32]}-{model.config.latents}" / MEAN_DIFFERENCE
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-from steer_core.codi.out_of_memory import is_out_of_memory
+from steer_core.errors import is_out_of_memory
 from steer_core.steering.grids import Grid
 
 Result = TypeVar("Result")

@@ -14,7 +14,8 @@ from steer_core.errors import UserError
 ARCHITECTURES = ("llama", "gpt2")
 LATENTS = 6
 Limit = tuple[Callable[[Any], bool], str]
-COUNT: Limit = (lambda x: x >= 1, "at least 1")
+MOST = 10**8
+COUNT: Limit = (lambda x: 1 <= x <= MOST, f"from 1 to {MOST}")
 WEIGHT: Limit = (lambda x: 0 <= x < math.inf, "a finite number, at least 0")
 LIMITS: dict[str, Limit] = {
     "steps": COUNT,

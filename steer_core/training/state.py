@@ -18,6 +18,7 @@ from steer_core.codi.load import load_model
 from steer_core.codi.projection import Projection, named_projection
 from steer_core.codi.tensors import tensors_of
 from steer_core.errors import UserError
+from steer_core.files import replacing_folder
 from steer_core.training.losses import Student
 from steer_core.training.recipe import LATENTS
 from steer_core.training.tokenizer import BOT, EOT, special_id
@@ -86,11 +87,12 @@ def save_model(
     folder: Path, student: Student, base: PretrainedConfig, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     """Write config, tokenizer, `codi.json` and `model.safetensors` (CODI's key names, no LoRA)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    base.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
     tensors = {f"codi.{n}": t for n, t in named_tensors(student.body, family_of(base))}
     tensors |= dict(named_projection(student.projection))
     tensors = {name: t.detach().contiguous().clone() for name, t in tensors.items()}
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "codi.json").write_text(json.dumps({"latents": LATENTS, "keep_eos": False}) + "\n")
+    with replacing_folder(folder) as part:
+        base.save_pretrained(part)
+        tokenizer.save_pretrained(part)
+        save_file(tensors, part / "model.safetensors", metadata={"format": "pt"})
+        notes = json.dumps({"latents": LATENTS, "keep_eos": False}) + "\n"
+        (part / "codi.json").write_text(notes)

@@ -19,7 +19,7 @@ from steer_core.codi.layout import LAYOUT
 from steer_core.codi.tensors import tensors_of
 from steer_core.data.pairs import shipped_keys
 from steer_core.errors import UserError
-from steer_core.files import replacing
+from steer_core.files import append, replacing, write_whole
 from steer_core.training.batch import batches, draw, encode
 from steer_core.training.losses import Outcome, Question, Student, codi_losses, reason
 from steer_core.training.recipe import Recipe, base_config
@@ -83,7 +83,7 @@ class Trainer:
             if self.step % save_every == 0:
                 self.save_checkpoint()
         save_model(self.folder, self.student, self.base, self.tokenizer)
-        (self.folder / RECIPE).write_text(json.dumps(dataclasses.asdict(self.recipe)) + "\n")
+        write_whole(self.folder / RECIPE, json.dumps(dataclasses.asdict(self.recipe)) + "\n")
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
 
     def advance(self, batch) -> Outcome:
@@ -110,8 +110,7 @@ class Trainer:
     def write_log(self, row: dict, progress: Progress) -> None:
         """Append to the log file and tell whoever watches."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / LOG).open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        append(json.dumps(row) + "\n", self.folder / LOG)
         progress(row)
 
     def save_checkpoint(self) -> None:
@@ -124,7 +123,6 @@ class Trainer:
             "weights": {name: p.detach() for name, p in parameters(self.student)},
             "optimizer": self.optimizer.state_dict(),
         }
-        self.folder.mkdir(parents=True, exist_ok=True)
         with replacing(self.folder / CHECKPOINT) as part:
             torch.save(state, part)
 
@@ -164,7 +162,7 @@ class Trainer:
         if path.exists():
             rows = path.read_text().splitlines()
             kept = [row for row in rows if json.loads(row)["step"] <= self.step]
-            path.write_text("".join(f"{row}\n" for row in kept))
+            write_whole(path, "".join(f"{row}\n" for row in kept))
 
 
 def learned_tokenizer(forbidden: frozenset[str]) -> PreTrainedTokenizerFast:

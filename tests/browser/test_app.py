@@ -123,6 +123,28 @@ def test_a_wrong_setting_ends_with_one_line():
     assert len(run.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "203.0.113.1", "no host"])
+def test_an_address_that_cannot_be_had_is_one_line(host: str):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        run = subprocess.run(
+            [sys.executable, "app.py"],
+            cwd=ROOT,
+            env={**os.environ, "STEER_HOST": host, "STEER_PORT": str(port)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert run.stderr.startswith("error: ")
+    assert run.stderr.count("\n") == 1
+    assert str(port) in run.stderr
+
+
 @pytest.mark.parametrize(("argument", "status"), [("--help", 0), ("--port=80", 2)])
 def test_whoever_looks_for_options_is_told_where_they_are(argument: str, status: int):
     found = subprocess.run(
