@@ -104,13 +104,13 @@ def write_parquet(table: pd.DataFrame, about: dict[str, Any], part: Path) -> Non
     pq.write_table(arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **note}), part)
 
 
-def write_csv(table: pd.DataFrame, out: Path) -> None:
+def write_csv(table: pd.DataFrame, part: Path) -> None:
     """Write a table for spreadsheets; see `without_formulas`."""
     texts = [column.astype(str) for _, column in text_columns(table)]
     # A carriage return ends a row for some readers, and is not among what is quoted of itself.
     returns = any(column.str.contains("\r", regex=False).any() for column in texts)
     quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
-    without_formulas(table).to_csv(out, index=False, quoting=quoting)
+    without_formulas(table).to_csv(part, index=False, quoting=quoting)
 
 
 def text_columns(table: pd.DataFrame) -> list[tuple[str, pd.Series]]:
