@@ -16,8 +16,8 @@ from transformers import AutoTokenizer, GPT2Config
 
 from benchmarks.real_size import measure, write
 from steer_core import UserError, decode, load_model
-from steer_core.codi.load import first_new_row
 from steer_core.codi.selfcheck import QUESTION, self_check
+from steer_core.codi.vocabulary import first_new_row
 
 BOT, EOT = "<|bocot|>", "<|eocot|>"
 
@@ -144,7 +144,7 @@ def test_weights_outlive_their_file(tmp_path: Path):
 def test_a_sound_model_passes_its_self_check(variant: str, tmp_path: Path):
     model = load(build(tmp_path, VARIANTS[variant]))
     checks = self_check(model)
-    assert len(checks) == 5
+    assert len(checks) == 6
     assert all(check.passed for check in checks)
 
 
@@ -161,7 +161,7 @@ def scaled(part: str, factor: float):
     ("part", "factor", "options", "named"),
     [
         ("wpe", 1e6, {"dtype": "float16"}, "--dtype float32"),
-        ("ln_f.weight", float("nan"), {}, "numbers are finite"),
+        ("ln_f.weight", float("nan"), {}, "weights are finite"),
         ("ln_f.weight", 0.0, {}, "an edit changes"),
     ],
 )

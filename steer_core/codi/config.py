@@ -66,7 +66,7 @@ def family_of(base: PretrainedConfig) -> str:
     family = FAMILIES.get(base.model_type)
     if family is None:
         raise UserError(
-            f"model_type '{base.model_type}' has no known block structure; "
+            f"model_type '{base.model_type!s:.40}' has no known block structure; "
             f"use a base of {', '.join(sorted(FAMILIES))}"
         )
     return family
@@ -86,8 +86,59 @@ ROPES = ("default", "linear", "dynamic", "llama3", "yarn")
 """Kinds of rotary positions whose frequencies do not depend on a sequence within the limit."""
 
 
+MOST = {
+    "num_hidden_layers": 1024,
+    "hidden_size": 2**17,
+    "num_attention_heads": 2**12,
+    "num_key_value_heads": 2**12,
+    "head_dim": 2**12,
+    "intermediate_size": 2**20,
+    "n_inner": 2**20,
+    "max_position_embeddings": 2**31,
+    "sliding_window": 2**31,
+    "vocab_size": 2**24,
+}
+"""Largest sizes that a config may claim; each is a whole number of 1 or more."""
+OPTIONAL = ("num_key_value_heads", "head_dim", "n_inner", "sliding_window", "intermediate_size")
+
+
 def check_base(base: PretrainedConfig) -> None:
     """Raise a `UserError` for a base that the blocks of its family would compute wrongly."""
+    family_of(base)
+    check_sizes(base)
+    check_kind(base)
+    sizes = sizes_of(base)
+    rotary, heads, kv_heads = base.model_type != "gpt2", sizes["heads"], sizes["kv_heads"]
+    fits = heads % kv_heads == 0 and sizes["head_dim"] >= 1 + rotary
+    fits = fits and not (rotary and sizes["head_dim"] % 2)
+    if not fits or not (rotary or sizes["hidden"] == heads * sizes["head_dim"]):
+        raise UserError(
+            f"the base config has {heads} heads of {sizes['head_dim']}, {kv_heads} key heads and "
+            f"hidden size {sizes['hidden']}, which make no attention; correct its config.json"
+        )
+
+
+def check_sizes(base: PretrainedConfig) -> None:
+    """Raise a `UserError` for sizes that no model has."""
+    for name, most in MOST.items():
+        value = getattr(base, name, None)
+        if value is None and name in OPTIONAL:
+            continue
+        if type(value) is not int or not 1 <= value <= most:
+            raise UserError(
+                f"the base config has {name} {value!r:.40}, it must be a whole number of "
+                f"1..{most}; correct its config.json"
+            )
+    epsilon = getattr(base, "rms_norm_eps", None) or getattr(base, "layer_norm_epsilon", None)
+    if not isinstance(epsilon, float | int) or not 0 < epsilon < 1:
+        raise UserError(
+            f"the base config has a norm's epsilon of {epsilon!r:.40}, it must be between 0 and 1; "
+            "correct its config.json"
+        )
+
+
+def check_kind(base: PretrainedConfig) -> None:
+    """Raise a `UserError` where a config asks for what the blocks of its family do not compute."""
     asked = {
         name: (getattr(base, name, None), can) for name, can in COMPUTED[family_of(base)].items()
     }
@@ -97,7 +148,7 @@ def check_base(base: PretrainedConfig) -> None:
         if value not in can:
             shown = " or ".join(str(each) for each in can if each is not None)
             raise UserError(
-                f"the base config has {name} {value}, the decoder computes {shown}; "
+                f"the base config has {name} {value!s:.40}, the decoder computes {shown}; "
                 "use a base of the plain kind"
             )
 

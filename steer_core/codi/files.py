@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import json
+import functools
 import mmap
 import pickle
 import re
@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from steer_core.codi.digests import digest_all
+from steer_core.data.json_file import read_json
 from steer_core.errors import UserError
 from steer_core.process import libc
 
@@ -23,6 +24,8 @@ SINGLE = ("model.safetensors", "pytorch_model.bin")
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 SHARDS = (r"model-\d+-of-\d+\.safetensors", r"pytorch_model-\d+-of-\d+\.bin")
 ONE_SHARD = "model-00001-of-00001.safetensors"
+SHARD_NAME = re.compile(r"[\w.+@=-]*[\w+@=-]\.(?:safetensors|bin)")
+"""What an index may name: files beside it, nowhere else."""
 
 
 class WeightFiles(Mapping[str, Tensor]):
@@ -39,11 +42,23 @@ class WeightFiles(Mapping[str, Tensor]):
         self.paths = weight_paths(folder)
         self.readers: dict[str, Callable[[], Tensor]] = {}
         self.mapped: set[str] = set()
-        for path in self.paths:
-            mapped = path.suffix == ".safetensors" or zipfile.is_zipfile(path)
-            readers = open_safetensors(path) if path.suffix == ".safetensors" else open_bin(path)
-            self.readers.update(readers)
-            self.mapped.update(readers if mapped else ())
+        shards = {path: self.open(path) for path in self.paths}
+        index = index_of(folder)
+        # A tensor may lie in several shards, old ones beside new ones: the index says which counts.
+        self.readers.update(
+            {name: reader for readers in shards.values() for name, reader in readers.items()}
+            if index is None
+            else named_readers(index, shards)
+        )
+
+    def open(self, path: Path) -> dict[str, Callable[[], Tensor]]:
+        """A reader for each tensor of one file."""
+        if path.suffix == ".safetensors":
+            readers, mapped = open_safetensors(path), True
+        else:
+            readers, mapped = open_bin(path), zipfile.is_zipfile(path)
+        self.mapped.update(readers if mapped else ())
+        return readers
 
     def __getitem__(self, name: str) -> Tensor:
         return self.readers[name]()
@@ -113,16 +128,59 @@ def weight_paths(folder: Path) -> list[Path]:
     )
 
 
+def index_of(folder: Path) -> Path | None:
+    """The shard index that `weight_paths` goes by, None for a single file."""
+    for single, index in zip(SINGLE, INDEXES, strict=True):
+        if (folder / single).is_file():
+            return None
+        if (folder / index).is_file():
+            return folder / index
+    return None
+
+
+def weight_map(index: Path) -> dict[str, str]:
+    """Name of a tensor to the shard beside the index that holds it."""
+    found = read_json(index)
+    entries = found.get("weight_map") if isinstance(found, dict) else None
+    if not isinstance(entries, dict) or not entries:
+        raise UserError(f"{index} is no shard index (no weight_map); fetch it again")
+    for name in entries.values():
+        if not isinstance(name, str) or not SHARD_NAME.fullmatch(name):
+            raise UserError(
+                f"{index} names {name!r:.60}, which is no weight file beside it; fetch it again"
+            )
+    return entries
+
+
 def shards_of(index: Path) -> list[Path]:
     """The shards that an index names, all of which must be there."""
-    try:
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError) as error:
-        raise UserError(f"{index} is no shard index ({error}); fetch it again") from error
+    names = sorted(set(weight_map(index).values()))
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
         raise UserError(f"{index.parent} lacks the shard {missing[0]}; fetch the checkpoint again")
     return [index.parent / name for name in names]
+
+
+def named_readers(
+    index: Path, shards: Mapping[Path, Mapping[str, Callable[[], Tensor]]]
+) -> dict[str, Callable[[], Tensor]]:
+    """A reader for each tensor, from the shard that the index names for it."""
+    entries = weight_map(index)
+    by_name = {path.name: readers for path, readers in shards.items()}
+    for name, shard in entries.items():
+        if name not in by_name[shard]:
+            raise UserError(
+                f"{index} says that {shard} holds {name}, and it does not; fetch the checkpoint "
+                "again"
+            )
+    for path, readers in shards.items():
+        unnamed = [name for name in readers if name not in entries]
+        if unnamed:
+            raise UserError(
+                f"{path} holds {unnamed[0]}, which {index.name} does not name; fetch the "
+                "checkpoint again"
+            )
+    return {name: by_name[shard][name] for name, shard in entries.items()}
 
 
 def open_safetensors(path: Path) -> dict[str, Callable[[], Tensor]]:
@@ -130,9 +188,19 @@ def open_safetensors(path: Path) -> dict[str, Callable[[], Tensor]]:
     try:
         file = safe_open(path, "pt")
         names = list(file.keys())
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is damaged ({one_line(error)}); fetch it again") from error
-    return {name: lambda name=name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise damaged(path, error) from error
+
+    def read(name: str) -> Tensor:
+        # A header may promise what torch has no type for, or what is not there.
+        try:
+            return file.get_tensor(name)
+        except (SafetensorError, OSError, ValueError, RuntimeError, AttributeError) as error:
+            raise UserError(
+                f"{name} in {path} cannot be read ({one_line(error)}); fetch it again"
+            ) from error
+
+    return {name: functools.partial(read, name) for name in names}
 
 
 def open_bin(path: Path) -> dict[str, Callable[[], Tensor]]:
@@ -146,11 +214,19 @@ def open_bin(path: Path) -> dict[str, Callable[[], Tensor]]:
             f"{path} holds more than tensors and was not opened ({one_line(error)}); "
             "ask its author for a safetensors file"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({one_line(error)}); fetch it again") from error
-    if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
+    except Exception as error:  # bytes of anybody: its opcodes fail in every way there is
+        raise damaged(path, error) from error
+    plain = isinstance(state, dict) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()
+    )
+    if not plain:
         raise UserError(f"{path} is no mapping of names to tensors; give a model's state dict")
     return {name: lambda tensor=tensor: tensor for name, tensor in state.items()}
+
+
+def damaged(path: Path, error: Exception) -> UserError:
+    """A file that is not what its name says."""
+    return UserError(f"{path} is damaged ({one_line(error)}); fetch it again")
 
 
 def one_line(error: Exception) -> str:

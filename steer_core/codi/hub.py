@@ -34,6 +34,7 @@ TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 TEXTS = frozenset(
     {
         *TOKENIZERS,
+        "adapter_config.json",
         "added_tokens.json",
         "codi.json",
         "config.json",

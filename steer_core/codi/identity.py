@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
+from typing import Any
 
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
@@ -19,7 +20,7 @@ def identity_of(
     base: PretrainedConfig,
     config: CodiConfig,
     tokenizer: PreTrainedTokenizerBase,
-    lora_alpha: float | None,
+    lora_alpha: float | dict[str, Any] | None,
 ) -> str:
     """The SHA-256, in hexadecimal, by which directions and results know a model.
 
@@ -32,7 +33,8 @@ def identity_of(
         base: Config of the base model.
         config: Sizes and token ids.
         tokenizer: The tokenizer.
-        lora_alpha: What LoRA factors were merged with; None without any.
+        lora_alpha: What LoRA factors were merged with, as `LoraScale.identity` says it; None
+            without any.
     """
     sizes = {name: value for name, value in asdict(config).items() if name != "latents"}
     epsilon = getattr(base, "rms_norm_eps", None) or getattr(base, "layer_norm_epsilon", None)

@@ -14,6 +14,7 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 from steer_core.codi.body import Block, Body, Linear, Norm
 from steer_core.codi.config import family_of, sizes_of
 from steer_core.codi.head import Head
+from steer_core.errors import UserError
 
 Take = Callable[[str, tuple[int, ...]], Tensor]
 """`take(name, shape)` returns the tensor of that name, checked against the shape."""
@@ -195,8 +196,14 @@ def rotary_of(base: PretrainedConfig, family: str, device: torch.device) -> dict
     """Inverse frequencies and scale of the rotary positions, as transformers computes them."""
     if family == "gpt2":
         return {"inverse_frequencies": None, "rotary_scale": 1.0}
-    rotary = LlamaRotaryEmbedding(base)  # pyright: ignore  (reads what all of the family have)
-    frequencies = rotary.inv_freq.detach().float().to(device)
+    try:
+        rotary = LlamaRotaryEmbedding(base)  # pyright: ignore  (reads what all of the family have)
+        frequencies = rotary.inv_freq.detach().float().to(device)
+    except Exception as error:  # values of anybody: each kind of scaling fails in its own ways
+        raise UserError(
+            f"the base config's rope_parameters cannot be used ({error!r:.120}); correct its "
+            "config.json"
+        ) from error
     return {"inverse_frequencies": frequencies, "rotary_scale": float(rotary.attention_scaling)}
 
 

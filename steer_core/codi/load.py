@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,23 +9,24 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
+from steer_core.codi.adapter import read_scale
 from steer_core.codi.body import Body
 from steer_core.codi.checkpoint import CheckpointTensors
-from steer_core.codi.config import CodiConfig, check_base, family_of, sizes_of
+from steer_core.codi.config import FAMILIES, CodiConfig, check_base, family_of, sizes_of
 from steer_core.codi.files import WeightFiles
 from steer_core.codi.identity import identity_of
-from steer_core.codi.layout import NAMES, Builder
+from steer_core.codi.layout import NAMES, Builder, Take
 from steer_core.codi.model import CodiModel
 from steer_core.codi.places import Place, locate
 from steer_core.codi.projection import Projection
 from steer_core.codi.selfcheck import require_checks
+from steer_core.codi.vocabulary import BOT_TOKEN, new_rows
+from steer_core.data.json_file import read_json
 from steer_core.errors import UserError
 
 LATENTS = 6
-NEW_TOKENS = 3
-"""Rows that CODI adds behind the base vocabulary: pad, BOT, EOT."""
-BOT_TOKEN, EOT_TOKEN = "<|bocot|>", "<|eocot|>"
-"""What a tokenizer that knows them calls BOT and EOT."""
+NOTES = "codi.json"
+"""What a checkpoint may say of itself beside its weights; the official layout has no such file."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -95,15 +95,16 @@ def read_model(
 ) -> CodiModel:
     """The model of a place; every tensor of its checkpoint is used or the load fails."""
     base = read_config(place.base)
+    scale = read_scale(place.weights, lora_alpha)
     files = WeightFiles(place.weights)
-    tensors = CheckpointTensors(files, dtype, device, lora_alpha)
+    tensors = CheckpointTensors(files, dtype, device, scale)
     tokens = NAMES[family_of(base)].tokens
     tied = bool(base.tie_word_embeddings)
     if tied:
         tensors.tie(tokens)
     rows = tensors.rows(tokens) if tokens in tensors else base.vocab_size
-    body = Builder(base, rows, tensors.take).body(tied)
-    projection = tensors.projection(base.hidden_size)
+    # All names and shapes first: nothing is read, or allocated, for a config that does not fit.
+    parts_of(base, rows, tensors, tensors.look)
     tensors.finish()
     tokenizer = read_tokenizer(place)
     notes = read_notes(place.weights)
@@ -113,12 +114,15 @@ def read_model(
         rows,
         latents=notes.latents if latents is None else latents,
         keep_eos=notes.keep_eos if keep_eos is None else keep_eos,
+        is_codi=tensors.is_codi or (place.weights / NOTES).is_file(),
     )
-    body, projection = reordered(body, projection)
+    body, projection = reordered(*parts_of(base, rows, tensors, tensors.take))
     return CodiModel(
         name=place.name,
         source=place.source,
-        sha256=identity_of(files.sha256, base, config, tokenizer, tensors.merged_with),
+        sha256=identity_of(
+            files.sha256, base, config, tokenizer, scale.identity(tensors.merged_with)
+        ),
         weights_sha256=files.sha256,
         config=config,
         body=body,
@@ -127,6 +131,14 @@ def read_model(
         revision=place.revision,
         lora_alpha=tensors.merged_with,
     )
+
+
+def parts_of(
+    base: PretrainedConfig, rows: int, tensors: CheckpointTensors, take: Take
+) -> tuple[Body, Projection]:
+    """Body and projection from what `take` hands out."""
+    body = Builder(base, rows, take).body(bool(base.tie_word_embeddings))
+    return body, tensors.projection(base.hidden_size, take)
 
 
 def reordered(body: Body, projection: Projection) -> tuple[Body, Projection]:
@@ -155,12 +167,16 @@ def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
 
 def read_config(folder: Path) -> PretrainedConfig:
     """The base model's config, if its blocks can be computed."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise UserError(f"{folder} has no readable config.json (no such file); pass --base")
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise UserError(f"{path} is no JSON object; pass --base with the base model's folder")
     try:
-        config = AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{folder} has no readable config.json ({str(error).splitlines()[0]}); pass --base"
-        ) from error
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # values of anybody: each class of config fails in its own ways
+        raise unreadable(folder, "config.json", found, error) from error
     check_base(config)
     return config
 
@@ -168,20 +184,34 @@ def read_config(folder: Path) -> PretrainedConfig:
 def read_tokenizer(place: Place) -> PreTrainedTokenizerBase:
     """The base model's tokenizer, as in the official evaluation, or one that knows BOT and EOT."""
     folder = place.weights if has_own_tokenizer(place.weights) else place.base
+    path = folder / "tokenizer_config.json"
+    about = read_json(path) if path.is_file() else {}
     try:
-        return AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{folder} has no readable tokenizer ({str(error).splitlines()[0]}); pass --base"
-        ) from error
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # as with a config
+        raise unreadable(folder, "tokenizer", about, error) from error
+
+
+def unreadable(folder: Path, what: str, about: object, error: Exception) -> UserError:
+    """Why transformers cannot read a part of a base model; code in its folder is never run."""
+    if isinstance(about, dict) and "auto_map" in about:
+        return UserError(
+            f"the {what} of {folder} asks for code of its own (auto_map), which is never run; use "
+            f"a base of {', '.join(sorted(FAMILIES))} without it"
+        )
+    said = " ".join(str(error).split())[:160] or type(error).__name__
+    return UserError(f"{folder} has no readable {what} ({said}); pass --base")
 
 
 def has_own_tokenizer(folder: Path) -> bool:
     """Whether a checkpoint brings a tokenizer with tokens for BOT and EOT."""
-    return any(
-        (folder / name).is_file() and BOT_TOKEN in (folder / name).read_text(errors="replace")
-        for name in ("tokenizer.json", "tokenizer_config.json", "added_tokens.json")
-    )
+    paths = [folder / n for n in ("tokenizer.json", "tokenizer_config.json", "added_tokens.json")]
+    try:
+        return any(p.is_file() and BOT_TOKEN in p.read_text(errors="replace") for p in paths)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename} cannot be read ({error.strerror}); give another folder"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,18 +228,17 @@ def read_notes(folder: Path) -> Notes:
     Raises:
         UserError: for a file that says something else, or a number of latents out of range.
     """
-    path = folder / "codi.json"
+    path = folder / NOTES
     if not path.is_file():
         return Notes()
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        latents, keep_eos = found.get("latents", LATENTS), found.get("keep_eos", False)
-    except (OSError, ValueError, AttributeError) as error:
-        raise UserError(f"{path} cannot be read ({error}); correct or delete it") from error
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise UserError(f"{path} is no JSON object; correct or delete it")
+    latents, keep_eos = found.get("latents", LATENTS), found.get("keep_eos", False)
     whole = type(latents) is int and 0 <= latents <= MOST_LATENTS
     if not whole or type(keep_eos) is not bool:
         raise UserError(
-            f"{path} says latents {latents!r}, keep_eos {keep_eos!r}; they must be "
+            f"{path} says latents {latents!r:.40}, keep_eos {keep_eos!r:.40}; they must be "
             f"0..{MOST_LATENTS} and true or false"
         )
     return Notes(latents, keep_eos)
@@ -222,40 +251,26 @@ def codi_config(
     *,
     latents: int,
     keep_eos: bool,
+    is_codi: bool,
 ) -> CodiConfig:
-    """Sizes and token ids; pad, BOT and EOT follow the base vocabulary, unless they have names."""
-    first = first_new_row(base.vocab_size, rows)
+    """Sizes and token ids; see `new_rows` for pad, BOT and EOT."""
     if tokenizer.eos_token_id is None:
         raise UserError("the tokenizer has no EOS token, where answers end; pass --base")
-    if len(tokenizer) > rows:
+    tokens = max(len(tokenizer), max(tokenizer.get_vocab().values(), default=0) + 1)
+    if tokens > rows:
         raise UserError(
-            f"the tokenizer has {len(tokenizer)} tokens, the checkpoint embeds {rows}; "
+            f"the tokenizer has {tokens} tokens, the checkpoint embeds {rows}; "
             "give the base model this checkpoint was trained on"
         )
-    vocabulary = tokenizer.get_vocab()
+    added = new_rows(base.vocab_size, rows, tokenizer, is_codi)
     return CodiConfig(
         family=base.model_type,
         **sizes_of(base),
         vocabulary=rows,
         latents=latents,
         eos=int(tokenizer.eos_token_id),  # pyright: ignore  (one id, not a list of them)
-        pad=first,
-        bot=vocabulary.get(BOT_TOKEN, first + 1),
-        eot=vocabulary.get(EOT_TOKEN, first + 2),
+        pad=added.pad,
+        bot=added.bot,
+        eot=added.eot,
         keep_eos=keep_eos,
     )
-
-
-def first_new_row(vocabulary: int, rows: int) -> int:
-    """The id of pad, V0: the base vocabulary, or what is left of it in a config that counts all.
-
-    More rows than needed are fine (one published checkpoint has two more); they are not tokens.
-    """
-    if rows == vocabulary:
-        return rows - NEW_TOKENS
-    if rows < vocabulary + NEW_TOKENS:
-        raise UserError(
-            f"the checkpoint embeds {rows} tokens, the base config has {vocabulary} and CODI adds "
-            f"{NEW_TOKENS}; give the base model this checkpoint was trained on"
-        )
-    return vocabulary

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +40,7 @@ def locate(name: str, base: str | None) -> Place:
     Raises:
         UserError: for an unknown name, a missing base, or files that cannot be had.
     """
-    path = Path(os.path.expanduser(name))
+    path = expanded(name)
     if name in bundled_names():
         return Place(name, "bundled", MODELS_DIR / name, base_folder(MODELS_DIR / name, base))
     if path.is_dir():
@@ -55,7 +54,7 @@ def locate(name: str, base: str | None) -> Place:
 def base_folder(folder: Path, base: str | None) -> Path:
     """Where config and tokenizer are: in `base`, a folder or a repository, or with the weights."""
     if base is not None:
-        return hub.first_base((os.path.expanduser(base),))
+        return hub.first_base((str(expanded(base)),))
     # Some checkpoints are published with a config.json of no bytes.
     config = folder / "config.json"
     names = [file.name for file in folder.iterdir()]
@@ -65,3 +64,20 @@ def base_folder(folder: Path, base: str | None) -> Path:
         f"{folder} holds no config and tokenizer; pass --base with the folder, or the hub "
         "repository, of the base model it was trained on"
     )
+
+
+def expanded(name: str) -> Path:
+    """A path as a shell would read it.
+
+    Raises:
+        UserError: for one that no file can have, or `~` before somebody that is not known here.
+    """
+    try:
+        path = Path(name).expanduser()
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return path
+    except (OSError, RuntimeError, ValueError) as error:
+        what = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"'{name:.80}' cannot be a folder ({what}); check the path") from error
+    return path

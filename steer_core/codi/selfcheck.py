@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
 
+from steer_core.codi.config import FAMILIES
 from steer_core.codi.engine import run_batch
+from steer_core.codi.layout import as_used
 from steer_core.codi.model import CodiModel
 from steer_core.codi.passes import NoIntervention
+from steer_core.codi.tensors import tensors_of
 from steer_core.errors import UserError
 
 QUESTION = "Tom has 3 apples and buys 4 more. How many apples does he have?"
@@ -79,13 +83,14 @@ def self_check(model: CodiModel) -> tuple[Check, ...]:
     """Everything that is wrong or right with a loaded model, in three short forwards.
 
     Returns:
-        The checks: numbers are finite, results have the model's shapes, a coefficient of 0 changes
-        nothing bit for bit, an edit changes the answer's logits, and so do the latent thoughts.
+        The checks: weights and numbers are finite, results have the model's shapes, a coefficient
+        of 0 changes nothing bit for bit, an edit changes the answer's logits, and so do the latent
+        thoughts.
     """
     plain = forward(model, Unrecorded(), 1)
     zero = forward(model, Nothing(), 1)
     edited = forward(model, PushAndBlank(model.config.middle_layer), 3)
-    return (*sound(model, plain), identical(plain, zero), *effects(model, edited))
+    return (whole(model), *sound(model, plain), identical(plain, zero), *effects(model, edited))
 
 
 def require_checks(model: CodiModel) -> None:
@@ -111,6 +116,22 @@ def forward(model: CodiModel, intervention: NoIntervention, rows: int) -> Outcom
     assert result.states is not None
     assert result.first_logits is not None
     return result.states, result.first_logits
+
+
+def whole(model: CodiModel) -> Check:
+    """Finite weights, those of tokens that the question does not hold too."""
+    parts = chain(
+        as_used(model.body, FAMILIES[model.config.family]), tensors_of(model.projection, "prj")
+    )
+    # The extremes of a tensor are not finite if any of its numbers is not; they take no memory.
+    strange = [name for name, x in parts if not all(e.isfinite() for e in x.detach().aminmax())]
+    dtype = str(model.dtype).removeprefix("torch.")
+    return Check(
+        "weights are finite",
+        not strange,
+        f"{len(strange)} tensors in {dtype} are not, {strange[0]} first" if strange else "all",
+        "load it with --dtype float32, or fetch its files again",
+    )
 
 
 def sound(model: CodiModel, plain: Outcome) -> Iterator[Check]:
