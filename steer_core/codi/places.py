@@ -79,5 +79,5 @@ def expanded(name: str) -> Path:
         return path
     except (OSError, RuntimeError, ValueError) as error:
         what = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"'{name:.80}' cannot be a folder ({what}); check the path") from error
+        raise UserError(f"{name!r:.80} cannot be a folder ({what}); check the path") from error
     return path
