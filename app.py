@@ -35,8 +35,9 @@ def serve() -> int:
     """Serve the page until interrupted."""
     options = options_from(os.environ)
     check_address(options.host, options.port)
-    page = build(Explorer(library(options), options.model), options.runs)
-    page.launch(server_name=options.host, server_port=options.port, **launch_options(options.runs))
+    page = build(Explorer(library(options), options.model), options.runs, options.limits)
+    served = launch_options(options.runs, forwarded=options.forwarded, alone=options.alone)
+    page.launch(server_name=options.host, server_port=options.port, **served)
     return 0
 
 

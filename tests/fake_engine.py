@@ -97,6 +97,7 @@ def engine(batch_seconds: float = 0.05, pairs: int = 60) -> Engine:
         no_direction=_no_direction,
         has_directions=bool,
         keep_directions=_keep_directions,
+        prompt_tokens=_tokens,
         alpha_strip=_strip,
         iter_sweep=partial(_sweep, batch_seconds),
         extract_answer=extract_answer,
@@ -157,6 +158,10 @@ def _no_direction(model, site, layer):
 
 def _keep_directions(model, progress, stop):
     raise AssertionError(f"{model} has its directions")
+
+
+def _tokens(model, question):
+    return len(question.split())
 
 
 def _seed(*parts):

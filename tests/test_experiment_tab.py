@@ -65,7 +65,7 @@ def test_an_error_of_our_own_is_one_line_without_detail(wiring, desk, caplog):
 
     desk.plan = desk.opened = broken
     found = [wiring.plan(*values())["error"], wiring.open(event(name="small"))["error"]]
-    assert found == ["this did not work (RuntimeError); see the log of the server"] * 2
+    assert found == ["this did not work (RuntimeError); try another input"] * 2
     assert "secret detail" in caplog.text
 
 

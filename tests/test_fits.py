@@ -206,7 +206,10 @@ def test_a_visitor_who_chooses_another_model_waits_no_longer():
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (RuntimeError("secret"), "the model could not run this (RuntimeError); try another input"),
+        (
+            RuntimeError("secret"),
+            "this did not work (RuntimeError); try another input",
+        ),
         (Unavailable("ZeroGPU quota exceeded: wait"), "ZeroGPU quota exceeded: wait"),
     ],
 )

@@ -183,7 +183,7 @@ def test_errors_become_one_line(explorer, caplog):
     adapter = Adapter(explorer)
     assert "1 to 4" in adapter.view(**{**VALUES, "layer": 9})["error"]
     broken = adapter.view(**{**VALUES, "source": "own", "question": "explode", "gold": 1})
-    assert broken["error"] == "the model could not run this (RuntimeError); try another input"
+    assert broken["error"] == "this did not work (RuntimeError); try another input"
     assert "secret detail" in caplog.text
     assert "error" not in adapter.view(**VALUES)
 

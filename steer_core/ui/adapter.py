@@ -1,7 +1,6 @@
 """Between Gradio and the handlers: values of inputs in, updates of components out."""
 
 import html
-import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,11 +10,11 @@ from steer_core.errors import UserError
 from steer_core.names import with_unit
 from steer_core.ui import links
 from steer_core.ui.handlers import Asked, Explorer, ModelChoice
+from steer_core.ui.lines import line_of, told
 from steer_core.ui.panels import Controls
 from steer_core.ui.payload import number_text
 from steer_core.ui.settings import Setting
-
-log = logging.getLogger(__name__)
+from steer_core.ui.visitors import still_there
 
 
 class Adapter:
@@ -24,6 +23,7 @@ class Adapter:
     def __init__(self, explorer: Explorer) -> None:
         self._explorer = explorer
 
+    @told
     def restore(self, request: gr.Request) -> list[Any]:
         """Set every control from the address line, and show the inputs that belong to them."""
         values, complaints = links.restore(self._explorer, dict(request.query_params))
@@ -38,20 +38,24 @@ class Adapter:
         }
         return [updates[name] for name in Controls.__slots__] + self.show_source(values["source"])
 
+    @told
     def configure(self, model: str, site: str) -> list[Any]:
         """Fit layer and positions to another model."""
         info = self._explorer.info(model)
         usual = links.defaults(info)
         return [_layer(info, usual["layer"], site), _positions(info, usual["positions"])]
 
+    @told
     def layer_matters(self, site: str) -> Any:
         """Layers can be chosen for the residual stream only."""
         return gr.update(interactive=site == "residual")
 
+    @told
     def show_source(self, source: str) -> list[Any]:
         """Show the inputs for test pairs, or those for a question of one's own."""
         return [gr.update(visible=source == "pairs"), gr.update(visible=source == "own")]
 
+    @told
     def switch_source(self, source: str, **values: Any) -> list[Any]:
         """Show the inputs for a source; a question of one's own starts as the problem shown so far.
 
@@ -83,19 +87,21 @@ class Adapter:
             setting, asked = self._setting(values), _asked(values)
             return {"serial": serial, **self._explorer.strip(asked, setting)}
         except Exception as error:
-            return {"serial": serial, "error": _line(error)}
+            return {"serial": serial, "error": line_of(error)}
 
     def sweep(self, request: gr.Request, **values: Any) -> Iterator[dict[str, Any]]:
         """Yield the growing sweep over the test pairs."""
         try:
-            yield from self._explorer.sweep(str(request.session_hash), self._setting(values))
+            setting, there = self._setting(values), still_there(request)
+            yield from self._explorer.sweep(str(request.session_hash), setting, there)
         except Exception as error:
-            yield {"run": self._explorer.serial(), "error": _line(error)}
+            yield {"run": self._explorer.serial(), "error": line_of(error)}
 
     def leave(self, request: gr.Request) -> None:
         """Stop what a visitor left behind."""
         self._explorer.leave(str(request.session_hash))
 
+    @told
     def _step(self, step: int, model: str, variant: str, keep: str, problem: str) -> Any:
         try:
             choices = self._explorer.problems(model, variant, keep)
@@ -133,11 +139,3 @@ def _positions(info: ModelChoice, chosen: list[int]) -> Any:
 
 def _toast(line: str) -> None:
     gr.Warning(html.escape(line))
-
-
-def _line(error: Exception) -> str:
-    """Return one line for the page; what is not the visitor's doing goes to the log in full."""
-    if isinstance(error, UserError):
-        return str(error)
-    log.error("the page could not be updated", exc_info=error)
-    return f"the model could not run this ({type(error).__name__}); try another input"

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from steer_core.errors import UserError
 from steer_core.ui.engine import Engine
-from steer_core.ui.settings import Setting
+from steer_core.ui.settings import PROMPT_TOKENS, Setting
 from steer_core.ui.space import gpu
 
 
@@ -102,6 +103,7 @@ def run(
     else:
         direction = engine.no_direction(model, setting.site, layer)
     if isinstance(job, StripJob):
+        check_tokens(engine.prompt_tokens(model, job.question))
         yield engine.alpha_strip(
             model,
             job.question,
@@ -123,6 +125,18 @@ def run(
         direction=direction,
         stop=stop,
     )
+
+
+def check_tokens(tokens: int) -> None:
+    """Refuse a question that its model reads as too many tokens.
+
+    Raises:
+        UserError: naming both numbers.
+    """
+    if tokens > PROMPT_TOKENS:
+        raise UserError(
+            f"the question has {tokens:,} tokens, the limit is {PROMPT_TOKENS}; shorten it"
+        )
 
 
 def _variant(pairs: tuple[Any, ...], variant: str) -> list[Any]:

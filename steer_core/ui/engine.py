@@ -27,6 +27,8 @@ class Engine:
     has_directions: Callable[[Any], bool]
     keep_directions: Callable[..., None]
     """(model, progress, stop): computes what `direction` gives, where a model lacks it."""
+    prompt_tokens: Callable[[Any, str], int]
+    """(model, question) -> how many tokens it reads."""
     alpha_strip: Callable[..., Any]
     iter_sweep: Callable[..., Any]
     extract_answer: Callable[[str], int | float | None]
@@ -46,6 +48,11 @@ class Loader:
         from steer_core.codi.load import load_model
 
         return load_model(name, device=self.device, dtype=self.dtype)
+
+
+def prompt_tokens(model: Any, question: str) -> int:
+    """Count the tokens of a question, BOT not among them."""
+    return len(model.encode(question))
 
 
 def library(options: Options) -> Engine:
@@ -68,6 +75,7 @@ def library(options: Options) -> Engine:
         no_direction=no_direction,
         has_directions=has_directions,
         keep_directions=keep_directions,
+        prompt_tokens=prompt_tokens,
         alpha_strip=alpha_strip,
         iter_sweep=iter_sweep,
         extract_answer=extract_answer,

@@ -7,10 +7,19 @@ from typing import Any
 import gradio as gr
 
 from steer_core.ui.adapter import Adapter
+from steer_core.ui.door import OPEN, SWEEP, VIEW
 from steer_core.ui.handlers import Explorer
 from steer_core.ui.panels import Layout, build_layout
 
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+QUIET: dict[str, Any] = {
+    "api_visibility": "private",
+    "show_progress": "hidden",
+    # Handlers check every value, whoever sends it; Gradio would compare them with what a session
+    # was offered, quote them at any length, and know nothing of a session that it has forgotten.
+    "preprocess": False,
+}
+OPENS: dict[str, Any] = {**QUIET, "concurrency_id": OPEN, "concurrency_limit": 8}
+"""Events that fill in inputs: none of them waits for a sweep."""
 EDIT = ("model", "site", "layer", "positions", "direction", "unit")
 ASKED = ("source", "problem", "variant", "question", "gold")
 LINKED = (*ASKED, "keep", *EDIT)
@@ -38,17 +47,17 @@ class Wiring:
         """Register every event of the page."""
         part = self._parts
         every = [*self._parts.values(), *self._sources()]
-        restored = page.load(self._handle.restore, None, every, **QUIET)
+        restored = page.load(self._handle.restore, None, every, **OPENS)
         configured = self._layout.view.model_picked(
             self._handle.configure,
             inputs_kwargs=self._named("model", "site"),
             outputs=self._listed("layer", "positions"),
-            **QUIET,
+            **OPENS,
         ).then(
             self._handle.pick,
             inputs_kwargs=self._named("model", "variant", "keep", "problem"),
             outputs=part["problem"],
-            **QUIET,
+            **OPENS,
         )
         self._show_view(restored, configured, *self._problem_events())
         self._show_sweep(restored, configured)
@@ -69,14 +78,14 @@ class Wiring:
             inputs_kwargs=self._named("model", "variant", "keep", "problem"),
             outputs=part["problem"],
             trigger_mode="always_last",
-            **QUIET,
+            **OPENS,
         )
         steps = [
             button.click(
                 self._handle.stepper(step),
                 inputs_kwargs=self._named("model", "variant", "keep", "problem"),
                 outputs=part["problem"],
-                **QUIET,
+                **OPENS,
             )
             for button, step in ((layout.previous, -1), (layout.following, 1))
         ]
@@ -102,8 +111,8 @@ class Wiring:
             "outputs": layout.view,
             "js": _waiting("view", *ASKED, *EDIT),
             "trigger_mode": "always_last",
-            "concurrency_id": "view",
-            "concurrency_limit": 4,
+            "concurrency_id": VIEW,
+            "concurrency_limit": 8,
             **QUIET,
         }
         inputs = self._named(*ASKED, *EDIT)
@@ -117,7 +126,7 @@ class Wiring:
             "outputs": self._layout.sweep,
             "js": _waiting("sweep"),
             "trigger_mode": "multiple",
-            "concurrency_id": "sweep",
+            "concurrency_id": SWEEP,
             "concurrency_limit": 8,
             **QUIET,
         }

@@ -4,6 +4,7 @@ import contextvars
 import logging
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,13 +78,13 @@ class Fits:
                 del self._fits[model]
             raise fit.error
 
-    def wait(self, model: str) -> None:
-        """Wait until a model has its directions.
+    def wait(self, model: str, there: Callable[[], bool] = lambda: True) -> None:
+        """Wait until a model has its directions, or nobody is `there` for them.
 
         Raises:
             UserError: as `news`.
         """
-        while self.news(model) is not None:
+        while there() and self.news(model) is not None:
             time.sleep(LOOK_SECONDS)
 
     def _has(self, model: str) -> bool:

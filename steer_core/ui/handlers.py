@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ from steer_core.ui.settings import Setting
 LABEL_CHARACTERS = 80
 PAIR_FILE = "assets/pairs/test.json"
 """What a sweep is over, beside the twin."""
+MOST_VISITORS = 1024
+"""Whose newest sweep is remembered; one ends it and is forgotten."""
 SETTLE_SECONDS = 0.25
 """A sweep starts this much later, so that a dragged slider starts one and not one for each step."""
 
@@ -131,28 +133,51 @@ class Explorer:
         layers = self.info(setting.model).layers
         return payload.strip_payload(job, self.runner.strip(job), layers)
 
-    def decode(self, setting: Setting, question: str, alpha: float) -> dict[str, Any]:
+    def decode(
+        self,
+        setting: Setting,
+        question: Any,
+        alpha: Any,
+        there: Callable[[], bool] = lambda: True,
+    ) -> dict[str, Any]:
         """Return baseline and steered text of one question, for scripts."""
         question, alpha = settings.question_text(question), settings.finite_alpha(alpha)
         alphas = tuple(sorted({0.0, alpha}))
         job = StripJob(setting, question, None, alphas)
-        self._wait(job)
+        self._wait(job, there)
         strip = self.runner.strip(job)
         return payload.decode_payload(setting, question, strip, alphas.index(alpha))
 
     # All test pairs
 
-    def sweep(self, visitor: str, setting: Setting) -> Iterator[dict[str, Any]]:
-        """Yield the growing sweep until it is finished or the visitor asks for another one."""
+    def sweep(
+        self, visitor: str, setting: Setting, there: Callable[[], bool] = lambda: True
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the growing sweep until it is finished, the visitor asks for another one or leaves.
+
+        Args:
+            visitor: whoever asks; one at a time for each.
+            setting: how the pairs are steered.
+            there: whether the visitor still waits; asked before each decoding step.
+        """
         mine = self._newest[visitor] = self.serial()
+        while len(self._newest) > MOST_VISITORS:
+            self._newest.pop(next(iter(self._newest)), None)
+        try:
+            yield from self._sweep(
+                mine, setting, lambda: self._newest.get(visitor) == mine and there()
+            )
+        finally:
+            if self._newest.get(visitor) == mine:
+                del self._newest[visitor]
+
+    def _sweep(
+        self, mine: int, setting: Setting, wanted: Callable[[], bool]
+    ) -> Iterator[dict[str, Any]]:
         job = SweepJob(setting, settings.SWEEP_ALPHAS)
         if self.runner.finished(job) is None:
             time.sleep(self._settle_seconds)
         origin = {"twin": job.variant, "pairs": PAIR_FILE}
-
-        def wanted() -> bool:
-            return self._newest.get(visitor) == mine
-
         while wanted() and (note := self._news(job)) is not None:
             yield {"run": mine, "note": note}
             time.sleep(LOOK_SECONDS)
@@ -161,11 +186,15 @@ class Explorer:
             origin["sha256"] = self.runner.hashes[setting.model]
             yield {"run": mine, **origin, **payload.sweep_payload(setting, state, finished)}
 
-    def sweep_rows(self, setting: Setting, alphas: tuple[float, ...]) -> list[dict[str, Any]]:
-        """Return the finished sweep as one dict per α, for scripts."""
-        job = SweepJob(setting, tuple(sorted({0.0, *map(settings.finite_alpha, alphas)})))
-        self._wait(job)
-        return payload.sweep_rows(self.runner.sweep(job), setting.direction)
+    def sweep_rows(
+        self, setting: Setting, alphas: Any, there: Callable[[], bool] = lambda: True
+    ) -> list[dict[str, Any]]:
+        """Return the finished sweep as one dict per α, for scripts; none once nobody is `there`."""
+        chosen = settings.sweep_alphas(alphas, len(test_pairs(self._engine)))
+        job = SweepJob(setting, chosen)
+        self._wait(job, there)
+        state = self.runner.sweep(job, there)
+        return [] if state is None else payload.sweep_rows(state, setting.direction)
 
     def leave(self, visitor: str) -> None:
         """Forget a visitor; a sweep of theirs stops at its next batch."""
@@ -176,9 +205,9 @@ class Explorer:
         steers = needs_direction(job.setting, job.alphas)
         return self._fits.news(job.model) if steers else None
 
-    def _wait(self, job: StripJob | SweepJob) -> None:
+    def _wait(self, job: StripJob | SweepJob, there: Callable[[], bool]) -> None:
         if needs_direction(job.setting, job.alphas):
-            self._fits.wait(job.model)
+            self._fits.wait(job.model, there)
 
     def _models(self, first: str | None) -> dict[str, ModelChoice]:
         known = self._engine.list_models()

@@ -1,13 +1,15 @@
 """Settings of the app, read once from the environment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from steer_core.errors import UserError
+from steer_core.ui.limits import Limits, limits_from
 
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 RUNS = Path(__file__).parents[2] / "runs"
 """Where experiments are kept when nothing else is said: beside app.py."""
 
@@ -26,10 +28,19 @@ class Options:
     """None leaves the choice to Gradio (GRADIO_SERVER_PORT, else the first free from 7860)."""
     runs: Path = RUNS
     """Folder of the experiments that the page runs and shows."""
+    limits: Limits = field(default_factory=Limits)
+    """What visitors may ask for."""
+    forwarded: bool = False
+    """Whether a proxy stands in front that writes who asked into X-Forwarded-For."""
+    alone: bool = True
+    """Whether only this machine reaches the page: whoever opens it here may do everything."""
 
 
 def options_from(environment: Mapping[str, str]) -> Options:
     """Read STEER_MODEL, STEER_DEVICE, STEER_DTYPE, STEER_HOST, STEER_PORT and STEER_RUNS.
+
+    Those of `limits_from` and STEER_FORWARDED too, whose defaults differ where SPACE_ID says that
+    this is a Space.
 
     Raises:
         UserError: if a variable holds a value that is not one of its choices.
@@ -41,7 +52,20 @@ def options_from(environment: Mapping[str, str]) -> Options:
         host=environment.get("STEER_HOST") or None,
         port=_port(environment.get("STEER_PORT")),
         runs=Path(environment.get("STEER_RUNS") or RUNS),
+        limits=limits_from(environment),
+        forwarded=_choice(environment, "STEER_FORWARDED", _yes_first(environment)) == "yes",
+        alone=_alone(environment),
     )
+
+
+def _yes_first(environment: Mapping[str, str]) -> tuple[str, ...]:
+    return ("yes", "no") if environment.get("SPACE_ID") else ("no", "yes")
+
+
+def _alone(environment: Mapping[str, str]) -> bool:
+    host = environment.get("STEER_HOST") or environment.get("GRADIO_SERVER_NAME") or LOOPBACK[0]
+    shared = environment.get("GRADIO_SHARE", "").lower() == "true"
+    return host in LOOPBACK and not shared and not environment.get("SPACE_ID")
 
 
 def _choice(environment: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:

@@ -1,32 +1,46 @@
 """The page: its two tabs, and how it is launched."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.themes import Default
+from starlette.middleware import Middleware
 
 from steer_core.ui import api, assets, explore
+from steer_core.ui.door import MOST_QUEUED, MOST_UPLOAD, Door
 from steer_core.ui.experiments import files
 from steer_core.ui.experiments import tab as experiments
 from steer_core.ui.experiments.desk import Desk
 from steer_core.ui.handlers import Explorer, ModelChoice
+from steer_core.ui.limits import Limits
 from steer_core.ui.options import RUNS
 from steer_core.ui.panels import head
 
 EXPLORE, EXPERIMENT = "explore", "experiment"
 """Ids of the tabs; the address line says `?tab=experiment` for the second."""
 
+SESSIONS = 128
+"""Whose inputs Gradio remembers, some 160 KB each; no handler needs what it has forgotten."""
+THREADS = 64
+"""More than all kinds of work have at once, see their `concurrency_limit`."""
+TIDY = (60, 300)
+"""Every so many seconds, uploads that are older than so many are deleted."""
 
-def build(explorer: Explorer, runs: Path = RUNS) -> gr.Blocks:
+
+def build(explorer: Explorer, runs: Path = RUNS, limits: Limits | None = None) -> gr.Blocks:
     """Return the page over an explorer; start it with `launch(**launch_options(runs))`.
 
     Args:
         explorer: The handlers of the first tab, and the models of both.
         runs: Folder of the experiments.
+        limits: What visitors may ask for; those of a page of one's own if left out.
     """
     models = [(_model_label(choice), choice.name) for choice in explorer.models.values()]
-    with gr.Blocks(title="CODI steering", analytics_enabled=False, fill_width=True) as page:
+    with gr.Blocks(
+        title="CODI steering", analytics_enabled=False, fill_width=True, delete_cache=TIDY
+    ) as page:
         head()
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Explore", id=EXPLORE, elem_id="tab-explore") as first:
@@ -35,17 +49,33 @@ def build(explorer: Explorer, runs: Path = RUNS) -> gr.Blocks:
             with gr.Tab("Experiment", id=EXPERIMENT, elem_id="tab-experiment") as second:
                 experiments.add(Desk(explorer, runs), models, second)
         _keep_tab(page, tabs, {EXPLORE: first, EXPERIMENT: second})
-    return page.queue(max_size=64)
+    return bounded(page.queue(max_size=MOST_QUEUED, api_open=False))
 
 
-def launch_options(runs: Path = RUNS) -> dict[str, Any]:
-    """Return what `launch` needs beside host and port; `runs` as for `build`."""
+def bounded(page: gr.Blocks) -> gr.Blocks:
+    """Keep no statistics of visits: Gradio would sum up all of them after each event."""
+    page._queue.ANALYTICS_MAX_EVENTS = 1
+    page._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
+    return page
+
+
+def launch_options(
+    runs: Path = RUNS, *, forwarded: bool = False, alone: bool = True
+) -> dict[str, Any]:
+    """Return what `launch` needs beside host and port; all as in `Options`."""
+    door = Middleware(Door, forwarded=forwarded, alone=alone)
     fonts = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
     mono = ["ui-monospace", "SFMono-Regular", "Menlo", "monospace"]
     return {
         "theme": Default(primary_hue="violet", font=fonts, font_mono=mono),
         "css": assets.read("page.css") + assets.read("experiments.css"),
-        "app_kwargs": {"routes": [*assets.routes(), *files.routes(runs)]},
+        "app_kwargs": {
+            "routes": [*assets.routes(), *files.routes(runs)],
+            "middleware": [door],
+        },
+        "max_file_size": MOST_UPLOAD,
+        "max_threads": THREADS,
+        "state_session_capacity": SESSIONS,
         "footer_links": ["api", "settings"],
         "run_history": False,
         "ssr_mode": False,

@@ -53,9 +53,9 @@ class Runner:
         with self._lock:
             return self._sweeps.get(job)
 
-    def sweep(self, job: SweepJob) -> Any:
-        """Run a sweep to its end and return its last `SweepState`."""
-        for _ in self.states(job):
+    def sweep(self, job: SweepJob, still_wanted: Callable[[], bool] = lambda: True) -> Any:
+        """Run a sweep to its end and return its last `SweepState`; None where it was given up."""
+        for _ in self.states(job, still_wanted):
             pass
         return self.finished(job)
 

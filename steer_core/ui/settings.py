@@ -19,7 +19,11 @@ FILTERS = ("all", "right", "wrong")
 ALPHA_LIMIT = 3.0
 ALPHA_STEP = 0.1
 QUESTION_WORDS = 400
+PROMPT_TOKENS = 800
+MOST_DECODES = 20_000
+"""Of one request; an experiment has its own limit, see `limits`."""
 MOST_LISTED = 12
+MOST_SHOWN = 80
 STRIP_ALPHAS = tuple(round(-ALPHA_LIMIT + ALPHA_STEP * i, 1) for i in range(61))
 SWEEP_ALPHAS = tuple(round(-ALPHA_LIMIT + 0.5 * i, 1) for i in range(13))
 
@@ -45,8 +49,8 @@ def choose(name: str, value: Any, choices: Iterable[str]) -> str:
         UserError: naming the value and the choices.
     """
     choices = tuple(choices)
-    if value not in choices:
-        raise UserError(f"{name} {value!r} is unknown; choose one of {listed(choices)}")
+    if not isinstance(value, str) or value not in choices:
+        raise UserError(f"{name} {shown(value)} is unknown; choose one of {listed(choices)}")
     return str(value)
 
 
@@ -57,15 +61,34 @@ def listed(choices: tuple[str, ...]) -> str:
     return f"{choices[0]} to {choices[-1]} ({len(choices)} in all)"
 
 
+def shown(value: Any) -> str:
+    """A value as an error quotes it: it may be of any kind and length."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
+
+
+def some(name: str, values: Any, most: int) -> list[Any]:
+    """Return the values of a list that has at most so many.
+
+    Raises:
+        UserError: if it is none, or has more.
+    """
+    if not isinstance(values, (list, tuple)):
+        raise UserError(f"{name} is {shown(values)}; give a list of at most {most}")
+    if len(values) > most:
+        raise UserError(f"{name} has {len(values):,} values, the limit is {most}; give fewer")
+    return list(values)
+
+
 def whole(name: str, value: Any, low: int, high: int) -> int:
     """Return `value` as an integer from `low` to `high`.
 
     Raises:
         UserError: if it is not a whole number or out of range.
     """
-    number = value if isinstance(value, (int, float)) else _number(name, value)
+    number = _number(name, value)
     if not math.isfinite(number) or number != int(number) or not low <= number <= high:
-        raise UserError(f"{name} is {value}; give a whole number from {low} to {high}")
+        raise UserError(f"{name} is {shown(value)}; give a whole number from {low} to {high}")
     return int(number)
 
 
@@ -77,8 +100,30 @@ def finite_alpha(value: Any) -> float:
     """
     number = _number("α", value)
     if not math.isfinite(number) or abs(number) > ALPHA_LIMIT:
-        raise UserError(f"α is {value}; give a number from {-ALPHA_LIMIT:g} to {ALPHA_LIMIT:g}")
+        raise UserError(
+            f"α is {shown(value)}; give a number from {-ALPHA_LIMIT:g} to {ALPHA_LIMIT:g}"
+        )
     return number
+
+
+def sweep_alphas(values: Any, pairs: int) -> tuple[float, ...]:
+    """Return the α of a sweep over so many pairs, sorted and with 0; the standard ones for None.
+
+    Raises:
+        UserError: for more of them than the page's slider has, or more work than one request may
+            ask for.
+    """
+    if values is None:
+        return SWEEP_ALPHAS
+    found = map(finite_alpha, some("alphas", values, len(STRIP_ALPHAS)))
+    alphas = tuple(sorted({0.0, *found}))
+    decodes = len(alphas) * pairs
+    if decodes > MOST_DECODES:
+        raise UserError(
+            f"{len(alphas)} α over {pairs} pairs are {decodes:,} decodes, the limit of one request"
+            f" is {MOST_DECODES:,}; give fewer α"
+        )
+    return alphas
 
 
 def question_text(value: Any) -> str:
@@ -87,7 +132,11 @@ def question_text(value: Any) -> str:
     Raises:
         UserError: if it is empty or too long.
     """
-    text = str(value or "").strip()
+    if not isinstance(value, str | None):
+        raise UserError(f"the question is {shown(value)}; give text")
+    text = (value or "").strip()
+    if text.encode("utf-8", "ignore").decode() != text:
+        raise UserError("the question holds half a character, which is no Unicode; type it anew")
     words = len(text.split())
     if not words:
         raise UserError("the question is empty; type a word problem that asks for one number")
@@ -113,9 +162,7 @@ def gold_number(value: Any) -> int | float | None:
     return number
 
 
-def make_setting(
-    info: Any, site: Any, layer: Any, positions: Iterable[Any], direction: Any
-) -> Setting:
+def make_setting(info: Any, site: Any, layer: Any, positions: Any, direction: Any) -> Setting:
     """Check the edit against the model it is meant for.
 
     Args:
@@ -133,7 +180,12 @@ def make_setting(
         site=choose("site", site, SITES),
         layer=whole(f"layer of {info.name}", layer, 1, info.layers),
         positions=tuple(
-            sorted({whole(f"position of {info.name}", p, 0, info.latents) for p in positions})
+            sorted(
+                {
+                    whole(f"position of {info.name}", position, 0, info.latents)
+                    for position in some("positions", positions, info.latents + 1)
+                }
+            )
         ),
         direction=choose("direction", direction, DIRECTIONS_IN_UNITS),
     )
@@ -141,6 +193,10 @@ def make_setting(
 
 def _number(name: str, value: Any) -> float:
     try:
-        return float(value)
+        if not isinstance(value, bool):
+            return float(value)
+    except OverflowError:
+        return math.inf
     except (TypeError, ValueError):
-        raise UserError(f"{name} is {value!r}; give a number") from None
+        pass
+    raise UserError(f"{name} is {shown(value)}; give a number")

@@ -125,7 +125,7 @@ def test_a_bad_question_is_one_line_and_the_page_goes_on(tab):
     page.locator(GOLD).fill("")
     page.locator("#question-input textarea").fill("please explode: 1 + 1?")
     page.locator("#ask").click()
-    expect(message).to_contain_text("could not run this (RuntimeError)")
+    expect(message).to_contain_text("did not work (RuntimeError)")
     assert "secret" not in page.content()
     page.locator("#question-input textarea").fill("What is 1 + 1?")
     page.locator("#ask").click()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import html
-import logging
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
-from steer_core.errors import UserError
 from steer_core.ui.experiments.desk import Desk
 from steer_core.ui.experiments.lab import ACTIVE, RUNNING
 from steer_core.ui.experiments.panels import (
@@ -21,11 +19,11 @@ from steer_core.ui.experiments.panels import (
     position_choices,
 )
 from steer_core.ui.experiments.settings import OWN
+from steer_core.ui.lines import line_of
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
 WORKS: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 SIZED = ("most", "alphas", "random", "shuffled")
-log = logging.getLogger(__name__)
 
 
 def add(desk: Desk, models: list[tuple[str, str]], tab: gr.Tab) -> Callable[[], list[Any]]:
@@ -165,11 +163,3 @@ class Wiring:
             return action()
         except Exception as error:
             return self._desk.failed(line_of(error))
-
-
-def line_of(error: Exception) -> str:
-    """Return one line for the page; what is not the visitor's doing goes to the log in full."""
-    if isinstance(error, UserError):
-        return " ".join(str(error).split())
-    log.error("the page could not be updated", exc_info=error)
-    return f"this did not work ({type(error).__name__}); see the log of the server"
