@@ -51,7 +51,8 @@ def slow(tmp_path):
         (1, [1], "the question is [1]; give text"),
         (1, "w " * 3000, "limit is 400 words"),
         (1, "half \ud83d", "half a character"),
-        (1, "x" * 9000, "9,000 characters, the limit is 8,000"),
+        (1, "x" * 9000, "9000 characters), the limit is"),
+        (1, "x" * 60_001, "60,001 characters, the limit is 60,000"),
         (2, "x" * 5000, "give a number"),
         (2, True, "α is True; give a number"),
         (2, 10**400, "from -3 to 3"),
@@ -97,6 +98,20 @@ def test_a_question_of_too_many_tokens_is_not_decoded(script, monkeypatch):
     monkeypatch.setattr("steer_core.ui.compute.PROMPT_TOKENS", 3)
     answer = script.call("decode", [DECODED[0], "one two three four", *DECODED[2:]])
     assert "the question has 4 tokens, the limit is 3" in answer
+
+
+@pytest.mark.parametrize("value", [None, 7, "x" * 300, [1, [2]], {"a": 1}])
+def test_every_event_of_the_page_survives_any_value(script, value, capfd):
+    """Whatever is sent in place of each input: an answer, or one line."""
+    for number, function in script.page.fns.items():
+        if function.fn is None or function.name in ("restore", "named", "leave"):
+            continue  # they take no input
+        data = [value] * len(function.inputs)
+        found = script.ask(number, data, event_data={"name": value, "names": value})
+        if "data" not in found:
+            line = found["error"]
+            assert 0 < len(line or "") <= MOST_CHARACTERS + 20, (function.name, found)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -156,9 +156,10 @@ def test_a_file_without_pairs_is_one_line_and_leaves_no_folder(tmp_path, text):
     own = tmp_path / "mine.json"
     own.write_text(text)
     desk = forms.desk(tmp_path / "runs")
+    handed_in = desk.uploads.take(own).token
     for ask in (desk.plan, desk.start):
         with pytest.raises(UserError, match=r"mine\.json") as error:
-            ask(forms.MODEL, {**forms.SMALL, "pairs": "own", "own": str(own)})
+            ask(forms.MODEL, {**forms.SMALL, "pairs": "own", "own": handed_in})
         assert "\n" not in str(error.value)
         assert str(tmp_path) not in str(error.value)
     assert desk.listed()["entries"] == []
@@ -168,8 +169,9 @@ def test_own_pairs_come_from_a_file(tmp_path, finished):
     desk = forms.desk(tmp_path)
     own = tmp_path / "mine.json"
     own.write_text((finished.lab.folder / "small" / "pairs_used.json").read_text())
-    name = run(desk, pairs="own", own=str(own), most=0)
-    own.unlink()  # an uploaded file does not stay either
+    name = run(desk, pairs="own", own=desk.uploads.take(own).token, most=0)
+    assert not own.exists()
+    assert '"pairs": "mine.json"' in (tmp_path / name / "experiment.json").read_text()
     assert desk.opened(name)["facts"][0] == ["pairs", "mine.json, 30 pairs"]
     pd.testing.assert_frame_equal(
         table(tmp_path / name), table(finished.lab.folder / "small"), check_categorical=False

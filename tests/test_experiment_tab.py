@@ -31,6 +31,11 @@ def values(**change):
     return [{**VALUES, **change}[name] for name in Form.__slots__]
 
 
+KEY = "0123456789abcdef" * 2
+SCRIPT = None
+"""No request: whoever calls is the person at the console."""
+
+
 def event(**data):
     return SimpleNamespace(**data)
 
@@ -75,7 +80,7 @@ def test_what_cannot_be_opened_or_compared_is_one_line(wiring):
 
 
 def test_what_cannot_be_begun_leaves_the_tab_as_it_is(wiring):
-    steps, run, cancel, clock, shelf = wiring.run(*values(alphas="0"))
+    steps, run, cancel, clock, shelf = wiring.run(SCRIPT, *values(alphas="0"), KEY)
     assert (steps["status"], shelf["entries"]) == ("idle", [])
     assert run["interactive"]
     assert not cancel["interactive"]
@@ -87,7 +92,7 @@ def test_the_clock_goes_on_as_long_as_a_run_is_shown(wiring, desk):
     shown = {**desk.progress(), "status": RUNNING, "name": "small"}
     desk.progress = lambda: shown
     assert not desk.lab.state.active
-    _, run, cancel, clock, _ = wiring.tick()
+    _, run, cancel, clock, _ = wiring.tick(KEY, SCRIPT)
     assert clock.active
     assert cancel["interactive"]
     assert not run["interactive"]
@@ -95,9 +100,9 @@ def test_the_clock_goes_on_as_long_as_a_run_is_shown(wiring, desk):
 
 def test_a_tab_that_waits_sees_what_another_visitor_began(wiring, desk):
     idle = event(status="idle", name="")
-    assert wiring.look(idle) == [gr.skip()] * 5  # and nothing is read or sent
+    assert wiring.look(KEY, idle, SCRIPT) == [gr.skip()] * 5  # and nothing is read or sent
     desk.lab._state = State(RUNNING, "small")
-    steps, run, cancel, clock, _ = wiring.look(idle)
+    steps, run, cancel, clock, _ = wiring.look(KEY, idle, SCRIPT)
     assert (steps["status"], steps["name"]) == (RUNNING, "small")
     assert clock.active
     assert cancel["interactive"]
@@ -106,9 +111,9 @@ def test_a_tab_that_waits_sees_what_another_visitor_began(wiring, desk):
 
 def test_the_list_is_read_once_a_run_has_ended(wiring, desk):
     desk.lab._state = State(RUNNING, "small")
-    assert wiring.tick()[-1] == gr.skip()
+    assert wiring.tick(KEY, SCRIPT)[-1] == gr.skip()
     desk.lab._state = State(DONE, "small")
-    assert wiring.tick()[-1]["entries"] == []
+    assert wiring.tick(KEY, SCRIPT)[-1]["entries"] == []
 
 
 def test_a_run_that_ended_is_marked_as_such(wiring):

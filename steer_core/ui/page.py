@@ -47,7 +47,7 @@ def build(explorer: Explorer, runs: Path = RUNS, limits: Limits | None = None) -
                 api.add(explorer)  # first: a private event of the same name would take the name
                 explore.add(explorer, models, page)
             with gr.Tab("Experiment", id=EXPERIMENT, elem_id="tab-experiment") as second:
-                experiments.add(Desk(explorer, runs), models, second)
+                experiments.add(Desk(explorer, runs, limits), models, second)
         _keep_tab(page, tabs, {EXPLORE: first, EXPERIMENT: second})
     return bounded(page.queue(max_size=MOST_QUEUED, api_open=False))
 

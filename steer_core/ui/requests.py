@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import gradio as gr
+
 from steer_core.errors import UserError
 
-MOST_TEXT = 8_000
+MOST_TEXT = 60_000
+"""Inputs have limits of their own, which say what to do; nothing needs more than this."""
 MOST_LISTED = 512
 MOST_VALUES = 2_000
 DEEPEST = 8
 MOST_SESSION = 64
+UPLOADED = {"_type": "gradio.FileData"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,21 @@ def asked_of(blocks: Any, name: str, body: dict[str, Any], named: bool = False) 
             f"{function.api_name or 'the page'} takes {max(needed)} values, the request has"
             f" {len(values)}; give all of them"
         )
+    for block, value in zip(function.inputs, values, strict=False):
+        if isinstance(block, gr.File):
+            check_file(value)
     return Asked(function, session or "")
+
+
+def check_file(value: Any) -> None:
+    """See that a value names an uploaded file the way Gradio does.
+
+    Raises:
+        UserError: for anything else.
+    """
+    named = isinstance(value, dict) and isinstance(value.get("path"), str)
+    if value is not None and not (named and value.get("meta") == UPLOADED):
+        raise UserError(f"a file of the request is {kind(value)}; upload it first")
 
 
 def _function(blocks: Any, name: str, number: Any) -> Any:

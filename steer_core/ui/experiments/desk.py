@@ -11,13 +11,26 @@ from pathlib import Path
 from typing import Any
 
 from steer_core.errors import UserError
+from steer_core.ui import settings as checks
 from steer_core.ui import space
 from steer_core.ui.experiments import plan, summary
-from steer_core.ui.experiments.lab import DONE, FAILED, STOPPED, STOPPING, Lab, State
-from steer_core.ui.experiments.settings import FILE, read_form
+from steer_core.ui.experiments.lab import (
+    CONSOLE,
+    DONE,
+    FAILED,
+    STOPPED,
+    STOPPING,
+    Lab,
+    State,
+)
+from steer_core.ui.experiments.owners import Who, check_allowed, may_change
+from steer_core.ui.experiments.settings import FILE, OWN, Experiment, read_form
 from steer_core.ui.experiments.shelf import COMPARISONS, REPORTS, ROWS, Shelf
-from steer_core.ui.experiments.work import PREPARE, STAGES, all_pairs
+from steer_core.ui.experiments.uploads import Upload, Uploads
+from steer_core.ui.experiments.work import PREPARE, STAGES, bundled_pairs
 from steer_core.ui.handlers import Explorer
+from steer_core.ui.limits import Limits
+from steer_core.ui.lines import line_of, without_paths
 
 CHART_SECONDS = 2.0
 """A growing chart is read anew this often, for all visitors together."""
@@ -26,22 +39,37 @@ CHART_SECONDS = 2.0
 class Desk:
     """The handlers of the tab over one explorer's models and one folder of experiments."""
 
-    def __init__(self, explorer: Explorer, folder: Path) -> None:
+    def __init__(self, explorer: Explorer, folder: Path, limits: Limits | None = None) -> None:
         self.explorer = explorer
+        self.limits = limits or Limits()
         self.shelf = Shelf(folder)
-        self.lab = Lab(explorer.runner, folder, self.shelf.finish)
+        self.uploads = Uploads(self.limits.pairs)
+        self.lab = Lab(explorer.runner, folder, self.shelf.finish, self.limits.experiments)
         self._serials = itertools.count(time.time_ns() // 1_000_000)
         self._chart: tuple[float, str, Any] = (0.0, "", None)
 
     # Before a run
 
     def plan(self, model: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return how many decodes the settings ask for, and about how long they take."""
+        """Return how many decodes the settings ask for, and about how long they take.
+
+        Raises:
+            UserError: for settings or pairs that do not fit, or more work than is allowed.
+        """
         info = self.explorer.info(model)
-        experiment = read_form(info, values)
-        pairs = pair_count(experiment.pairs)
-        speed = self._speed(info)
-        return plan.plan_payload(experiment, pairs, speed)
+        experiment, upload = self._read(info, values)
+        return self._planned(info, experiment, upload)
+
+    def _read(self, info: Any, values: Mapping[str, Any]) -> tuple[Experiment, Upload | None]:
+        """The settings, and the file of one's own pairs if they are meant."""
+        upload = self.uploads.find(values.get("own")) if values["pairs"] == OWN else None
+        return read_form(info, {**values, "own": upload and upload.name}), upload
+
+    def _planned(self, info: Any, experiment: Experiment, upload: Upload | None) -> dict[str, Any]:
+        pairs = len(upload.pairs) if upload else pair_count(experiment.pairs)
+        found = plan.plan_payload(experiment, pairs, self._speed(info))
+        check_work(found, self.limits)
+        return found
 
     def _speed(self, info: Any) -> plan.Speed:
         measured = [e for e in self.shelf.entries() if e.model == info.name and e.seconds > 1]
@@ -53,24 +81,34 @@ class Desk:
 
     # Running
 
-    def start(self, model: str, values: Mapping[str, Any]) -> str:
+    def start(self, model: str, values: Mapping[str, Any], who: Who = CONSOLE) -> str:
         """Begin an experiment and return its name.
 
         Raises:
-            UserError: for settings or pairs that do not fit, or while another experiment runs.
+            UserError: for settings or pairs that do not fit, more than is allowed, or while
+                another experiment runs.
         """
-        experiment = read_form(self.explorer.info(model), values)
-        pair_count(experiment.pairs)  # a file that cannot be read must not leave a folder behind
-        return self.lab.start(experiment)
+        check_allowed(self.limits.experiments)
+        info = self.explorer.info(model)
+        experiment, upload = self._read(info, values)
+        self._planned(info, experiment, upload)
+        self.shelf.check_room(self.limits.runs, self.limits.megabytes)
+        return self.lab.start(experiment, who, upload and upload.pairs)
 
-    def resume(self, name: str) -> None:
+    def resume(self, name: Any, who: Who = CONSOLE) -> None:
         """Go on with a stored experiment.
 
         Raises:
-            UserError: for one that cannot be resumed here, or while another one runs.
+            UserError: for one that cannot be resumed here, that somebody else began, or while
+                another one runs.
         """
         self.shelf.path(name)
-        self.lab.resume(name)
+        self.shelf.check_room(None, self.limits.megabytes)
+        self.lab.resume(name, who)
+
+    def may_cancel(self, who: Who) -> bool:
+        """Whether it is for somebody to end what runs now."""
+        return may_change(self.lab.folder / self.lab.state.name, who, self.limits.experiments)
 
     def progress(self) -> dict[str, Any]:
         """Return how far the experiment is, with the curves so far."""
@@ -88,7 +126,7 @@ class Desk:
     def _message(self, state: State) -> str:
         if state.status == STOPPING and space.FORKS:
             return "Stopping at the end of this slice; what is decoded is kept."
-        return "Stopping…" if state.status == STOPPING else state.message
+        return "Stopping…" if state.status == STOPPING else without_paths(state.message)
 
     def _growing(self, state: State) -> Any:
         if state.stage == PREPARE or not state.active:
@@ -102,17 +140,19 @@ class Desk:
 
     # Stored experiments
 
-    def listed(self) -> dict[str, Any]:
-        """Return the list of stored experiments; the one that runs is marked."""
-        state = self.lab.state
+    def listed(self, who: Who = CONSOLE) -> dict[str, Any]:
+        """Return the list of stored experiments; only what may be resumed by somebody says so."""
+        state, rule = self.lab.state, self.limits.experiments
         running = state.name if state.active else ""
         rows = [asdict(entry) for entry in self.shelf.entries()]
         for row in rows:
+            row["message"] = without_paths(row["message"])
+            row["resumable"] &= may_change(self.lab.folder / row["name"], who, rule)
             if row["name"] == running:
                 row |= {"state": "running", "resumable": False}
         return {"serial": next(self._serials), "busy": bool(running), "entries": rows}
 
-    def opened(self, name: str) -> dict[str, Any]:
+    def opened(self, name: Any) -> dict[str, Any]:
         """Return what an experiment shows: funnel, verdicts, chart, and its files.
 
         Raises:
@@ -124,7 +164,7 @@ class Desk:
             "serial": next(self._serials),
             "name": name,
             "model": prepared.model if prepared else "",
-            "facts": plan.facts(record, prepared),
+            "facts": [list(map(without_paths, fact)) for fact in plan.facts(record, prepared)],
             "funnel": summary.funnel(prepared),
             "chart": summary.chart(folder, record),
             "verdicts": None,
@@ -136,19 +176,20 @@ class Desk:
         try:
             found["verdicts"] = self.shelf.verdicts(folder, record)
         except UserError as error:
-            found["note"] = str(error)
+            found["note"] = line_of(error)
         made = [file for file in REPORTS if (folder / file).is_file()]
         found["files"] = (made if found["verdicts"] else []) + list(ROWS)
         if (folder / FILE).is_file():
             found["files"].append(FILE)
         return found
 
-    def compared(self, names: list[str]) -> dict[str, Any]:
+    def compared(self, names: Any) -> dict[str, Any]:
         """Return the address of a report on two experiments.
 
         Raises:
             UserError: for other than two, or one without results.
         """
+        names = checks.some("the choice", names, checks.MOST_LISTED)
         if len(names) != 2:
             raise UserError(f"{len(names)} experiments are ticked; tick two to compare them")
         file, _ = self.shelf.compare(*names)
@@ -171,6 +212,21 @@ class Desk:
         if self._runs(name):
             return "This experiment is running; its report is made when it is done or stopped."
         return "Nothing was swept yet; resume it to go on."
+
+
+def check_work(planned: Mapping[str, Any], limits: Limits) -> None:
+    """Refuse an experiment that decodes more than is allowed.
+
+    Raises:
+        UserError: naming number, limit and what makes it smaller.
+    """
+    for name, words in (("pairs", "pairs"), ("decodes", "decodes")):
+        most = getattr(limits, name)
+        if planned[name] > most:
+            raise UserError(
+                f"these settings take up to {planned[name]:,} {words}, the limit of this page is"
+                f" {most:,}; choose fewer pairs, layers, α or controls"
+            )
 
 
 def stage_payload(state: State, stage: str) -> dict[str, Any]:
@@ -197,5 +253,5 @@ def stage_payload(state: State, stage: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=8)
 def pair_count(pairs: str) -> int:
-    """How many pairs a set holds."""
-    return len(all_pairs(pairs))
+    """How many pairs a bundled set holds."""
+    return len(bundled_pairs(pairs))

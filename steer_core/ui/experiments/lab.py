@@ -6,15 +6,17 @@ import contextvars
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from steer_core.data.problems import Pair
 from steer_core.errors import UserError
 from steer_core.pipeline.prepared import ABOUT_FILE
 from steer_core.pipeline.store import FILE as STORE
 from steer_core.ui import space
+from steer_core.ui.experiments.owners import Who, check_change, may_change, own
 from steer_core.ui.experiments.settings import FILE, Experiment, load_experiment
 from steer_core.ui.experiments.summary import newest_run
 from steer_core.ui.experiments.work import (
@@ -26,14 +28,18 @@ from steer_core.ui.experiments.work import (
     STAGES,
     SWEEP,
     Order,
+    keep_pairs,
+    sample,
     work,
 )
+from steer_core.ui.limits import OWN
 from steer_core.ui.runner import Runner
 
 IDLE, RUNNING, STOPPING, STOPPED, FAILED, DONE = (
     *("idle", "running", "stopping", "stopped", "failed", "done"),
 )
 ACTIVE = (RUNNING, STOPPING)
+CONSOLE = Who()
 STOPPED_WORDS = "Stopped. What is decoded is kept; Resume, in the list below, goes on from here."
 log = logging.getLogger(__name__)
 
@@ -93,10 +99,14 @@ class Lab:
         runner: Of the page; experiments use its models, and let its visitors go first.
         folder: Where experiments are kept, one folder each.
         finish: Makes the report of a folder; the last stage.
+        rule: Who may change what, see `owners.may_change`.
     """
 
-    def __init__(self, runner: Runner, folder: Path, finish: Callable[[Path], object]) -> None:
+    def __init__(
+        self, runner: Runner, folder: Path, finish: Callable[[Path], object], rule: str = OWN
+    ) -> None:
         self.folder = folder
+        self._rule = rule
         self._runner, self._finish = runner, finish
         self._lock = threading.Lock()
         self._state = State()
@@ -109,8 +119,15 @@ class Lab:
         with self._lock:
             return self._state
 
-    def start(self, experiment: Experiment) -> str:
+    def start(
+        self, experiment: Experiment, who: Who = CONSOLE, pairs: Sequence[Pair] | None = None
+    ) -> str:
         """Begin a new experiment and return its name.
+
+        Args:
+            experiment: What to do.
+            who: Whose it is.
+            pairs: Those of a file that was handed in; None for a bundled set.
 
         Raises:
             UserError: while another one runs, for a name that is taken, or a folder that cannot be
@@ -120,30 +137,40 @@ class Lab:
             self._check_idle()
             name = experiment.name or self._free_name(experiment.model)
             folder = self.folder / name
-            if folder.exists() and not is_empty(folder):
+            if folder.exists() and not (is_empty(folder) and may_change(folder, who, self._rule)):
                 raise UserError(f"{name!r} exists already; choose another name, or resume it")
             experiment = replace(experiment, name=name)
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 (folder / PAIRS_USED).unlink(missing_ok=True)  # of other settings
+                own(folder, who)
+                if pairs is not None:
+                    keep_pairs(folder, sample(pairs, experiment.most, experiment.seed))
                 experiment.save(folder)
             except OSError as error:
-                raise UserError(f"{folder} cannot be written ({error.strerror})") from error
+                raise UserError(f"{name} cannot be written ({error.strerror})") from error
             self._launch(experiment)
         return name
 
-    def resume(self, name: str) -> None:
+    def resume(self, name: str, who: Who = CONSOLE) -> None:
         """Go on with a stored experiment from what it has stored.
 
         Raises:
-            UserError: while one runs, or for a folder that this page did not begin.
+            UserError: while one runs, for a folder that this page did not begin, or somebody else.
         """
+        check_change(self.folder / name, who, self._rule)
         with self._lock:
             self._check_idle()
             self._launch(load_experiment(self.folder / name))
 
-    def cancel(self) -> None:
-        """Stop before the next decoding step; everything decoded stays."""
+    def cancel(self, who: Who = CONSOLE) -> None:
+        """Stop before the next decoding step; everything decoded stays.
+
+        Raises:
+            UserError: for an experiment of somebody else.
+        """
+        if self.state.status == RUNNING:
+            check_change(self.folder / self.state.name, who, self._rule)
         with self._lock:
             if self._state.status == RUNNING:
                 self._stop.set()

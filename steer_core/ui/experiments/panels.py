@@ -10,6 +10,7 @@ import gradio as gr
 
 from steer_core.pipeline.funnel import FILTERS
 from steer_core.pipeline.necessity import KINDS
+from steer_core.ui.door import MOST_UPLOAD
 from steer_core.ui.experiments.settings import OWN
 from steer_core.ui.panels import figure, unit_panel
 from steer_core.ui.settings import SITES
@@ -48,6 +49,7 @@ CONTROLS = (
 )
 """Directions without meaning, decoded beside the real one: what would chance do?"""
 NAME_INFO = "The folder its results are kept in. Empty: named after the model."
+FILE_LABEL = f"JSON or JSONL, one pair a row, at most {MOST_UPLOAD // 2**20} MB"
 MOST_INFO = "0: all of them."
 INTRO = (
     "**Does a direction really steer the model?** One click runs the whole experiment: it"
@@ -63,7 +65,8 @@ class Form:
 
     model: gr.Dropdown
     pairs: gr.Radio
-    own: gr.File
+    own: gr.Textbox
+    """Stands for a file that was handed in; nobody sees it."""
     most: gr.Number
     size: gr.Radio
     necessity: gr.Radio
@@ -86,6 +89,9 @@ class Layout:
     """The built tab: form, buttons, figures, and the clock that asks how far a run is."""
 
     form: Form
+    upload: gr.File
+    key: gr.Textbox
+    """Takes the key of the browser with an event; nobody sees it."""
     run: gr.Button
     cancel: gr.Button
     plan: gr.HTML
@@ -99,7 +105,9 @@ def build_layout(models: list[tuple[str, str]], first: Any) -> Layout:
     """Lay out the tab; `models` are (label, name), `first` is the model that is chosen."""
     with gr.Row(elem_id="exp-columns", elem_classes="columns", equal_height=False):
         with gr.Column(scale=0, min_width=320, elem_id="exp-side", elem_classes="side"):
-            form = Form(**what(models), **prepare_panel(), **sweep_panel(first), **name_panel())
+            parts = {**what(models), **prepare_panel(), **sweep_panel(first), **name_panel()}
+            upload, key = parts.pop("upload"), gr.Textbox(visible="hidden", elem_id="exp-key")
+            form = Form(**parts)
         with gr.Column(scale=1, min_width=320, elem_id="exp-main"):
             gr.Markdown(INTRO, elem_id="exp-intro")
             with gr.Row(elem_id="exp-actions"):
@@ -110,7 +118,7 @@ def build_layout(models: list[tuple[str, str]], first: Any) -> Layout:
             shelf = figure("shelf", ("open", "resume", "compare"))
             result = figure("result")
     clock = gr.Timer(0.7, active=False)
-    return Layout(form, run, cancel, plan, steps, shelf, result, clock)
+    return Layout(form, upload, key, run, cancel, plan, steps, shelf, result, clock)
 
 
 def what(models: list[tuple[str, str]]) -> dict[str, Any]:
@@ -124,8 +132,9 @@ def what(models: list[tuple[str, str]]) -> dict[str, Any]:
                 label="Pairs of problems",
                 elem_id="exp-pairs",
             ),
-            "own": gr.File(
-                label="JSON or JSONL, one pair a row",
+            "own": gr.Textbox(visible="hidden", elem_id="exp-own-token"),
+            "upload": gr.File(
+                label=FILE_LABEL,
                 file_types=[".json", ".jsonl"],
                 type="filepath",
                 height=96,

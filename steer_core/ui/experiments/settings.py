@@ -27,6 +27,7 @@ FORMAT = 1
 BUNDLED = ("fit,test", "test", "fit")
 """Sets of pairs that come in the box, as `prepare --pairs` takes them."""
 OWN = "own"
+MOST_TEXT = 1_000
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 MOST_ALPHAS, LARGEST_ALPHA = 121, 1000.0
 MOST_CONTROLS, MOST_PAIRS, LARGEST_SEED = 200, 100_000, 2**32 - 1
@@ -120,15 +121,15 @@ def read_form(info: Any, values: Mapping[str, Any]) -> Experiment:
 
     Args:
         info: The model (name, layers, latents).
-        values: By the names of `Experiment`, and `own`, the file of one's own pairs. The name may
-            be empty.
+        values: By the names of `Experiment`, and `own`, the name of the file of one's own pairs.
+            The name may be empty.
 
     Raises:
         UserError: naming the value, the limit and the next move.
     """
     site = checks.choose("site", values["site"], checks.SITES)
     found = Experiment(
-        name=checked_name(values["name"]) if str(values["name"] or "").strip() else "",
+        name=checked_name(values["name"]) if short_text("name", values["name"]).strip() else "",
         model=info.name,
         pairs=pairs_of(values["pairs"], values.get("own")),
         most=most_of(values["most"]),
@@ -165,29 +166,27 @@ def checked_name(value: Any) -> str:
 
 
 def pairs_of(choice: Any, own: Any) -> str:
-    """A bundled set, or the path of a file that was handed in."""
+    """A bundled set, or the name of a file that was handed in."""
     if choice == OWN:
-        if not own:
-            raise UserError("no pair file is chosen; upload a JSON or JSONL file of pairs")
         return str(own)
     return checks.choose("pairs", choice, BUNDLED)
 
 
 def most_of(value: Any) -> int | None:
     """How many pairs are taken at most; None for all."""
-    if value in (None, "", 0):
+    if value is None or (value in ("", 0) and not isinstance(value, bool)):
         return None
     return checks.whole("number of pairs", value, 4, MOST_PAIRS)
 
 
 def fractions_of(value: Any) -> tuple[float, ...]:
     """Shares of fit, select and report, from text such as 0.4, 0.1, 0.5."""
-    return tuple(number(part, "shares") for part in str(value).split(","))
+    return tuple(number(part, "shares") for part in short_text("shares", value).split(","))
 
 
 def layers_of(info: Any, values: Sequence[Any]) -> tuple[int, ...]:
     """Blocks 1..L, at least one."""
-    if not values:
+    if not checks.some("layers", values, info.layers):
         raise UserError("no layer is chosen; tick at least one")
     name = f"layer of {info.name}"
     return tuple(sorted({checks.whole(name, value, 1, info.layers) for value in values}))
@@ -195,7 +194,7 @@ def layers_of(info: Any, values: Sequence[Any]) -> tuple[int, ...]:
 
 def positions_of(info: Any, values: Sequence[Any]) -> tuple[int, ...]:
     """Positions 0..K, at least one."""
-    if not values:
+    if not checks.some("positions", values, info.latents + 1):
         raise UserError("no latent token is chosen; tick at least one")
     name = f"position of {info.name}"
     return tuple(sorted({checks.whole(name, value, 0, info.latents) for value in values}))
@@ -207,27 +206,42 @@ def alphas_of(value: Any) -> tuple[float, ...]:
     Raises:
         UserError: for text that is no grid, or one too long or too wide.
     """
-    text = str(value or "").replace("−", "-").strip()
+    text = short_text("α", value).replace("−", "-").strip()
     parts = [number(part, "α") for part in re.split("[:,]", text)]
     grid = ranged(parts, text) if ":" in text else parts
     if max(map(abs, grid)) > LARGEST_ALPHA or len(grid) > MOST_ALPHAS:
         raise UserError(
-            f"α {text!r} has {len(grid)} values up to {max(map(abs, grid)):g}, the limits are"
-            f" {MOST_ALPHAS} values up to {LARGEST_ALPHA:g}; choose fewer or smaller ones"
+            f"α {checks.shown(text)} has {len(grid)} values up to {max(map(abs, grid)):g}, the"
+            f" limits are {MOST_ALPHAS} values up to {LARGEST_ALPHA:g}; give fewer or smaller ones"
         )
     if not any(grid):
-        raise UserError(f"α {text!r} edits nothing; add a value other than 0")
+        raise UserError(f"α {checks.shown(text)} edits nothing; add a value other than 0")
     return tuple(sorted({0.0, *grid}))
 
 
 def ranged(parts: Sequence[float], text: str) -> list[float]:
     """The values of start:stop:step, both ends included."""
     if len(parts) != 3 or "," in text or parts[2] <= 0 or parts[1] < parts[0]:
-        raise UserError(f"α {text!r} is no range; write start:stop:step, such as -3:3:1")
+        raise UserError(
+            f"α {checks.shown(text)} is no range; write start:stop:step, such as -3:3:1"
+        )
     start, stop, step = parts
     steps = math.floor((stop - start) / step + 1e-9)
     # Rounded, so that 0 is 0 and not 5.6e-17: the baseline must be recognised.
     return [round(start + i * step, 10) + 0.0 for i in range(min(steps, MOST_ALPHAS) + 1)]
+
+
+def short_text(what: str, value: Any) -> str:
+    """Text of one line of the form; nothing is empty text.
+
+    Raises:
+        UserError: for other than text, or more than a line of it.
+    """
+    if not isinstance(value, str | None):
+        raise UserError(f"{what} is {checks.shown(value)}; give text")
+    if len(value or "") > MOST_TEXT:
+        raise UserError(f"{what} has {len(value or ''):,} characters, the limit is {MOST_TEXT}")
+    return value or ""
 
 
 def number(text: str, what: str) -> float:
@@ -237,5 +251,7 @@ def number(text: str, what: str) -> float:
     except ValueError:
         found = math.nan
     if not math.isfinite(found):
-        raise UserError(f"{text.strip()!r} in {what} is no number; write numbers such as 0.5")
+        raise UserError(
+            f"{checks.shown(text.strip())} in {what} is no number; write numbers such as 0.5"
+        )
     return found

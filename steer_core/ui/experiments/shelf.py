@@ -26,12 +26,15 @@ from steer_core.report.source import Source, load_source
 from steer_core.report.write import document, write_report
 from steer_core.ui.experiments import summary
 from steer_core.ui.experiments.settings import FILE, NAME, load_experiment
+from steer_core.ui.settings import shown
 
 REPORTS = ("report.html", "report.md")
 ROWS = ("rows.csv", "rows.parquet")
 SUMMARY = "summary.json"
 COMPARISONS = "_comparisons"
 """Folder beside the experiments; no experiment can have its name."""
+KEPT_COMPARISONS = 50
+"""Any two experiments can be compared: the reports made last are kept."""
 FINISHED, STOPPED, PREPARED, BEGUN, UNREADABLE = (
     *("finished", "stopped", "prepared", "begun", "unreadable"),
 )
@@ -72,15 +75,35 @@ class Shelf:
         self._known = found
         return sorted(found.values(), key=lambda entry: (entry.date, entry.name), reverse=True)
 
-    def path(self, name: str) -> Path:
+    def path(self, name: Any) -> Path:
         """The folder of an experiment.
 
         Raises:
             UserError: for a name that is none of them.
         """
-        if NAME.fullmatch(name or "") and stamp_of(self.folder / name):
+        if isinstance(name, str) and NAME.fullmatch(name) and stamp_of(self.folder / name):
             return self.folder / name
-        raise UserError(f"{name!r} is not among the stored experiments; choose one of the list")
+        raise UserError(
+            f"{shown(name)} is not among the stored experiments; choose one of the list"
+        )
+
+    def check_room(self, runs: int | None, megabytes: int) -> None:
+        """See whether there is room for more results.
+
+        Raises:
+            UserError: when so many experiments are stored, or they take so much of the disk.
+        """
+        if runs is not None and (count := len(self.entries())) >= runs:
+            raise UserError(
+                f"{count:,} experiments are stored, the limit of this page is {runs:,}; use the"
+                " name of one without results, or ask whoever runs the page to delete some"
+            )
+        used = sum(stat.st_size for stat in stats_of(self.folder.rglob("*"))) / 1e6
+        if used >= megabytes:
+            raise UserError(
+                f"the stored experiments take {used:,.0f} MB, the limit of this page is"
+                f" {megabytes:,}; ask whoever runs the page to delete some"
+            )
 
     def finish(self, folder: Path) -> dict[str, Any]:
         """Write both reports of an experiment, and return what they say first."""
@@ -119,7 +142,10 @@ class Shelf:
         digest = hashlib.sha256(f"{first}/{second}".encode()).hexdigest()[:16]
         out = self.folder / COMPARISONS / f"{digest}.html"
         with self._lock:
-            return out.name, write_report(folders, out)
+            made = write_report(folders, out)
+            for old in newest_first(out.parent.glob("*.html"))[KEPT_COMPARISONS:]:
+                old.unlink(missing_ok=True)
+            return out.name, made
 
     def file(self, name: str, file: str) -> Path | None:
         """A file that may be handed out, made if need be; None for any other."""
@@ -148,6 +174,11 @@ def stamp_of(folder: Path) -> tuple[Any, ...]:
     """What changes when an experiment does; empty for a folder that holds none."""
     names = (FILE, ABOUT_FILE, STORE, f"{STORE}-wal")
     return tuple((stat.st_mtime_ns, stat.st_size) for stat in stats_of(folder / n for n in names))
+
+
+def newest_first(paths: Iterable[Path]) -> list[Path]:
+    """Files by the time they were written."""
+    return sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
 def stats_of(paths: Iterable[Path]) -> list[os.stat_result]:

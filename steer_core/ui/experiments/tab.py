@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
+from steer_core.errors import UserError
+from steer_core.ui import settings as checks
+from steer_core.ui.door import EXPERIMENT, OPEN
 from steer_core.ui.experiments.desk import Desk
 from steer_core.ui.experiments.lab import ACTIVE, RUNNING
+from steer_core.ui.experiments.owners import WITH_KEY, Who, who_asks
 from steer_core.ui.experiments.panels import (
+    FILE_LABEL,
     SIZES,
     Form,
     Layout,
@@ -19,10 +26,21 @@ from steer_core.ui.experiments.panels import (
     position_choices,
 )
 from steer_core.ui.experiments.settings import OWN
-from steer_core.ui.lines import line_of
+from steer_core.ui.lines import line_of, told
 
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
-WORKS: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+QUIET: dict[str, Any] = {
+    "api_visibility": "private",
+    "show_progress": "hidden",
+    "queue": False,
+    "preprocess": False,  # handlers check every value, see `explore`
+}
+WORKS: dict[str, Any] = {
+    **QUIET,
+    "queue": True,
+    "concurrency_id": EXPERIMENT,
+    "concurrency_limit": 2,
+}
+OPENS: dict[str, Any] = {**QUIET, "queue": True, "concurrency_id": OPEN, "concurrency_limit": 8}
 SIZED = ("most", "alphas", "random", "shuffled")
 
 
@@ -32,7 +50,7 @@ def add(desk: Desk, models: list[tuple[str, str]], tab: gr.Tab) -> Callable[[], 
     layout = build_layout(models, first)
     wiring = Wiring(desk, layout)
     wiring.connect()
-    tab.select(wiring.enter, wiring.inputs, wiring.entered, **WORKS)
+    tab.select(wiring.enter, wiring.signed, wiring.entered, js=WITH_KEY, **OPENS)
     return wiring.enter
 
 
@@ -43,6 +61,7 @@ class Wiring:
         self._desk, self._layout = desk, layout
         self._parts = {name: getattr(layout.form, name) for name in Form.__slots__}
         self.inputs = list(self._parts.values())
+        self.signed = [*self.inputs, layout.key]
         buttons = [layout.run, layout.cancel, layout.clock]
         self._state = [layout.steps, *buttons, layout.shelf]
         self.entered = [*self._state, layout.plan]
@@ -54,21 +73,23 @@ class Wiring:
             self.configure, part["model"], [part["layers"], part["positions"]], **QUIET
         )
         part["site"].input(self.layers_matter, part["site"], part["layers"], **QUIET)
-        part["pairs"].input(self.show_file, part["pairs"], part["own"], **QUIET)
+        part["pairs"].input(self.show_file, part["pairs"], layout.upload, **QUIET)
+        layout.upload.upload(self.take, layout.upload, [layout.upload, part["own"]], **WORKS)
         part["size"].input(self.fill, part["size"], [part[name] for name in SIZED], **QUIET)
         asked = [part[name].change for name in Form.__slots__ if name not in ("name", "size")]
         gr.on(asked, self.plan, self.inputs, layout.plan, trigger_mode="always_last", **QUIET)
-        layout.run.click(self.run, self.inputs, self._state, **WORKS)
-        layout.cancel.click(self.cancel, None, self._state, **QUIET)
-        layout.clock.tick(self.tick, None, self._state, **QUIET)
-        layout.steps.look(self.look, None, self._state, **QUIET)
+        layout.run.click(self.run, self.signed, self._state, js=WITH_KEY, **WORKS)
+        layout.cancel.click(self.cancel, layout.key, self._state, js=WITH_KEY, **QUIET)
+        layout.clock.tick(self.tick, layout.key, self._state, js=WITH_KEY, **QUIET)
+        layout.steps.look(self.look, layout.key, self._state, js=WITH_KEY, **QUIET)
         layout.steps.ended(self.ended, None, layout.result, **WORKS)
         layout.shelf.open(self.open, None, layout.result, **WORKS)
-        layout.shelf.resume(self.resume, None, self._state, **WORKS)
+        layout.shelf.resume(self.resume, layout.key, self._state, js=WITH_KEY, **WORKS)
         layout.shelf.compare(self.compare, None, layout.result, **WORKS)
 
     # The form
 
+    @told
     def configure(self, model: str) -> list[Any]:
         """Fit layers and positions to another model."""
         info = self._desk.explorer.info(model)
@@ -82,9 +103,18 @@ class Wiring:
         """Show where a file is handed in."""
         return gr.update(visible=pairs == OWN)
 
+    @told
     def fill(self, size: str) -> list[Any]:
         """Fill in what a size means."""
+        checks.choose("size", size, SIZES)
         return [SIZES[size][name] for name in SIZED]
+
+    @told
+    def take(self, handed_in: Any) -> list[Any]:
+        """Read a file of pairs; the form then holds what stands for it."""
+        upload = self._desk.uploads.take(path_of(handed_in))
+        words = f"{upload.name}: {len(upload.pairs):,} pairs" if upload.pairs else FILE_LABEL
+        return [gr.update(value=None, label=words), upload.token]
 
     def plan(self, *values: Any) -> dict[str, Any]:
         """Return how much the settings decode, or what is wrong with them."""
@@ -96,70 +126,94 @@ class Wiring:
 
     # Running
 
-    def enter(self, *values: Any) -> list[Any]:
-        """Bring the whole tab up to date."""
-        return [*self._now(), self.plan(*values)]
+    @told
+    def enter(self, request: gr.Request, *values: Any) -> list[Any]:
+        """Bring the whole tab up to date; the last value is the key of the browser."""
+        return [*self._now(who_asks(values[-1], request)), self.plan(*values[:-1])]
 
-    def run(self, *values: Any) -> list[Any]:
-        """Begin an experiment."""
-        named = dict(zip(Form.__slots__, values, strict=True))
-        return self._try(lambda: self._desk.start(named["model"], named))
+    @told
+    def run(self, request: gr.Request, *values: Any) -> list[Any]:
+        """Begin an experiment; the last value is the key of the browser."""
+        named = dict(zip(Form.__slots__, values[:-1], strict=True))
+        who = who_asks(values[-1], request)
+        return self._try(lambda: self._desk.start(named["model"], named, who), who)
 
-    def resume(self, chosen: gr.EventData) -> list[Any]:
+    @told
+    def resume(self, key: Any, chosen: gr.EventData, request: gr.Request) -> list[Any]:
         """Go on with a stored experiment."""
-        return self._try(lambda: self._desk.resume(chosen.name))
+        who = who_asks(key, request)
+        return self._try(lambda: self._desk.resume(chosen.name, who), who)
 
-    def cancel(self) -> list[Any]:
+    @told
+    def cancel(self, key: Any, request: gr.Request) -> list[Any]:
         """Stop before the next decoding step."""
-        return self._try(self._desk.lab.cancel)
+        who = who_asks(key, request)
+        return self._try(lambda: self._desk.lab.cancel(who), who)
 
-    def tick(self) -> list[Any]:
+    @told
+    def tick(self, key: Any, request: gr.Request) -> list[Any]:
         """Return how far it is; once it is over, also the list."""
-        now = self._now()
+        now = self._now(who_asks(key, request))
         return [*now[:-1], gr.skip()] if now[0]["status"] in ACTIVE else now
 
-    def look(self, known: gr.EventData) -> list[Any]:
+    @told
+    def look(self, key: Any, known: gr.EventData, request: gr.Request) -> list[Any]:
         """Bring a tab that waits up to date once another visitor has begun an experiment."""
         state = self._desk.lab.state
         same = (state.status, state.name) == (known.status, known.name)
-        return [gr.skip()] * len(self._state) if same else self._now()
+        return [gr.skip()] * len(self._state) if same else self._now(who_asks(key, request))
 
     def ended(self, chosen: gr.EventData) -> dict[str, Any]:
         """Show what came out of an experiment that ended while the page was open."""
-        return self.shown(chosen.name) | {"ended": True}
+        return self.shown(chosen) | {"ended": True}
 
     # Stored experiments
 
     def open(self, chosen: gr.EventData) -> dict[str, Any]:
         """Show a stored experiment."""
-        return self.shown(chosen.name)
+        return self.shown(chosen)
 
-    def shown(self, name: str) -> dict[str, Any]:
+    def shown(self, chosen: gr.EventData) -> dict[str, Any]:
         """Return a stored experiment, or the reason why it cannot be shown."""
-        return self._or_error(lambda: self._desk.opened(name))
+        return self._or_error(lambda: self._desk.opened(chosen.name))
 
     def compare(self, chosen: gr.EventData) -> dict[str, Any]:
         """Show the report on two stored experiments."""
-        return self._or_error(lambda: self._desk.compared(list(chosen.names)))
+        return self._or_error(lambda: self._desk.compared(chosen.names))
 
     # Parts
 
-    def _now(self) -> list[Any]:
+    def _now(self, who: Who) -> list[Any]:
         progress = self._desk.progress()
         # From one look at the state: were it to end in between, the clock would stop too early.
         active, running = progress["status"] in ACTIVE, progress["status"] == RUNNING
-        buttons = [gr.update(interactive=not active), gr.update(interactive=running)]
-        return [progress, *buttons, gr.Timer(active=active), self._desk.listed()]
+        mine = running and self._desk.may_cancel(who)
+        buttons = [gr.update(interactive=not active), gr.update(interactive=mine)]
+        return [progress, *buttons, gr.Timer(active=active), self._desk.listed(who)]
 
-    def _try(self, action: Callable[[], Any]) -> list[Any]:
+    def _try(self, action: Callable[[], Any], who: Who) -> list[Any]:
         try:
             action()
         except Exception as error:
             gr.Warning(html.escape(line_of(error)))
-        return self._now()
+        return self._now(who)
 
     def _or_error(self, action: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         try:
             return action()
         except Exception as error:
             return self._desk.failed(line_of(error))
+
+
+def path_of(handed_in: Any) -> Path:
+    """Where Gradio put an uploaded file, which is then read and deleted.
+
+    Raises:
+        UserError: for anything that is no uploaded file.
+    """
+    path = handed_in.get("path") if isinstance(handed_in, dict) else None
+    found = Path(path).resolve() if isinstance(path, str) else None
+    uploads = Path(get_upload_folder()).resolve()
+    if found is None or not found.is_relative_to(uploads) or not found.is_file():
+        raise UserError("no pair file arrived; upload a JSON or JSONL file of pairs")
+    return found

@@ -9,7 +9,7 @@ Anywhere else one slice does everything.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -157,32 +157,34 @@ def chosen_pairs(experiment: Experiment, folder: Path) -> tuple[list[Pair], str]
     if (folder / PAIRS_USED).is_file():
         pairs = load_pairs(folder / PAIRS_USED)
         return pairs, f"{label_of(experiment.pairs)}, {len(pairs)} pairs"
-    pairs = all_pairs(experiment.pairs)
+    pairs = bundled_pairs(experiment.pairs)
     chosen = sample(pairs, experiment.most, experiment.seed)
-    if experiment.pairs in BUNDLED and len(chosen) == len(pairs):
+    if len(chosen) == len(pairs):
         return pairs, experiment.pairs
-    write_whole(folder / PAIRS_USED, dump_pairs(chosen))
+    keep_pairs(folder, chosen)
     return chosen, f"{label_of(experiment.pairs)}, {len(chosen)} pairs"
 
 
-def all_pairs(pairs: str) -> list[Pair]:
-    """The pairs of a bundled set, or of a file.
+def keep_pairs(folder: Path, pairs: Sequence[Pair]) -> None:
+    """Put the pairs of an experiment into its folder."""
+    write_whole(folder / PAIRS_USED, dump_pairs(pairs))
+
+
+def bundled_pairs(pairs: str) -> list[Pair]:
+    """The pairs of a bundled set.
 
     Raises:
-        UserError: for a file that holds none; it says the file's name, not where it was put.
+        UserError: for a file that was handed in: its pairs are kept with the experiment, or gone.
     """
-    if pairs in BUNDLED:
-        return [pair for name in pairs.split(",") for pair in load_pairs(name)]
-    try:
-        return load_pairs(pairs)
-    except UserError as error:
-        raise UserError(str(error).replace(pairs, Path(pairs).name)) from error
+    if pairs not in BUNDLED:
+        raise UserError(f"the pairs of {label_of(pairs)} are no longer here; upload it again")
+    return [pair for name in pairs.split(",") for pair in load_pairs(name)]
 
 
-def sample(pairs: list[Pair], most: int | None, seed: int) -> list[Pair]:
+def sample(pairs: Sequence[Pair], most: int | None, seed: int) -> list[Pair]:
     """At most so many of the pairs, drawn at random, in their order."""
     if most is None or most >= len(pairs):
-        return pairs
+        return list(pairs)
     drawn = np.random.default_rng(seed).permutation(len(pairs))[:most]
     return [pairs[i] for i in sorted(drawn.tolist())]
 
@@ -214,13 +216,13 @@ def store_directions(
 def prepare_command(experiment: Experiment, folder: Path) -> str:
     """The command that does the same as the first stage."""
     used = folder / PAIRS_USED
-    pairs = str(used) if used.is_file() else experiment.pairs
+    pairs = f"{place_of(folder)}/{PAIRS_USED}" if used.is_file() else experiment.pairs
     shares = ",".join(f"{part:g}" for part in experiment.fractions)
     labels = "" if experiment.balanced else " --keep-all-labels"
     return (
         f"python -m steer_core prepare --model {experiment.model} --pairs {pairs}"
         f" --necessity {experiment.necessity} --filter {experiment.filter} --fractions {shares}"
-        f"{labels} --seed {experiment.seed} --out {folder}"
+        f"{labels} --seed {experiment.seed} --out {place_of(folder)}"
     )
 
 
@@ -230,11 +232,16 @@ def sweep_command(experiment: Experiment, folder: Path) -> str:
     where = f" --layers {listed(layers)}" if layers else ""
     controls = f"random={spec.random},shuffled={spec.shuffled}"
     return (
-        f"python -m steer_core sweep --model {experiment.model} --split {folder}"
+        f"python -m steer_core sweep --model {experiment.model} --split {place_of(folder)}"
         f" --site {spec.site}{where} --positions {listed(experiment.positions)}"
         f" --direction {spec.directions[0]} --alphas={listed(spec.alphas)}"
-        f" --controls {controls} --seed {spec.seed} --out {folder}"
+        f" --controls {controls} --seed {spec.seed} --out {place_of(folder)}"
     )
+
+
+def place_of(folder: Path) -> str:
+    """The folder of an experiment as reports name it: nobody needs to know where it lies here."""
+    return f"{folder.parent.name}/{folder.name}"
 
 
 def listed(values: Any) -> str:
