@@ -213,6 +213,20 @@ def test_decode_steers_the_bundled_models_along_their_own_directions(run, name: 
     assert other["baseline_text"] == row["baseline_text"]
 
 
+def test_the_seed_of_a_random_direction_is_the_one_that_is_asked_for(run):
+    question = "Tom has 3 apples and buys 4 more. How many apples does he have?"
+    steered = ["--question", question, "--alpha", "30", "--device", "cpu", "--max-new-tokens", "12"]
+    asked = ["decode", "--model", "tiny-llama", *steered, "--direction"]
+    (named,) = run(*asked, "random-5")
+    (seeded,) = run(*asked, "random", "--seed", "5")
+    (other,) = run(*asked, "random", "--seed", "6")
+    (first,) = run(*asked, "random")
+    (zero,) = run(*asked, "random-0")
+    assert seeded == named
+    assert first == zero
+    assert len({tuple(row["token_ids"]) for row in (seeded, other, first)}) == 3
+
+
 # --- directions, train ---------------------------------------------------------------------------
 
 

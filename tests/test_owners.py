@@ -346,6 +346,14 @@ def test_no_other_file_is_read_or_deleted(script, path, tmp_path):
     assert victim.exists()
 
 
+def test_files_that_nobody_reads_are_deleted(script, monkeypatch):
+    monkeypatch.setattr("steer_core.ui.door.KEPT_UPLOADS", 3)
+    paths = [send(script, f"[{i}]".encode()).json()[0] for i in range(6)]
+    assert sum(Path(path).exists() for path in paths) == 3
+    assert Path(paths[-1]).exists()
+    assert len(script.page.upload_file_set) == 3
+
+
 def test_a_large_file_is_refused(script):
     found = send(script, b"x" * (MOST_UPLOAD + 100_000))
     assert found.status_code == 413

@@ -206,6 +206,13 @@ def test_a_sweep_grows_to_its_end(explorer, setting):
     json.dumps(values, allow_nan=False)
 
 
+def test_flips_keep_their_sides_from_the_sweep_to_the_page(setting):
+    explorer = Explorer(fake_engine.engine(batch_seconds=0.0, pairs=100), settle_seconds=0.0)
+    value = list(explorer.sweep("ada", setting))[-1]
+    assert set(value["wrong_to_right"]) == {5}  # of 100: 5 that were wrong, 8 that were right
+    assert set(value["right_to_wrong"]) == {8}
+
+
 def test_a_finished_sweep_comes_from_memory(explorer, setting):
     first = list(explorer.sweep("ada", setting))[-1]
     again = list(explorer.sweep("bob", setting))

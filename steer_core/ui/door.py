@@ -13,6 +13,7 @@ from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -33,10 +34,12 @@ MOST_BODY, MOST_UPLOAD = 64 * 1024, 4 * 2**20
 UPLOAD_EXTRA = 16 * 1024  # headers of the parts
 BODY_SECONDS = 30.0
 """In which a request must have arrived."""
+# At once from one address, and in all: requests, uploads, open streams.
 SENDING = (32, 128)
 UPLOADING = (4, 8)
 STREAMS = (256, 2048)
-"""At once from one address, and in all: requests, uploads, open streams."""
+KEPT_UPLOADS = 16
+"""Files that wait to be read."""
 KEPT_SESSIONS, SILENT_SECONDS = 256, 30.0
 """Of more sessions than this, answers that nobody has fetched for so long are thrown away."""
 
@@ -122,6 +125,8 @@ class Door:
                     raise Refused(415, "the request is not marked as application/json; mark it")
                 self._admit(scope["app"].get_blocks(), below, body, visitor)
             await self._app(scope, replayed(body, receive), send)
+            if upload:
+                tidy_uploads(scope["app"].get_blocks())
 
     def _admit(self, page: Any, below: str, body: bytes, visitor: Visitor) -> None:
         name = below.removeprefix("call/v2/").rpartition("/")[2] if "join" not in below else ""
@@ -203,6 +208,18 @@ def check_bounds(page: Any, asked: Asked, visitor: Visitor) -> None:
             raise Refused(
                 429, f"{count} {bound.words} {whose} are waiting, the limit is {most}; try later"
             )
+
+
+def tidy_uploads(page: Any) -> None:
+    """Forget uploads that were read, and delete the oldest of those that nobody comes to read."""
+    known = page.upload_file_set
+    waiting = sorted(
+        (path for path in map(Path, known) if path.is_file()), key=lambda path: path.stat().st_mtime
+    )
+    for old in waiting[:-KEPT_UPLOADS]:
+        old.unlink(missing_ok=True)
+    known.clear()
+    known.update(map(str, waiting[-KEPT_UPLOADS:]))
 
 
 def visitor_address(event: Any) -> str:
