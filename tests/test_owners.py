@@ -297,7 +297,7 @@ def test_files_of_earlier_versions_are_handed_out_without_folders(tmp_path):
     page = root / "old" / "report.md"
     page.write_text(f"sweep --out {root}/old, see https://a.b/c/d")
     found = json.loads(answer(about, "x.json", False, root).body)
-    assert found == {"pairs": "mine.json", "note": "old"}
+    assert found == {"pairs": "mine.json", "note": "runs/old"}
     assert answer(page, "x.md", False, root).body == b"sweep --out runs/old, see https://a.b/c/d"
 
 
