@@ -149,10 +149,11 @@ def test_slices_too_short_for_anything_end(
     assert entry["resumable"] == (not longest)
 
 
-def test_wrong_input_comes_back_in_its_own_words(spaces: Spaces):
+def test_wrong_input_comes_back_in_its_own_words(spaces: Spaces, monkeypatch: pytest.MonkeyPatch):
     page = explorer()
-    with pytest.raises(UserError, match="is no Unicode text; give it in UTF-8"):
-        page.decode(page.setting("tiny-llama", **EDIT), "How many \udcff?", 1.0)
+    monkeypatch.setattr("steer_core.ui.compute.PROMPT_TOKENS", 3)
+    with pytest.raises(UserError, match=r"the question has \d+ tokens, the limit is 3; shorten"):
+        page.decode(page.setting("tiny-llama", **EDIT), "How many apples has Tom?", 1.0)
 
 
 def test_trouble_with_the_gpu_is_one_line(spaces: Spaces, monkeypatch: pytest.MonkeyPatch):
