@@ -1,7 +1,9 @@
 """The answer rule of the official evaluation, and gold answers as files hold them."""
 
 import math
+from decimal import Decimal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,6 +76,11 @@ def test_a_number_after_any_words_is_found(number, words):
         (2**53 + 1, 2**53 + 1),
         (12345678901234567890123, 12345678901234567890123),
         (2.0**60, 2.0**60),
+        (Decimal("1200.50"), 1200.5),
+        (Decimal(2**53 + 1), 2**53 + 1),
+        (np.int64(2**53 + 1), 2**53 + 1),
+        (np.float32(2.5), 2.5),
+        (Decimal("NaN"), None),
         ("", None),
         ("3,5", None),
         ("1,2345", None),

@@ -102,6 +102,7 @@ SAME = {
     "case.csv": table(two("Question", "Final Answer")),
     "index.csv": table(two("question", "answer", **{"": 0})),
     "alpaca.json": json.dumps(alpaca((Q, ""), (R, ""))),
+    "alpaca_no_input.json": json.dumps(alpaca((Q, "<noinput>"), (R, "nan"))),
     "alpaca.csv": table(alpaca((Q, ""), (R, ""))),
     "alpaca_null.jsonl": lines(alpaca((Q, None), (R, None))),  # type: ignore[arg-type]
     "template.json": json.dumps(alpaca((TEMPLATE, Q), (TEMPLATE, R), "response")),

@@ -2,6 +2,8 @@
 
 import math
 import re
+from decimal import Decimal
+from numbers import Integral, Real
 
 Number = int | float
 
@@ -41,11 +43,11 @@ def parse_answer(value: object) -> Number | None:
     """
     if isinstance(value, bool):
         return None
-    if isinstance(value, int):
-        return value if _is_finite(value) else None
-    if isinstance(value, float):
-        return _narrow(value)
-    return _parse_text(value) if isinstance(value, str) else None
+    if isinstance(value, Integral):
+        return int(value) if _is_finite(int(value)) else None
+    if isinstance(value, Real):
+        return _narrow(float(value))
+    return _parse_text(str(value)) if isinstance(value, str | Decimal) else None
 
 
 def same_number(one: Number | None, other: Number | None) -> bool:

@@ -28,6 +28,8 @@ from steer_core.data.json_rows import is_json
 from steer_core.data.rows import Row, pair_fields, show
 from steer_core.errors import UserError
 
+NOTHING = ("", "<noinput>", "none", "null", "nan", "n/a")
+"""How files write that there is no input to an instruction."""
 INSTRUCTED = ("instruction", "input")
 _STEP = re.compile(r"<<[^<>]*>>")
 Fields = Mapping[str, object]
@@ -148,7 +150,12 @@ def said(fields: Fields, name: str) -> bool:
     """Whether a field holds any text."""
     field = field_of(fields, name)
     value = fields[field] if field else None
-    return isinstance(value, str) and bool(value.strip())
+    return isinstance(value, str) and is_said(value)
+
+
+def is_said(text: str) -> bool:
+    """Whether a text is more than a mark of nothing."""
+    return text.strip().casefold() not in NOTHING
 
 
 def template_of(rows: Sequence[Row], wrapper: str | None) -> str | None:
@@ -200,7 +207,7 @@ def question_text(fields: Fields, layout: Layout) -> object:
     wrong = [value for value in values if value is not None and not isinstance(value, str)]
     if wrong:
         return wrong[0]
-    texts = [value for value in values if isinstance(value, str) and value.strip()]
+    texts = [value for value in values if isinstance(value, str) and is_said(value)]
     if layout.question != INSTRUCTED:
         return " ".join(map(str.strip, texts))
     # Alpaca: without an input the instruction is the question. A template says "Solve this:".

@@ -115,7 +115,7 @@ def write_csv(table: pd.DataFrame, part: Path) -> None:
 
 def text_columns(table: pd.DataFrame) -> list[tuple[str, pd.Series]]:
     """The columns that may hold text, by name."""
-    return [(name, table[name]) for name in table if not is_numeric_dtype(table[name])]
+    return [(str(name), table[name]) for name in table if not is_numeric_dtype(table[name])]
 
 
 def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
