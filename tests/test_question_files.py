@@ -384,7 +384,7 @@ def test_broken_rows_of_pairs_in_any_format_are_findings(tmp_path: Path):
     assert [(found.row, found.pair_id) for found in report.findings] == [(2, None)]
     assert json.dumps(report.to_json(), ensure_ascii=False).encode()
     plain = written(tmp_path, "plain.csv", table(GSM8K))
-    with pytest.raises(UserError, match=r"row 1: has no pair_id"):
+    with pytest.raises(UserError, match="holds no pairs, row 1 has question, answer; give"):
         load_pairs(plain)
 
 

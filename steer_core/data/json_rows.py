@@ -71,7 +71,7 @@ def line_rows(text: str) -> list[Row]:
 
 def checked(number: int, value: object) -> Row:
     """A row, unless it holds what no reader, writer or tokenizer can take."""
-    flaw = _flaw(value)
+    flaw = flaw_of(value)
     return Row(number, value if flaw is None else None, flaw)
 
 
@@ -103,7 +103,7 @@ def _begins_with_row(text: str) -> bool:
     return bool(rows) and isinstance(rows[0].value, dict | str)
 
 
-def _flaw(value: object) -> str | None:
+def flaw_of(value: object) -> str | None:
     """What is wrong with a value, at any depth; None for nothing."""
     waiting = [(value, 0)]
     while waiting:

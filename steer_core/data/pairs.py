@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from steer_core.data.fields import listed
 from steer_core.data.formats import read_rows
 from steer_core.data.problems import Pair, Problem, question_key
-from steer_core.data.rows import Row, row_faults, row_pair
+from steer_core.data.rows import Row, is_pair, row_faults, row_pair
 from steer_core.errors import UserError
 
 PAIRS_DIR = Path(__file__).parents[2] / "assets" / "pairs"
@@ -27,6 +28,12 @@ def load_pairs(name_or_path: str | Path) -> list[Pair]:
     rows = pair_rows(path)
     if not rows:
         raise UserError(f"{path} holds no pairs; give at least one row")
+    first = rows[0].value
+    if isinstance(first, dict) and not is_pair(rows[0]) and "corrupted" not in first:
+        raise UserError(
+            f"{path.name} holds no pairs, row 1 has {listed(first)}; give objects with pair_id, "
+            "clean and corrupted, each twin with question and answer"
+        )
     for row in rows:
         if faults := row_faults(row):
             raise UserError(

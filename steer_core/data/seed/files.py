@@ -7,13 +7,13 @@ training and test sets by label. All are JSON; rows are matched to the pair file
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from steer_core.data.answers import Number, parse_answer
+from steer_core.data.json_rows import decode_json, flaw_of
 from steer_core.data.pairs import load_pairs
 from steer_core.data.problems import Pair
 from steer_core.data.rows import show
@@ -228,11 +228,14 @@ def numbers_of(value: object) -> dict[str, int]:
 def read_json(path: Path) -> object:
     """The value of a JSON file."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        value = decode_json(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"cannot read '{path}' ({error.strerror}); name another file") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{path} is not JSON ({error}); give another file") from error
+    if flaw := flaw_of(value):
+        raise UserError(f"{path} {flaw}; correct it or give another file")
+    return value
 
 
 def matched(ids: Sequence[PairId], to: Sequence[PairId]) -> list[int | None]:
