@@ -1,0 +1,1 @@
+"""Instruments: what can be seen inside latent thoughts, as plain data; nothing is drawn here."""

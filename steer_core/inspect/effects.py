@@ -1,0 +1,231 @@
+"""Effect map and flip distance: what each place does alone, how far an answer is from turning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steer_core.codi.model import CodiModel
+from steer_core.data.answers import Number
+from steer_core.steering.decode import (
+    MAX_NEW_TOKENS,
+    Decoded,
+    Options,
+    Row,
+    acting,
+    decode,
+    decode_rows,
+)
+from steer_core.steering.edits import LARGEST_ALPHA, Edit
+from steer_core.steering.uses import Edits
+
+EditAt = Callable[[int], Edit]
+"""The edit of all positions at a layer 1..L; the map takes its positions one by one."""
+FARTHEST = 1000.0
+"""|α| beyond which no flip is looked for."""
+GROWTH = 8
+"""Values of α tried at once, both ways."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EffectMap:
+    """Each position and layer edited alone, [K+1, L].
+
+    `margin` float32: change of the logit of the baseline's number minus the best other one, at the
+    answer's first number; `kl` float32 in nats there; `answers` object: numbers or None; `flipped`
+    bool: another answer than the baseline's. NaN in `margin` where the vocabulary cannot write the
+    baseline's number.
+    """
+
+    question: str
+    baseline_answer: Number | None
+    layers: tuple[int, ...]
+    margin: NDArray[np.float32]
+    kl: NDArray[np.float32]
+    answers: NDArray[np.object_]
+    flipped: NDArray[np.bool_]
+
+
+def effect_map(
+    model: CodiModel,
+    question: str,
+    edit_at: EditAt,
+    *,
+    layers: Sequence[int] | None = None,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+) -> EffectMap:
+    """Edit one position at one layer at a time, all of them in one batch.
+
+    Args:
+        model: The model.
+        question: The question.
+        edit_at: What is done at a layer; its positions are replaced.
+        layers: Which of 1..L; all when not given. Sites without layers have one: give [1].
+        max_new_tokens: Limit of generated tokens.
+
+    Raises:
+        UserError: for a question or an edit that does not fit the model.
+    """
+    chosen = tuple(layers or range(1, model.config.layers + 1))
+    (plain,) = decode(model, [question], max_new_tokens=max_new_tokens)
+    cells = [(k, i) for k in model.config.positions for i in range(len(chosen))]
+    wide = {layer: edit_at(layer) for layer in chosen}
+    edits = [acting(model, replace(wide[chosen[i]], positions=(k,))) for k, i in cells]
+    rows = scored(model, question, [(), *edits], plain.answer or 0, max_new_tokens)
+    base = rows[0].scores
+    shape = len(model.config.positions), len(chosen)
+    found = EffectMap(
+        question=question,
+        baseline_answer=plain.answer,
+        layers=chosen,
+        margin=np.full(shape, np.nan, np.float32),
+        kl=np.zeros(shape, np.float32),
+        answers=np.empty(shape, object),
+        flipped=np.zeros(shape, bool),
+    )
+    for cell, row in zip(cells, rows[1:], strict=True):
+        assert row.scores is not None
+        assert base is not None
+        if plain.answer is not None:
+            found.margin[cell] = row.scores.margin - base.margin
+        found.kl[cell] = row.scores.kl_number
+        found.answers[cell] = row.answer
+        found.flipped[cell] = row.answer != plain.answer
+    return found
+
+
+def scored(
+    model: CodiModel, question: str, edits: Sequence[Edits], gold: Number, limit: int
+) -> list[Decoded]:
+    """Rows of one question, scored against one number."""
+    rows = [Row(0, each) for each in edits]
+    found: dict[int, Decoded] = {}
+    for batch in decode_rows(model, [question], rows, Options(limit), candidates=[[gold]]):
+        found.update(batch)
+    return [found[i] for i in range(len(rows))]
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """How far one answer is from turning, one way.
+
+    `alpha`: the α nearest to 0, within `tolerance` of it, where the answer is another one than the
+    baseline's, None when there is none up to `searched`. `answer` there; None is no number.
+    """
+
+    alpha: float | None
+    answer: Number | None
+    searched: float
+
+
+@dataclass(frozen=True, slots=True)
+class FlipDistance:
+    """Both ways from α = 0; between the values that were tried an answer may turn and turn back."""
+
+    question: str
+    baseline_answer: Number | None
+    below: Flip
+    above: Flip
+
+    @property
+    def distance(self) -> float:
+        """The smaller |α|, inf where the answer never turns."""
+        found = [abs(each.alpha) for each in (self.below, self.above) if each.alpha is not None]
+        return min(found, default=math.inf)
+
+
+def flip_distance(
+    model: CodiModel,
+    question: str,
+    edit_of: Callable[[float], Edits],
+    *,
+    start: float = 0.25,
+    farthest: float = FARTHEST,
+    tolerance: float = 0.01,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+) -> FlipDistance:
+    """The smallest |α| each way that changes an answer: bracketed, then cut into parts.
+
+    Args:
+        model: The model.
+        question: The question.
+        edit_of: The edits at an α.
+        start: The first α tried; each next one is half as large again.
+        farthest: The last.
+        tolerance: How exactly, relative to the α found.
+        max_new_tokens: Limit of generated tokens.
+
+    Raises:
+        UserError: for a question or an edit that does not fit the model.
+    """
+    farthest = min(farthest, LARGEST_ALPHA)
+
+    def answers(alphas: Sequence[float]) -> list[Number | None]:
+        edits = [edit_of(alpha) for alpha in alphas]
+        rows = decode(model, [question] * len(edits), edits, max_new_tokens=max_new_tokens)
+        return [row.answer for row in rows]
+
+    (base,) = answers([0.0])
+    ways = [
+        nearest(lambda alphas, way=way: answers([way * a for a in alphas]), base, start, farthest)
+        for way in (-1, 1)
+    ]
+    below, above = (
+        refined(lambda alphas, way=way: answers([way * a for a in alphas]), base, found, tolerance)
+        for way, found in zip((-1, 1), ways, strict=True)
+    )
+    return FlipDistance(question, base, signed(below, -1, farthest), signed(above, 1, farthest))
+
+
+Answers = Callable[[Sequence[float]], list[Number | None]]
+Bracket = tuple[float, float, Number | None]
+"""An |α| with the baseline's answer, a larger one with another, and that answer."""
+
+
+def nearest(answers: Answers, base: Number | None, start: float, farthest: float) -> Bracket | None:
+    """The first of growing |α| where the answer turns, with the one in front of it."""
+    low = 0.0
+    steps = list(growing(start, farthest))
+    for i in range(0, len(steps), GROWTH):
+        some = steps[i : i + GROWTH]
+        for alpha, answer in zip(some, answers(some), strict=True):
+            if answer != base:
+                return low, alpha, answer
+            low = alpha
+    return None
+
+
+def growing(start: float, farthest: float) -> Iterable[float]:
+    """|α| from `start` on, each half as large again, and the farthest."""
+    alpha = start
+    while alpha < farthest:
+        yield alpha
+        alpha *= 1.5
+    yield farthest
+
+
+def refined(
+    answers: Answers, base: Number | None, bracket: Bracket | None, tolerance: float
+) -> Bracket | None:
+    """The bracket made narrow: its inside is cut into parts that are decoded in one batch."""
+    while bracket is not None and bracket[1] - bracket[0] > tolerance * bracket[1]:
+        low, high, turned = bracket
+        inside = np.linspace(low, high, GROWTH + 2)[1:-1].tolist()
+        for alpha, answer in zip(inside, answers(inside), strict=True):
+            if answer != base:
+                high, turned = alpha, answer
+                break
+            low = alpha
+        bracket = low, high, turned
+    return bracket
+
+
+def signed(bracket: Bracket | None, way: int, farthest: float) -> Flip:
+    """A bracket as a flip."""
+    if bracket is None:
+        return Flip(None, None, way * farthest)
+    return Flip(way * bracket[1], bracket[2], way * bracket[1])
