@@ -38,6 +38,7 @@ RANKS = {
 FACADES = {"__init__", "__main__"}  # steer_core/__init__.py and __main__.py may show everything
 DRAWING = {"ui": {"gradio", "plotly"}, "report": {"plotly"}}
 PROVIDED = {"starlette", "spaces"}  # gradio brings the first, a Space the second
+PACKAGES = {"sklearn": "scikit-learn"}  # import names that are not those of their package
 
 
 def modules_below(folder: Path) -> list[Path]:
@@ -210,6 +211,7 @@ def test_what_is_imported_is_installed():
     declared = {re.split(r"[<>=~ ]", line)[0].lower() for line in lines if line[:1].isalpha()}
     sources = [ROOT / "app.py", *MODULES]
     roots = {name.split(".")[0] for path in sources for name in imports_of(path)}
+    roots = {PACKAGES.get(root, root) for root in roots}
     assert roots - set(sys.stdlib_module_names) - PROVIDED - {"steer_core"} <= declared
 
 

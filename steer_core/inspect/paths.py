@@ -34,7 +34,7 @@ class Paths:
 
     def project(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
         """States [..., D] in the same components, [..., C]."""
-        return (states - self.mean) @ self.components.T
+        return ((states - self.mean) @ self.components.T).astype(np.float32)
 
 
 def paths(
@@ -60,7 +60,7 @@ def paths(
     even = np.arange(1, latents + 1) % 2 == 0
     parity, p = separation(points, even, shuffled, seed)
     return Paths(
-        mean=pca.mean_.astype(np.float32),
+        mean=flat.mean(0, dtype=np.float64).astype(np.float32),
         components=pca.components_.astype(np.float32),
         variance=pca.explained_variance_ratio_,
         points=points.astype(np.float32),

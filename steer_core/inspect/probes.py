@@ -199,8 +199,8 @@ def probe_direction(states: NDArray[np.float32], labels: Sequence[object] | NDAr
         raise UserError("several classes have no one direction; choose a label of two values")
     rows = []
     for k in range(states.shape[1]):
-        scaler, ridge = ridge_of(states[:, k], targets)[:]
-        along = np.ravel(ridge.coef_) / scaler.scale_
+        fitted = ridge_of(states[:, k], targets).named_steps
+        along = np.ravel(fitted["ridge"].coef_) / fitted["standardscaler"].scale_
         rows.append(along / max(along @ along, 1e-12) if along.any() else along)
     return torch.from_numpy(np.stack(rows).astype(np.float32))
 

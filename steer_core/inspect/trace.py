@@ -16,7 +16,7 @@ from steer_core.codi.passes import start_of
 from steer_core.data.answers import Number
 from steer_core.inspect.attention import Watch, watch
 from steer_core.inspect.trace_words import Finding, finding
-from steer_core.steering.decode import MAX_NEW_TOKENS, Decoded, acting, decode, without_last_block
+from steer_core.steering.decode import MAX_NEW_TOKENS, Decoded, acting, decode
 from steer_core.steering.edits import Edit
 from steer_core.steering.plan import EditPlan
 from steer_core.steering.uses import Edits
@@ -138,9 +138,9 @@ def number_step(model: CodiModel, ids: Sequence[int]) -> int:
 
 def state_changes(plain: Decoded, edited: Decoded) -> dict[str, Floats]:
     """The four measures of states, [K+1, L+1] each."""
-    assert plain.states is not None
-    assert edited.states is not None
-    one, two = (without_last_block(row.states).astype(np.float64) for row in (plain, edited))
+    assert plain.hidden is not None
+    assert edited.hidden is not None
+    one, two = plain.hidden.astype(np.float64), edited.hidden.astype(np.float64)
     size, new = np.linalg.norm(one, axis=-1), np.linalg.norm(two, axis=-1)
     moved = np.linalg.norm(two - one, axis=-1)
     cosine = (one * two).sum(-1) / np.maximum(size * new, TINY)
