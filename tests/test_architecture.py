@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from absent import Absent
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "steer_core"
@@ -213,6 +214,12 @@ def test_what_is_imported_is_installed():
     roots = {name.split(".")[0] for path in sources for name in imports_of(path)}
     roots = {PACKAGES.get(root, root) for root in roots}
     assert roots - set(sys.stdlib_module_names) - PROVIDED - {"steer_core"} <= declared
+
+
+def test_a_file_whose_package_is_absent_is_skipped(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "hypothesis", Absent("hypothesis"))
+    with pytest.raises(pytest.skip.Exception, match="hypothesis is not installed"):
+        from hypothesis import given  # noqa: F401
 
 
 def test_requirements_are_declared_once():
