@@ -2,6 +2,8 @@
 
 Settings come from the environment: STEER_MODEL, STEER_DEVICE, STEER_DTYPE, STEER_HOST, STEER_PORT,
 STEER_RUNS, the folder of experiments, and STEER_DIRECTIONS, that of directions computed here.
+What visitors may ask for: STEER_EXPERIMENTS, STEER_MAX_DECODES, STEER_MAX_PAIRS, STEER_MAX_RUNS,
+STEER_MAX_MEGABYTES and STEER_FORWARDED; the README says what each means.
 """
 
 import contextlib

@@ -17,7 +17,10 @@ KEPT = 256 * 1024**2
 """Bytes of freed memory that the process holds on to."""
 LARGE = 32 * 1024**2
 """Bytes from which a tensor has memory of its own, given back when it is freed; at most 32 MB."""
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
+ARENAS = max(2, os.cpu_count() or 2)
+"""Heaps that all threads share. A page answers in dozens of threads; glibc would give each a heap
+of its own, which keeps as much as the largest decode took there."""
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # <malloc.h>
 
 
 def wait_passively() -> None:
@@ -42,6 +45,7 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, LARGE)
         mallopt(M_TRIM_THRESHOLD, KEPT)
+        mallopt(M_ARENA_MAX, ARENAS)
 
 
 def give_back_freed_memory() -> None:

@@ -21,8 +21,8 @@ from steer_core.ui.panels import head
 EXPLORE, EXPERIMENT = "explore", "experiment"
 """Ids of the tabs; the address line says `?tab=experiment` for the second."""
 
-SESSIONS = 128
-"""Whose inputs Gradio remembers, some 160 KB each; no handler needs what it has forgotten."""
+SESSIONS = 32
+"""Whose inputs Gradio remembers, some 600 KB each; no handler needs what it has forgotten."""
 THREADS = 64
 """More than all kinds of work have at once, see their `concurrency_limit`."""
 TIDY = (60, 300)
