@@ -25,6 +25,7 @@ from steer_core.data.questions import load_problems
 from steer_core.experiment import benchmarks
 from steer_core.experiment.benchmarks import TEST_SETS, PublishedSet, load_test_set
 from steer_core.experiment.evaluate import evaluate, verdict
+from steer_core.steering.decode import Decoded
 
 LIMIT = 6
 ROWS = [{"question": "How many?", "answer": "3 + 15 = <<3+15=18>>18\n#### 18"}]
@@ -214,6 +215,19 @@ def test_scoring(model: CodiModel):
     assert [done for done, _, _ in seen] == [4, 8, 12]
     assert seen[-1] == (12, 12, right)
     assert (result.published, result.gate) == ((), "no published figure")
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "right"),
+    [(2**60 + 1, 2**60 + 1, 1), (2**60 + 1, 2**60, 0), (float(2**60), 2**60 + 1, 1)],
+)
+def test_large_golds(
+    gold: float, answer: int, right: int, model: CodiModel, monkeypatch: pytest.MonkeyPatch
+):
+    """Exact, but for golds that were rounded when a file was written, as in GSM-Hard."""
+    said = Decoded("?", (1,), str(answer), answer, 1)
+    monkeypatch.setattr("steer_core.experiment.evaluate.decode_all", lambda *_: [said])
+    assert evaluate(model, [Problem("?", gold)], "mine")[0].correct == right
 
 
 def test_a_question_asked_twice_counts_twice(model: CodiModel):

@@ -39,6 +39,15 @@ def test_flips_have_one_name_each(base: int | None, answer: int | None, name: st
     assert FLIPS[flip_of(answer, base, Question("?", gold=5, twin=9))] == name
 
 
+def test_whole_numbers_count_to_the_last_digit_unless_one_was_rounded():
+    large = 2**60 + 1
+    asked = Question("?", gold=large, twin=float(2**61))
+    assert FLIPS[flip_of(large, 5, asked)] == "wrong to right"
+    assert FLIPS[flip_of(large - 1, large, asked)] == "right to wrong"
+    assert FLIPS[flip_of(2**61 + 1, 5, asked)] == "to twin"  # a gold that a file had as a float
+    assert flip_of(large, float(large), asked) == 0  # the store keeps answers as floats
+
+
 def test_where_both_twins_have_one_answer_it_is_the_right_one():
     assert FLIPS[flip_of(5, 8, Question("?", gold=5, twin=5))] == "wrong to right"
     assert FLIPS[flip_of(8, 5, Question("?", gold=5, twin=5))] == "right to wrong"

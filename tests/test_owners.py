@@ -235,8 +235,9 @@ def test_a_file_is_read_once_and_gone(tmp_path):
     [
         ("mine.json", "{", "mine.json is not JSON"),
         ("mine.json", "[" * 100_000, "mine.json"),
-        ("mine.csv", "a,b\n1,2\n", "neither JSON nor JSONL"),
-        ("mine.parquet", "PAR1", "neither JSON nor JSONL"),
+        ("mine.csv", "a,b\n1,2\n", "names no column of questions, it reads a, b"),
+        ("mine.parquet", "PAR1", "is no JSON, JSONL, CSV or TSV file; upload one"),
+        ("mine.json", "PAR1", "is a Parquet file"),
         ("m\u0000<b>.json".replace("\u0000", "'"), "{", "m_b_.json is not JSON"),
     ],
 )

@@ -277,6 +277,8 @@ REFUSED = {
     "set.jsonl.gz": (b"\x1f\x8b\x08x", r"compressed \(gzip\); unpack"),
     "set.xlsx": (b"PK\x03\x04x", "a spreadsheet; export it as CSV"),
     "damaged.parquet": (b"PAR1 and no more", "damaged Parquet file"),
+    "parquet.json": (parquet(GSM8K), "is a Parquet file; name it .parquet"),
+    "parquet.csv": (parquet(GSM8K), "is a Parquet file; name it .parquet"),
     "text.parquet": (b"Tom has 3?", "is none of JSON"),
     "empty.txt": ("\n \n", "holds no questions"),
     "empty.csv": ("", "holds no questions"),

@@ -141,10 +141,10 @@ def test_a_file_of_another_layout_is_refused(tmp_path: Path, name: str, value, m
 
 def test_files_that_cannot_be_read(tmp_path: Path):
     pairs, necessity, *_ = written(tmp_path, contents())
-    with pytest.raises(UserError, match=r"cannot read .*no\.json.*; name"):
+    with pytest.raises(UserError, match=r"no\.json cannot be read .*; name"):
         read_seed_files(pairs, tmp_path / "no.json")
     necessity.write_text("{")
-    with pytest.raises(UserError, match=r"is not JSON .*; give"):
+    with pytest.raises(UserError, match=r"is no JSON .*; correct"):
         read_seed_files(pairs, necessity)
 
 

@@ -52,7 +52,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_audit(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", help="JSON or JSONL file, or 'fit', 'test'")
+    parser.add_argument("file", help="JSON, JSONL, CSV, TSV or Parquet file, or 'fit', 'test'")
     parser.add_argument(
         "--against",
         nargs="+",
@@ -65,7 +65,7 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", help="JSON or JSONL file, or 'fit', 'test'")
+    parser.add_argument("file", help="JSON, JSONL, CSV, TSV or Parquet file, or 'fit', 'test'")
     parser.add_argument("--pair", metavar="ID", help="only the pair with this id")
     parser.add_argument("--limit", type=int, default=5, help="pairs to print, 0 = all (default 5)")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")

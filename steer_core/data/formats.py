@@ -13,6 +13,8 @@ from steer_core.errors import UserError
 
 KINDS = "JSON, JSONL, CSV, TSV, Parquet or text"
 _TABLES = (".csv", ".tsv", ".tab")
+TEXT_ENDINGS = (".json", *LINES, *_TABLES)
+"""Endings of files that are text with rows."""
 _NO_TEXT = (".yaml", ".yml", ".toml", ".xml", ".html", ".htm", ".py", ".tex", ".parquet")
 _PARQUET = b"PAR1"
 _BINARY = {
@@ -44,6 +46,9 @@ def read_rows(path: Path, or_name: str = "") -> list[Row]:
         UserError: when the file cannot be read or no rows can be named in it.
     """
     data = _read_bytes(path, or_name)
+    if data.startswith(_PARQUET) and path.suffix.lower() in TEXT_ENDINGS:
+        # A few bytes of Parquet can unfold to gigabytes: nobody gets them by another name.
+        raise UserError(f"{path} is a Parquet file; name it .parquet")
     if data.startswith(_PARQUET):
         return _parquet_rows(data, path)
     text = _decode(data, path)

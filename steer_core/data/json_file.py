@@ -15,7 +15,7 @@ def read_json(path: Path) -> object:
         UserError: for a file that cannot be read, or holds no JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); name another file") from error
     except RecursionError as error:

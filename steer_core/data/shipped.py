@@ -25,7 +25,7 @@ def load_recipe(path: Path = RECIPE_FILE) -> dict:
         for name, arguments in recipe["sets"].items():
             if set(arguments) != {"n", "seed", "held_out_share", "first_id"}:
                 raise KeyError(name)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is no recipe ({error!r}); see assets/pairs/recipe.json") from error
     return recipe
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steer_core.data.answers import Number, parse_answer
-from steer_core.data.json_rows import decode_json, flaw_of
+from steer_core.data.json_file import read_json
+from steer_core.data.json_rows import flaw_of
 from steer_core.data.pairs import load_pairs
 from steer_core.data.problems import Pair
 from steer_core.data.rows import show
@@ -131,13 +132,13 @@ def read_necessity(path: Path) -> tuple[NeedRow, ...]:
             (row.flag("clean_needs_cot"), row.flag("corrupted_needs_cot")),
             row.flag("needs_cot_either"),
         )
-        for row in fields_of(read_json(path), path, "")
+        for row in fields_of(stored_value(path), path, "")
     )
 
 
 def read_validation(path: Path) -> Validation:
     """Read a validation file: an object with `results` and, optionally, `statistics`."""
-    value = read_json(path)
+    value = stored_value(path)
     if not isinstance(value, dict) or "results" not in value:
         raise UserError(f"{path} is no validation file (no list 'results'); give another file")
     rows = tuple(
@@ -155,7 +156,7 @@ def read_validation(path: Path) -> Validation:
 
 def read_split(path: Path) -> SplitFile:
     """Read a split file: an object with the four `LISTS`, and numbers about them."""
-    value = read_json(path)
+    value = stored_value(path)
     missing = [name for name in LISTS if not isinstance(value, dict) or name not in value]
     if missing:
         raise UserError(f"{path} is no split file (no list '{missing[0]}'); give another file")
@@ -225,14 +226,9 @@ def numbers_of(value: object) -> dict[str, int]:
     return {k: v for k, v in items if isinstance(v, int) and not isinstance(v, bool)}
 
 
-def read_json(path: Path) -> object:
-    """The value of a JSON file."""
-    try:
-        value = decode_json(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UserError(f"cannot read '{path}' ({error.strerror}); name another file") from error
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}); give another file") from error
+def stored_value(path: Path) -> object:
+    """The value of a JSON file that can be shown and written."""
+    value = read_json(path)
     if flaw := flaw_of(value):
         raise UserError(f"{path} {flaw}; correct it or give another file")
     return value

@@ -12,6 +12,7 @@ from steer_core.pipeline.funnel import FILTERS
 from steer_core.pipeline.necessity import KINDS
 from steer_core.ui.door import MOST_UPLOAD
 from steer_core.ui.experiments.settings import OWN
+from steer_core.ui.experiments.uploads import ENDINGS
 from steer_core.ui.panels import figure, unit_panel
 from steer_core.ui.settings import SITES
 
@@ -49,7 +50,7 @@ CONTROLS = (
 )
 """Directions without meaning, decoded beside the real one: what would chance do?"""
 NAME_INFO = "The folder its results are kept in. Empty: named after the model."
-FILE_LABEL = f"JSON or JSONL, one pair a row, at most {MOST_UPLOAD // 2**20} MB"
+FILE_LABEL = f"JSON, JSONL, CSV or TSV, one pair a row, at most {MOST_UPLOAD // 2**20} MB"
 MOST_INFO = "0: all of them."
 INTRO = (
     "**Does a direction really steer the model?** One click runs the whole experiment: it"
@@ -135,7 +136,7 @@ def what(models: list[tuple[str, str]]) -> dict[str, Any]:
             "own": gr.Textbox(visible="hidden", elem_id="exp-own-token"),
             "upload": gr.File(
                 label=FILE_LABEL,
-                file_types=[".json", ".jsonl"],
+                file_types=[*ENDINGS],
                 type="filepath",
                 height=96,
                 visible=False,

@@ -26,6 +26,7 @@ from steer_core.ui.experiments.panels import (
     position_choices,
 )
 from steer_core.ui.experiments.settings import OWN
+from steer_core.ui.experiments.uploads import PAIR_FILE
 from steer_core.ui.lines import line_of, told
 
 QUIET: dict[str, Any] = {
@@ -215,5 +216,5 @@ def path_of(handed_in: Any) -> Path:
     found = Path(path).resolve() if isinstance(path, str) else None
     uploads = Path(get_upload_folder()).resolve()
     if found is None or not found.is_relative_to(uploads) or not found.is_file():
-        raise UserError("no pair file arrived; upload a JSON or JSONL file of pairs")
+        raise UserError(f"no pair file arrived; upload a {PAIR_FILE} of pairs")
     return found

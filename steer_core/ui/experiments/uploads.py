@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from steer_core.data.formats import TEXT_ENDINGS
 from steer_core.data.pairs import load_pairs
 from steer_core.data.problems import Pair
 from steer_core.errors import UserError
 from steer_core.ui.lines import line_of
 
-ENDINGS = (".json", ".jsonl")
+ENDINGS = TEXT_ENDINGS
+"""No Parquet: a small file of it can unfold to more than there is memory."""
+PAIR_FILE = "JSON, JSONL, CSV or TSV file"
 KEPT = 32
 """Files whose pairs are remembered, of all visitors together; the oldest is forgotten first."""
 UNSAFE = re.compile(r"[^\w .()-]+")
@@ -64,7 +67,7 @@ class Uploads:
             UserError: when there is none, it was forgotten, or cannot be used.
         """
         if not token:
-            raise UserError("no pair file is chosen; upload a JSON or JSONL file of pairs")
+            raise UserError(f"no pair file is chosen; upload a {PAIR_FILE} of pairs")
         with self._lock:
             upload = self._kept.get(token) if isinstance(token, str) else None
         if upload is None:
@@ -75,7 +78,7 @@ class Uploads:
 
     def _read(self, path: Path, name: str) -> list[Pair]:
         if path.suffix.lower() not in ENDINGS:
-            raise UserError(f"{name} is neither JSON nor JSONL; upload a .json or .jsonl file")
+            raise UserError(f"{name} is no {PAIR_FILE}; upload one")
         pairs = load_pairs(path)
         if len(pairs) > self._most:
             raise UserError(
