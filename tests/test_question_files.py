@@ -186,6 +186,15 @@ ASKED = {
         json.dumps(alpaca(("Add them.", "3 and 4?"), ("Multiply them.", "3 and 4?"))),
         ["Add them.\n3 and 4?", "Multiply them.\n3 and 4?"],
     ),
+    "premise.json": (
+        json.dumps(alpaca(("Pens cost as caps.", "3 pens?"), ("Pens cost as caps.", "4 pens?"))),
+        ["Pens cost as caps.\n3 pens?", "Pens cost as caps.\n4 pens?"],
+    ),
+    "polite.json": (
+        json.dumps([{"instruction": "Can you solve this?", "input": f"{n} pens?"} for n in "34"]),
+        ["3 pens?", "4 pens?"],
+    ),
+    "marked.txt": ("[2 points] How many?\n[3] And now?\n", None),
     "nothing_asked.json": (
         json.dumps(alpaca(("Count all pens.", "3 pens."), ("Count all pens.", "4 pens."))),
         ["Count all pens.\n3 pens.", "Count all pens.\n4 pens."],

@@ -16,7 +16,7 @@ _LIST_KEYS = (
     *("pairs", "data", "rows", "problems", "questions", "examples", "instances", "items"),
     *("records", "train", "test", "validation"),
 )
-_LIKE_JSON = re.compile(r"\s*(?:\{|\[\s*(?:[\"'{\[\]\d-]|$))")
+_LIKE_JSON = re.compile(r"\s*(?:\{|\[\s*(?:[\"'{\[]|$|-?\d[\d.eE+-]*\s*(?:,|\]\s*$)|\]\s*$))")
 _DEEPEST, _MOST_DIGITS = 40, 1000
 
 

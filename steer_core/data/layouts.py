@@ -31,6 +31,11 @@ from steer_core.errors import UserError
 NOTHING = ("", "<noinput>", "none", "null", "nan", "n/a")
 """How files write that there is no input to an instruction."""
 INSTRUCTED = ("instruction", "input")
+_TEMPLATE = re.compile(
+    r"\b(?:solve|answer|following|below|problems?|questions?|step by step|math|task)\b",
+    re.IGNORECASE,
+)
+"""Words of instructions that say what to do with an input, as opposed to a part of a problem."""
 _STEP = re.compile(r"<<[^<>]*>>")
 Fields = Mapping[str, object]
 
@@ -41,7 +46,7 @@ class Layout:
 
     `question`: one of `QUESTION_LAYOUTS`, () for rows that are texts; `answer`: one of
     `ANSWER_FIELDS`, None without answers; `wrapper`: the field whose object is read, if any.
-    `template`: an instruction that is the same in every row and asks nothing by itself.
+    `template`: an instruction that is the same in every row and no part of a problem.
     """
 
     question: tuple[str, ...] = ()
@@ -159,7 +164,7 @@ def is_said(text: str) -> bool:
 
 
 def template_of(rows: Sequence[Row], wrapper: str | None) -> str | None:
-    """The one instruction of all rows with an input, unless it asks something itself."""
+    """The one instruction of all rows with an input, unless it is a part of the problems."""
     texts = set()
     for row in rows:
         fields = row.value if isinstance(row.value, dict) else {}
@@ -167,7 +172,9 @@ def template_of(rows: Sequence[Row], wrapper: str | None) -> str | None:
         if isinstance(inner, dict) and said(inner, "input"):
             texts.add(str(inner.get(field_of(inner, "instruction") or "", "")))
     only = texts.pop() if len(texts) == 1 else None
-    return None if only is None or "?" in only or any(map(str.isdigit, only)) else only
+    if only is None or any(map(str.isdigit, only)) or not _TEMPLATE.search(only):
+        return None
+    return only
 
 
 def named_row(row: Row, layout: Layout, scored: bool) -> NamedRow:
