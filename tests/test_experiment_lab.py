@@ -264,14 +264,14 @@ def test_a_long_hold_gives_way_to_both_kinds_of_waiting():
 
     def experiment():
         while not stop.is_set():
-            gate.give_way()
+            hold.give_way()
             time.sleep(0.001)
 
     def visitor(kind, name):
         with kind():
             order.append(name)
 
-    with gate.background():
+    with gate.background(long=True) as hold:
         # Two threads share the hold, as batches that are decoded beside each other do.
         helpers = [threading.Thread(target=experiment) for _ in range(2)]
         visitors = [

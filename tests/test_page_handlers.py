@@ -323,6 +323,63 @@ def test_the_gate_lets_one_in_and_prefers_those_who_wait():
     assert order == ["batch", "answer", "batch", "batch"]
 
 
+def test_a_sweep_steps_aside_for_a_visitor_and_for_no_other_sweep():
+    gate, order, stop = Gate(), [], threading.Event()
+
+    def sweep():
+        while not stop.is_set():
+            hold.give_way()
+            time.sleep(0.001)
+
+    def caller(kind, name):
+        with kind():
+            order.append(name)
+
+    other = threading.Thread(target=caller, args=(gate.background, "other sweep"))
+    experiment = threading.Thread(target=caller, args=(lambda: gate.background(True), "long"))
+    person = threading.Thread(target=caller, args=(gate.foreground, "person"))
+    with gate.background() as hold:
+        # Two threads share the hold, as batches that are decoded beside each other do.
+        helpers = [threading.Thread(target=sweep) for _ in range(2)]
+        for thread in (*helpers, other, experiment):
+            thread.start()
+        time.sleep(0.05)
+        assert order == []
+        person.start()
+        person.join(10)
+        stop.set()
+        for thread in helpers:
+            thread.join(10)
+        assert not any(thread.is_alive() for thread in helpers)
+        assert gate.busy
+        order.append("sweep")
+    other.join(10), experiment.join(10)
+    assert "person" in order[: order.index("sweep")]
+    assert sorted(order) == ["long", "other sweep", "person", "sweep"]
+    assert (gate.busy, gate.waiting, gate.queued) == (False, 0, 0)
+
+
+def test_a_decode_waits_for_a_step_of_a_sweep_not_for_its_batch(setting):
+    steps, seen = threading.Event(), []
+
+    def iter_sweep(model, pairs, *, stop, **_):
+        steps.set()
+        ends = time.monotonic() + 5
+        while not seen and time.monotonic() < ends:  # one batch, as long as nobody was answered
+            stop()
+            time.sleep(0.001)
+        yield from ()
+
+    explorer = Explorer(replace(fake_engine.engine(), iter_sweep=iter_sweep), settle_seconds=0.0)
+    sweep = threading.Thread(target=list, args=[explorer.sweep("ada", setting)])
+    sweep.start()
+    steps.wait(5)
+    began = time.monotonic()
+    seen.append(explorer.strip(Asked(pair_id="t001"), setting))
+    sweep.join(10)
+    assert time.monotonic() - began < 4
+
+
 def test_the_gate_opens_after_an_error():
     gate = Gate()
     for turn in (gate.foreground, gate.background, gate.foreground):

@@ -12,6 +12,7 @@ from typing import Any
 from steer_core.errors import UserError
 from steer_core.ui import space
 from steer_core.ui.compute import FitJob, loaded, run
+from steer_core.ui.gate import Hold
 from steer_core.ui.runner import Runner
 
 FORGOTTEN_SECONDS = 20.0
@@ -119,17 +120,22 @@ class Fits:
                 del self._fits[fit.model]
 
     def _compute(self, fit: Fit) -> None:
-        engine, gate, job = self._runner.engine, self._runner.gate, FitJob(fit.model)
+        engine, job = self._runner.engine, FitJob(fit.model)
+        holds: list[Hold] = []
 
         def forgotten() -> bool:
-            gate.give_way()
+            holds[-1].give_way()
             return time.monotonic() - fit.asked > FORGOTTEN_SECONDS
 
         def progress(done: int, total: int) -> None:
             fit.done, fit.total = done, total
 
         asked: tuple[Any, ...] = () if space.FORKS else (forgotten, progress)
-        with gate.background(), closing(run(engine, job, *asked)) as results:
+        with (
+            self._runner.gate.background(long=True) as hold,
+            closing(run(engine, job, *asked)) as results,
+        ):
+            holds.append(hold)
             for _ in results:
                 pass
 

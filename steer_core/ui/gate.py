@@ -9,64 +9,84 @@ class Gate:
     """A lock with three kinds of callers.
 
     A plain lock is not fair: a sweep that takes it again right after each batch would starve the
-    visitor who drags a slider. Background callers wait until no foreground caller is waiting. An
-    experiment holds the gate for long; it gives way to both between two decoding steps.
+    visitor who drags a slider. Background callers wait until no foreground caller is waiting, and
+    step aside for one between two decoding steps. An experiment holds the gate for long; it steps
+    aside for both.
     """
 
     def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._busy = False
-        self._lent = False
-        """Whether an experiment that holds the gate has stepped aside."""
-        self._waiting = 0
-        self._queued = 0
+        self.condition = threading.Condition()
+        self.busy = False
+        self.waiting = 0
+        """Callers in the foreground who wait."""
+        self.queued = 0
+        """Sweeps that wait, those that have stepped aside among them."""
 
     @contextmanager
     def foreground(self) -> Iterator[None]:
         """Hold the model for an answer somebody waits for."""
-        with self._condition:
-            self._waiting += 1
-            self._condition.wait_for(lambda: not self._busy)
-            self._waiting -= 1
-            self._busy = True
+        with self.condition:
+            self.waiting += 1
+            self.condition.wait_for(lambda: not self.busy)
+            self.waiting -= 1
+            self.busy = True
         try:
             yield
         finally:
             self._release()
 
     @contextmanager
-    def background(self) -> Iterator[None]:
-        """Hold the model for one batch of a longer run."""
-        with self._condition:
-            self._queued += 1
-            self._condition.wait_for(lambda: not self._busy and not self._waiting)
-            self._queued -= 1
-            self._busy = True
+    def background(self, long: bool = False) -> Iterator["Hold"]:
+        """Hold the model for one batch of a longer run, or for a `long` experiment."""
+        hold = Hold(self, long)
+        with self.condition:
+            self.queued += 1
+            self.condition.wait_for(lambda: not self.busy and not self.waiting)
+            self.queued -= 1
+            self.busy = True
         try:
-            yield
+            yield hold
         finally:
             self._release()
 
-    def give_way(self) -> None:
-        """Let whoever waits go first; for a caller that holds the gate as background.
+    def _release(self) -> None:
+        with self.condition:
+            self.busy = False
+            self.condition.notify_all()
 
-        Several threads may share one hold: all of them pause, and go on together.
-        """
-        with self._condition:
-            if not self._lent and not (self._waiting or self._queued):
+
+class Hold:
+    """What a background caller has of the gate. Several threads may share one.
+
+    Args:
+        gate: The gate.
+        long: Whether sweeps go first too.
+    """
+
+    def __init__(self, gate: Gate, long: bool) -> None:
+        self._gate, self._long = gate, long
+        self._lent = False
+        """Whether it has stepped aside."""
+
+    def give_way(self) -> None:
+        """Let whoever goes first go first: all threads of the hold pause, and go on together."""
+        gate = self._gate
+        with gate.condition:
+            if not self._lent and not self._others():
                 return
             if not self._lent:
-                self._lent, self._busy = True, False
-                self._condition.notify_all()
-            self._condition.wait_for(lambda: not self._lent or self._free())
+                self._lend(True)
+            gate.condition.wait_for(lambda: not self._lent or not (gate.busy or self._others()))
             if self._lent:
-                self._lent, self._busy = False, True
-                self._condition.notify_all()
+                self._lend(False)
 
-    def _free(self) -> bool:
-        return not (self._busy or self._waiting or self._queued)
+    def _others(self) -> int:
+        """How many go before this one."""
+        return self._gate.waiting + (self._gate.queued if self._long else 0)
 
-    def _release(self) -> None:
-        with self._condition:
-            self._busy = False
-            self._condition.notify_all()
+    def _lend(self, lent: bool) -> None:
+        gate = self._gate
+        self._lent, gate.busy = lent, not lent
+        if not self._long:  # an experiment must not come between a sweep and its next step
+            gate.queued += 1 if lent else -1
+        gate.condition.notify_all()

@@ -10,7 +10,7 @@ from typing import Any
 from steer_core.ui import space
 from steer_core.ui.compute import SweepJob, loaded, run
 from steer_core.ui.engine import Engine
-from steer_core.ui.gate import Gate
+from steer_core.ui.gate import Gate, Hold
 
 KEPT_STRIPS = 256
 KEPT_SWEEPS = 128
@@ -73,16 +73,27 @@ class Runner:
             yield known
             return
         self.ready(job.model)
-        stop = () if space.FORKS else (lambda: not still_wanted(),)
-        with closing(self._results(job, *stop)) as states, suppress(self.engine.cancelled):
-            yield from self._batches(job, states, still_wanted)
+        holds: list[Hold] = []
+
+        def stop() -> bool:
+            holds[-1].give_way()
+            return not still_wanted()
+
+        asked = () if space.FORKS else (stop,)
+        with closing(self._results(job, *asked)) as states, suppress(self.engine.cancelled):
+            yield from self._batches(job, states, still_wanted, holds)
 
     def _batches(
-        self, job: SweepJob, states: Iterator[Any], still_wanted: Callable[[], bool]
+        self,
+        job: SweepJob,
+        states: Iterator[Any],
+        still_wanted: Callable[[], bool],
+        holds: list[Hold],
     ) -> Iterator[Any]:
         last = None
         while True:
-            with self.gate.background():
+            with self.gate.background() as hold:
+                holds[:] = [hold]
                 state = next(states, None) if still_wanted() else _Superseded
             if state is _Superseded:
                 return

@@ -32,6 +32,7 @@ from steer_core.ui.experiments.work import (
     sample,
     work,
 )
+from steer_core.ui.gate import Hold
 from steer_core.ui.limits import OWN
 from steer_core.ui.runner import Runner
 
@@ -230,8 +231,8 @@ class Lab:
         engine = self._runner.engine
         if not space.FORKS:
             with (
-                self._runner.gate.background(),
-                closing(work(engine, order, self._asked(stop), self._told)) as slices,
+                self._runner.gate.background(long=True) as hold,
+                closing(work(engine, order, self._asked(stop, hold), self._told)) as slices,
             ):
                 next(slices)
             return
@@ -258,11 +259,9 @@ class Lab:
                 seconds = longer(seconds)
         raise engine.cancelled
 
-    def _asked(self, stop: threading.Event) -> Callable[[], bool]:
-        gate = self._runner.gate
-
+    def _asked(self, stop: threading.Event, hold: Hold) -> Callable[[], bool]:
         def asked() -> bool:
-            gate.give_way()
+            hold.give_way()
             return stop.is_set()
 
         return asked
