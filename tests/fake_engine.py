@@ -53,6 +53,7 @@ class FakeStrip:
     norms: np.ndarray
     inert: tuple
     seconds: float
+    finite: tuple = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class FakeState:
     rows: int
     baseline_accuracy: float | None
     baseline_correct: dict
+    nonfinite: np.ndarray
 
 
 class FakeCancelled(Exception):
@@ -258,4 +260,5 @@ def _sweep(seconds, model, pairs, *, site, layer, alphas, positions, direction, 
             rows=int(len(alphas) * total),
             baseline_accuracy=0.66,
             baseline_correct=outcome,
+            nonfinite=np.zeros(len(alphas), dtype=int),
         )

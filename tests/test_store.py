@@ -17,7 +17,7 @@ from made_up_runs import SETTING, batch, fill, made_up, plan
 from statsmodels.stats.proportion import proportion_confint
 
 from steer_core import UserError
-from steer_core.pipeline import database
+from steer_core.pipeline import read_only
 from steer_core.pipeline.outcomes import FLIPS, SCORES
 from steer_core.pipeline.records import NO_EDIT, positions_text
 from steer_core.pipeline.store import Store
@@ -368,10 +368,10 @@ def test_a_missing_store_is_not_made_by_a_reader(path: Path):
 def test_a_folder_that_cannot_be_written_can_be_read(path: Path, monkeypatch: pytest.MonkeyPatch):
     with Store(path) as store:
         wanted = store.table(fill(store, plan()).run)
-    monkeypatch.setattr(database.os, "access", lambda *_: False)
+    monkeypatch.setattr(read_only.os, "access", lambda *_: False)
     with Store(path, create=False) as store:
         pd.testing.assert_frame_equal(store.table(1), wanted)
-        with pytest.raises(UserError, match=r"cannot be used .*readonly"):
+        with pytest.raises(UserError, match="cannot be written here"):
             store.begin(plan(pairs=1))
 
 

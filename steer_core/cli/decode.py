@@ -116,11 +116,18 @@ def show(row: "Decoded", plain: "Decoded | None", as_json: bool) -> None:
         "answer": row.answer,
         "prompt_tokens": row.prompt_tokens,
     }
+    if not row.finite:
+        found["nonfinite"] = True
     if plain is not None:
         found |= {"baseline_text": plain.text, "baseline_answer": plain.answer}
     if as_json:
         print(json_line(found, ensure_ascii=False))
-    elif plain is None:
-        print(row.text)
     else:
-        print(f"{plain.text}  ->  {row.text}")
+        print("  ->  ".join(map(shown, (row,) if plain is None else (plain, row))))
+
+
+def shown(row: "Decoded") -> str:
+    """What a row says, or that it says nothing."""
+    from steer_core.steering.rows import OVERFLOWED
+
+    return row.text if row.finite else OVERFLOWED

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     with Store(args.folder / FILE, create=False) as store:
         chosen = args.run
         if chosen is None:
-            runs = store.runs()
+            runs = store.readable()
             if not runs:
                 raise UserError(f"{args.folder} holds no run; 'sweep --out' makes one")
             chosen = runs[-1].id

@@ -50,8 +50,10 @@ def note_unfinished(source: "Source") -> None:
     """Say on stderr that rows are missing."""
     coverage = source.analysis.coverage
     if not coverage.finished:
+        lost, _ = source.overflowed
+        what = f", {lost} more overflowed" if lost else ""
         print(
-            f"{source.folder}: unfinished: {coverage.rows} of {coverage.expected} rows, the "
+            f"{source.folder}: unfinished: {coverage.rows} of {coverage.expected} rows{what}, the "
             f"numbers are of {source.analysis.n} pairs",
             file=sys.stderr,
         )

@@ -50,7 +50,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with an unfinished run in --out (also done without; stored rows stay)",
+        help="only go on with the run in --out: other settings are refused, naming what differs",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.set_defaults(handler=run)
@@ -184,6 +184,7 @@ def swept(
             store,
             origin=origin,
             fit=None if prepared is None else fit_from(model, prepared),
+            resume=args.resume,
             progress=lambda done, total, _: progress.say("", done, total, "rows"),
         )
     except KeyboardInterrupt:
@@ -192,8 +193,8 @@ def swept(
         raise KeyboardInterrupt(
             f"stopped; the same command goes on from what {args.out} holds"
         ) from None
-    if args.resume and record.id not in known:
-        _log.warning("%s held no run of these settings; run %d is new", args.out, record.id)
+    if args.resume and not known:
+        _log.warning("%s held no run to resume; run %d is new", args.out, record.id)
     return record
 
 

@@ -54,6 +54,8 @@ def with_controls(
     percents = 100 * mine[list(SHARES)]
     percents.columns = list(SHARES.values())
     table = place.join(percents).join(mine["flips"])
+    if "nonfinite" in mine and mine["nonfinite"].any():
+        table["not finite"] = mine["nonfinite"]
     for kind in dict.fromkeys(other.kind for other, _ in every):
         parts = [part for other, part in every if other.kind == kind and other.controls(curve)]
         if parts:

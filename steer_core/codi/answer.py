@@ -106,6 +106,8 @@ class Answer:
         self.token = torch.zeros(count, dtype=torch.long, device=device)
         self.first_logits: Tensor | None = None
         self.scores: BatchScores | None = None
+        # Of every row: whether all numbers that its tokens were chosen by are finite.
+        self.finite = torch.ones(count, dtype=torch.bool, device=device)
 
     def judge(self, hidden: Tensor, keep_logits: bool, reference: Tensor | None) -> None:
         """Follow the drafts as far as they fit; hidden [N, T, D] of their nodes."""
@@ -115,6 +117,8 @@ class Answer:
         judge = Judge(self.model, drafts, self.cache.rows, reference, self.check)
         scored = drafts.path.shape[1] > 0
         chosen, self.scores = judge.scores(hidden) if scored else (judge.picked(hidden), None)
+        root = self.drafts.root
+        self.finite &= are_finite(self.model, hidden[:, root], chosen[:, root])
         self.accept(drafts, chosen)
 
     def accept(self, drafts: Drafts, picked: Tensor) -> None:
@@ -164,7 +168,10 @@ class Answer:
         self.shrink()
         hidden = behind(self.model, self.token, self.where(), self.cache)
         self.cache.advance(1)
-        return picked(self.model, hidden)
+        chosen = picked(self.model, hidden)
+        fine = are_finite(self.model, hidden, chosen) | ~self.alive
+        self.finite[self.row] = self.finite[self.row] & fine
+        return chosen
 
     def where(self) -> Tensor:
         """Absolute position of every slot's next token."""
@@ -200,6 +207,15 @@ def behind(model: CodiModel, token: Tensor, where: Tensor, cache: Attention) -> 
 def picked(model: CodiModel, hidden: Tensor) -> Tensor:
     """The greedy choices behind hidden states [n, D], int [n]; EOT is excluded."""
     return model.body.head.choice(hidden)
+
+
+def are_finite(model: CodiModel, hidden: Tensor, chosen: Tensor) -> Tensor:
+    """Whether the logit of each choice [n] behind hidden states [n, D] is a number, bool [n].
+
+    Whatever overflowed before ends there: of NaN and infinity every product is one, and an infinite
+    logit is the largest.
+    """
+    return (hidden * model.body.head.weight[chosen]).sum(-1).isfinite()
 
 
 class Judge:

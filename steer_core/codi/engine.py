@@ -36,13 +36,15 @@ class BatchResult:
     `token_ids`: generated ids of each row, without EOS. `states`: float32 [N, K+1, L+2, D] on the
     CPU (index 0 input embedding, 1..L block outputs, L+1 after the final norm), or None.
     `first_logits`: [N, V] at the first answer step, float32, or None. `scores`: of the candidates,
-    None where none are scored.
+    None where none are scored. `finite` bool [N]: the numbers that a row's tokens were chosen by
+    are finite; where not, it says nothing.
     """
 
     token_ids: tuple[tuple[int, ...], ...]
     states: Tensor | None
     first_logits: Tensor | None
     scores: BatchScores | None
+    finite: Tensor
 
 
 @torch.inference_mode()
@@ -82,7 +84,9 @@ def run_batch(
         answer = Answer(model, ready.cache, inputs, max_new_tokens, stop, steps)
         answer.judge(ready.hidden, first_logits, reference)
         states = None if ready.states is None else ready.states.cpu()
-        return BatchResult(answer.finish(), states, answer.first_logits, answer.scores)
+        ids = answer.finish()
+        finite = answer.finite.cpu()
+        return BatchResult(ids, states, answer.first_logits, answer.scores, finite)
 
 
 @contextmanager

@@ -33,6 +33,10 @@ class Curve:
         return Edit(self.direction.vectors, alpha, self.site, self.layer, self.positions)
 
 
+UNKNOWN, NOT_FINITE = -1, -2
+"""In place of right or wrong: not decoded yet, or decoded to numbers that overflowed."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CurveState:
     """One curve so far; arrays are over alpha, [A].
@@ -42,6 +46,7 @@ class CurveState:
     are the Wilson 95 % interval of the accuracy (NaN where nothing is done). `total` problems,
     `decoded` of `rows` rows of the whole grid. `baseline_accuracy` is over the problems done, None
     before the first; `baseline_correct` maps the index of a problem to its outcome at alpha = 0.
+    `nonfinite`: problems whose numbers overflowed there; they are in none of the other counts.
     """
 
     layer: int | None
@@ -58,13 +63,14 @@ class CurveState:
     rows: int
     baseline_accuracy: float | None
     baseline_correct: dict[int, bool]
+    nonfinite: np.ndarray
 
 
 class Tally:
     """What is known of a grid while it fills.
 
-    `right` [C, A, n] is 1 right, 0 wrong, -1 not decoded; `answer` [C, A, n] is NaN without a
-    number; `base` and `base_answer` [n] the same for unedited rows.
+    `right` [C, A, n] is 1 right, 0 wrong, -1 not decoded, -2 not finite; `answer` [C, A, n] is NaN
+    without a number; `base` and `base_answer` [n] the same for unedited rows.
     """
 
     def __init__(self, curves: Sequence[Curve], alphas: np.ndarray, problems: int):
@@ -74,7 +80,7 @@ class Tally:
         self.base = np.full(problems, -1, dtype=np.int8)
         self.base_answer = np.full(problems, np.nan)
 
-    def note(self, curve: int, alpha: int, problem: int, answer: float | None, right: bool) -> None:
+    def note(self, curve: int, alpha: int, problem: int, answer: float | None, right: int) -> None:
         """Enter one row; curve and alpha are -1 for the unedited one."""
         number = np.nan if answer is None else answer
         if curve < 0:
@@ -93,7 +99,7 @@ class Tally:
         same = np.isclose(self.answer[index], self.base_answer, rtol=0, atol=0, equal_nan=True)
         low, high = wilson(correct, np.maximum(counts, 1))
         nothing = counts == 0
-        decoded = int((self.right >= 0).sum() + known.sum())
+        decoded = int((self.right != UNKNOWN).sum() + (self.base != UNKNOWN).sum())
         return CurveState(
             layer=self.curves[index].layer,
             alphas=self.alphas,
@@ -109,6 +115,7 @@ class Tally:
             rows=self.right.size + self.base.size,
             baseline_accuracy=float((self.base[known] == 1).mean()) if known.any() else None,
             baseline_correct={int(i): bool(self.base[i]) for i in known.nonzero()[0]},
+            nonfinite=((right == NOT_FINITE) | (self.base == NOT_FINITE)[None]).sum(1),
         )
 
 
@@ -157,7 +164,8 @@ def fill_grid(
     for batch in decode_rows(model, [p.question for p in problems], rows, options, stop):
         for index, decoded in batch:
             c, a, p = where[index]
-            tally.note(c, a, p, decoded.answer, same_number(decoded.answer, problems[p].answer))
+            right = same_number(decoded.answer, problems[p].answer)
+            tally.note(c, a, p, decoded.answer, right if decoded.finite else NOT_FINITE)
             if on_row:
                 on_row(c, a, p, decoded)
         yield tally

@@ -20,6 +20,7 @@ from steer_core.steering.decode import (
 )
 from steer_core.steering.directions import Direction, check_direction, site_states
 from steer_core.steering.edits import Edit, check_alphas, dead_positions
+from steer_core.steering.rows import OVERFLOWED
 
 STRIP_ALPHAS = tuple(round(-3 + 0.1 * i, 1) for i in range(61))
 TINY = 1e-12
@@ -36,7 +37,8 @@ class AlphaStrip:
     the norm of h, `norm_change` the change of the norm. `dose` float32 [A, K+1]: norm of the edit
     over the norm of the state it is added to, 0 where nothing is edited. `norms` float32 [K+1]:
     norm of the direction. `kl` float32 [A]: KL divergence in nats from the baseline's distribution
-    at the first answer step. `inert`: edited positions that cannot act, with reasons.
+    at the first answer step. `inert`: edited positions that cannot act, with reasons. `finite` [A]:
+    where not, numbers overflowed, and there is no text or answer to look at.
     """
 
     alphas: np.ndarray
@@ -52,6 +54,7 @@ class AlphaStrip:
     kl: np.ndarray
     inert: tuple[tuple[int, str], ...]
     seconds: float
+    finite: tuple[bool, ...] = ()
 
 
 def alpha_strip(
@@ -97,7 +100,7 @@ def alpha_strip(
     zero = list(alphas).index(0.0)
     return AlphaStrip(
         alphas=values,
-        texts=tuple(each.text for each in decoded),
+        texts=tuple(each.text if each.finite else OVERFLOWED for each in decoded),
         answers=tuple(each.answer for each in decoded),
         correct=None
         if gold is None
@@ -108,6 +111,7 @@ def alpha_strip(
         kl=divergence(decoded, zero),
         inert=tuple(dead_positions(model.config, site, layer, where).items()),
         seconds=time.perf_counter() - began,
+        finite=tuple(each.finite for each in decoded),
         **changes(decoded, zero),
     )
 

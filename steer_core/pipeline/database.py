@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
 
 from steer_core.errors import UserError
+from steer_core.pipeline.read_only import Opened, is_writable, open_read_only
 
 APPLICATION = 0x53544552
 """Marks our files among all SQLite files."""
 SCHEMA = 1
 PATIENCE = 60.0
 """Seconds to wait while another process writes."""
+OPTIONS: dict[str, Any] = {
+    "timeout": PATIENCE,
+    "isolation_level": None,
+    "check_same_thread": False,
+}
 
 TABLES = """
 CREATE TABLE settings (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
@@ -68,8 +73,10 @@ class Database:
         self._lock = threading.RLock()
         if path is not None and not create and not path.is_file():
             raise UserError(f"{path} does not exist; run 'sweep --out {path.parent}' first")
+        self._read_only = path is not None and path.is_file() and not is_writable(path)
         try:
-            self._connection = connect(path)
+            opened = open_read_only(path, OPTIONS) if self._read_only else Opened(connect(path))
+            self._connection, self._folder = opened.connection, opened.folder
             self._prepare()
         except sqlite3.OperationalError as error:
             raise UserError(f"{self.name} cannot be opened ({error}); choose another") from error
@@ -80,6 +87,10 @@ class Database:
         """Check whose file it is; make the tables in an empty one."""
         if self._pragma("application_id") != APPLICATION:
             self._refuse_foreign()
+            if self._read_only:
+                raise UserError(
+                    f"{self.name} holds no run, and its folder cannot be written; name another one"
+                )
             use_wal(self._connection)
             self._make_tables()
         found = self._pragma("user_version")
@@ -111,6 +122,10 @@ class Database:
     @contextmanager
     def transaction(self, write: bool = True) -> Iterator[sqlite3.Connection]:
         """Everything inside is stored, or nothing; readers see the state of one moment."""
+        if write and self._read_only:
+            raise UserError(
+                f"{self.name} cannot be written here; copy its folder, or name another with --out"
+            )
         with self._lock:
             try:
                 self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
@@ -128,18 +143,13 @@ class Database:
         """Close the file."""
         with self._lock:
             self._connection.close()
+            if self._folder is not None:
+                self._folder.cleanup()
 
 
 def connect(path: Path | None) -> sqlite3.Connection:
     """A connection in autocommit mode, shared by threads under the lock of `Database`."""
-    options = {"timeout": PATIENCE, "isolation_level": None, "check_same_thread": False}
-    if path is None:
-        return sqlite3.connect(":memory:", **options)
-    if path.is_file() and not os.access(path.parent, os.W_OK):
-        # A write-ahead log needs a second file beside it; nobody writes where nobody can.
-        address = f"file:{quote(str(path.resolve()))}?immutable=1"
-        return sqlite3.connect(address, uri=True, **options)
-    return sqlite3.connect(path, **options)
+    return sqlite3.connect(":memory:" if path is None else path, **OPTIONS)
 
 
 def use_wal(connection: sqlite3.Connection) -> None:

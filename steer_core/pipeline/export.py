@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -71,7 +72,7 @@ def is_export(out: Path, record: RunRecord) -> bool:
     try:
         about = about_run(record) | (CSV_NOTE if out.suffix == ".csv" else {})
         return out.is_file() and noted(out) == json.loads(json.dumps(about))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False  # written by another version, or no export at all
 
 
@@ -135,5 +136,5 @@ def inert(cell: object) -> object:
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows of a table as JSON values, floats in full; null where there is no value."""
-    plain = table.astype(object)
-    return plain.where(table.notna(), None).to_dict("records")
+    plain, known = table.astype(object), table.notna() & ~table.isin([math.inf, -math.inf])
+    return plain.where(known, None).to_dict("records")

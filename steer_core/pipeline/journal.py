@@ -82,6 +82,13 @@ def read_line(line: str) -> tuple[str, list[Answer]] | None:
     """A unit; None for a line that is not whole."""
     try:
         found = json.loads(line)
-        return found["unit"], [Answer(str(text), answer) for text, answer in found["answers"]]
-    except (ValueError, TypeError, KeyError):
+        unit, rows = found["unit"], found["answers"]
+        whole = isinstance(unit, str) and all(is_answer(*row) for row in rows)
+        return (unit, [Answer(*row) for row in rows]) if whole else None
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
+
+
+def is_answer(text: object, answer: object) -> bool:
+    """Whether values of JSON are an answer's text and its number, or none."""
+    return isinstance(text, str) and (answer is None or type(answer) in (int, float))

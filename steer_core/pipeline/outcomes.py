@@ -15,9 +15,15 @@ from steer_core.pipeline.records import Question
 if TYPE_CHECKING:
     from steer_core.steering.decode import Decoded
 
-SAME, TO_RIGHT, TO_WRONG, TO_TWIN, OTHER, NO_NUMBER = range(6)
-FLIPS = ("", "wrong to right", "right to wrong", "to twin", "other number", "no number")
-"""How an answer differs from the one at α = 0, by the codes above; exclusive."""
+SAME, TO_RIGHT, TO_WRONG, TO_TWIN, OTHER, NO_NUMBER, NOT_FINITE = range(7)
+FLIPS = (
+    *("", "wrong to right", "right to wrong", "to twin", "other number", "no number"),
+    "not finite",
+)
+"""How an answer differs from the one at α = 0, by the codes above; exclusive.
+
+The last is no flip: numbers overflowed, nothing was answered, and the row counts as missing.
+"""
 SCORES = ("margin", "logprob_gold", "logprob_twin", "kl", "kl_number", "shift", "dose")
 """Stored scores of a row, float32, in this order."""
 
@@ -52,7 +58,7 @@ def outcome(decoded: Decoded, question: Question, base: Number | None, dose: flo
         text=decoded.text,
         answer=decoded.answer,
         correct=same_number(decoded.answer, question.gold),
-        flip=flip_of(decoded.answer, base, question),
+        flip=flip_of(decoded.answer, base, question) if decoded.finite else NOT_FINITE,
         scores=np.array([*scores_of(decoded), dose], dtype=np.float32),
     )
 

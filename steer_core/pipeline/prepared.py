@@ -203,7 +203,7 @@ def load_prepared(folder: Path) -> Prepared:
                 "pairs": tuple(pair_of(i, row) for i, row in enumerate(rows, start=1)),
             }
         )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"{folder} holds no prepared pairs that can be used ({said}); run 'prepare --out "

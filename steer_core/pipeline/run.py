@@ -19,6 +19,7 @@ from steer_core.pipeline.records import (
     Setting,
     SweepSpec,
 )
+from steer_core.pipeline.resume import require_stored
 from steer_core.pipeline.runner import Progress, Runner
 from steer_core.pipeline.spec import SpecCurve, check_spec, expand
 from steer_core.pipeline.stability import stability
@@ -53,6 +54,7 @@ def run_sweep(
     *,
     origin: Origin = Origin(),
     fit: FitSet | None = None,
+    resume: bool = False,
     progress: Progress = lambda done, total, seconds: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> RunRecord:
@@ -70,6 +72,7 @@ def run_sweep(
         store: Where rows go.
         origin: What is noted with the run.
         fit: What directions and shuffled controls are computed from, see `expand`.
+        resume: Only go on with a run that the store holds; an empty store begins one.
         progress: Called after every batch.
         stop: Asked before every decoding step; True raises `steer_core.codi.engine.Cancelled`.
 
@@ -77,8 +80,8 @@ def run_sweep(
         The finished run.
 
     Raises:
-        UserError: for no pairs, a spec, direction or question that does not fit the model, or a
-            store that cannot be written.
+        UserError: for no pairs, a spec, direction or question that does not fit the model, a run
+            that is not the one to resume, or a store that cannot be written.
     """
     if not pairs:
         raise UserError("there are no pairs to sweep over; give at least one")
@@ -87,6 +90,8 @@ def run_sweep(
         model.encode(pair.clean.question)
     curves = expand(model, spec, fit, stop)
     plan = plan_of(model, pairs, spec, curves, origin, fit)
+    if resume:
+        require_stored(store, plan)
     runner = Runner(model, plan, [each.curve for each in curves], store, progress, stop)
     runner.run()
     return store.run(runner.ids.run)

@@ -8,6 +8,7 @@ that it was decoding.
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -18,28 +19,21 @@ from typing import TYPE_CHECKING
 from steer_core.data.answers import Number
 from steer_core.errors import UserError
 from steer_core.pipeline.database import Database
+from steer_core.pipeline.kept_runs import DamagedRun, record, record_or_reason, whole_rows
 from steer_core.pipeline.outcomes import Outcome, pack
 from steer_core.pipeline.records import (
     NO_EDIT,
     RunPlan,
     RunRecord,
-    SweepSpec,
     canonical,
-    read_curves,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_log = logging.getLogger(__name__)
 FILE = "results.sqlite"
 """Name of the store in the folder of an experiment."""
-
-# Rows of a run: its setting x its questions x its edits, as far as they are stored.
-ROWS_OF_RUN = """
-FROM results WHERE setting = (SELECT setting FROM runs WHERE id = :run)
-AND question IN (SELECT question FROM run_pairs WHERE run = :run)
-AND edit IN (SELECT edit FROM run_cells WHERE run = :run)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +151,30 @@ class Store:
             return dict(found.fetchall())
 
     def runs(self) -> list[RunRecord]:
-        """Every run, the oldest first."""
+        """Every run that can be read, the oldest first; the others are `damaged`."""
+        return [each for each in self._all() if isinstance(each, RunRecord)]
+
+    def readable(self) -> list[RunRecord]:
+        """The same for whoever shows one of them: those that are left out are said.
+
+        Raises:
+            UserError: where every run is damaged.
+        """
+        runs, damaged = self.runs(), self.damaged()
+        if damaged and not runs:
+            raise UserError(f"{self.path}: {damaged[0].reason}")
+        for each in damaged:
+            _log.warning("%s: %s; it is left out", self.path, each.reason)
+        return runs
+
+    def damaged(self) -> list[DamagedRun]:
+        """Every run that cannot be read, the oldest first."""
+        return [each for each in self._all() if isinstance(each, DamagedRun)]
+
+    def _all(self) -> list[RunRecord | DamagedRun]:
         with self._database.transaction(write=False) as db:
             ids = [run for (run,) in db.execute("SELECT id FROM runs ORDER BY id")]
-            return [record(db, run) for run in ids]
+            return [record_or_reason(db, run) for run in ids]
 
     def run(self, run: int) -> RunRecord:
         """One run.
@@ -181,21 +195,21 @@ class Store:
         """One row per stored (pair, curve, α) of a run; see `tables.full_table`."""
         from steer_core.pipeline.tables import full_table
 
-        with self._database.transaction(write=False) as db:
+        with self._database.transaction(write=False) as db, whole_rows(run):
             return full_table(db, record(db, run))
 
     def summary(self, run: int) -> pd.DataFrame:
         """Accuracy by layer, mask, direction and α of a run; see `tables.summary_table`."""
         from steer_core.pipeline.tables import summary_table
 
-        with self._database.transaction(write=False) as db:
+        with self._database.transaction(write=False) as db, whole_rows(run):
             return summary_table(db, record(db, run))
 
     def tally(self, run: int) -> pd.DataFrame:
         """How much of each curve of a run is stored and right; see `tables.tally_table`."""
         from steer_core.pipeline.tables import tally_table
 
-        with self._database.transaction(write=False) as db:
+        with self._database.transaction(write=False) as db, whole_rows(run):
             return tally_table(db, record(db, run))
 
 
@@ -255,36 +269,6 @@ def output_ids(db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> list[int]
         [(*key, None if answer is None else float(answer)) for key, answer in answers.items()],
     )
     return entered(db, "outputs", ("token_ids", "text"), keys)
-
-
-def record(db: sqlite3.Connection, run: int) -> RunRecord:
-    """A run as it stands."""
-    found = db.execute(
-        "SELECT name, started, finished, spec, curves, provenance, seconds FROM runs WHERE id = ?",
-        (run,),
-    ).fetchone()
-    if found is None:
-        count = db.execute("SELECT COUNT(*) FROM runs").fetchone()[0]
-        raise UserError(f"run {run} is not among the {count} runs of this store; choose another")
-    name, started, finished, spec, curves, provenance, seconds = found
-    (done,) = db.execute(f"SELECT COUNT(*) {ROWS_OF_RUN}", {"run": run}).fetchone()
-    (total,) = db.execute(
-        """SELECT (SELECT COUNT(DISTINCT question) FROM run_pairs WHERE run = :run)
-        * (SELECT COUNT(DISTINCT edit) FROM run_cells WHERE run = :run)""",
-        {"run": run},
-    ).fetchone()
-    return RunRecord(
-        id=run,
-        name=name,
-        started=started,
-        finished=finished,
-        spec=SweepSpec.from_json(spec),
-        curves=read_curves(curves),
-        provenance=json.loads(provenance),
-        done=done,
-        total=total,
-        seconds=seconds,
-    )
 
 
 def now() -> str:

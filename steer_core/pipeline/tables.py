@@ -12,16 +12,19 @@ import pandas as pd
 
 from steer_core.analysis.statistics import wilson
 from steer_core.names import BASELINE, KINDS
-from steer_core.pipeline.outcomes import FLIPS, SCORES, unpack
+from steer_core.pipeline.kept_runs import ROWS_OF_RUN
+from steer_core.pipeline.outcomes import FLIPS, NOT_FINITE, SAME, SCORES, unpack
 from steer_core.pipeline.records import CurveKey, RunRecord, positions_text
-from steer_core.pipeline.store import ROWS_OF_RUN
 
 COLUMNS = (
     *("site", "layer", "positions", "direction", "kind", "alpha", "pair_id", "question_index"),
     *("gold", "twin", "text", "token_ids", "answer", "correct", "flip", *SCORES),
 )
 """Columns of `full_table`."""
-SUMMARY = ["layer", "alpha", "direction", "n", "correct", "accuracy", "low", "high", "flips"]
+SUMMARY = [
+    *("layer", "alpha", "direction", "n", "correct", "accuracy", "low", "high", "flips"),
+    "nonfinite",
+]
 """Columns of `summary_table`; `positions` too where several masks were swept."""
 NOWHERE = CurveKey("", None, (), BASELINE, BASELINE, "")
 """The place of unedited rows."""
@@ -70,13 +73,15 @@ def summary_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
 
     Columns `SUMMARY`: `n` decoded pairs, `correct` ones, `accuracy` with its Wilson 95 % interval
     `low`, `high` (shares; NaN where nothing is decoded), `flips`: answers other than at α = 0.
+    `nonfinite` more pairs were decoded and their numbers overflowed: they are in no other count.
     """
     rows = run_rows(db, run.id)
     edits = cells_of(db, run.id)
     cells = {(c, a): i for i, (c, a) in enumerate(cell_places(run, len(edits)))}
-    n, correct, flips = (
+    finite = rows.flip != NOT_FINITE
+    n, correct, flips, nonfinite = (
         np.bincount(rows.cell, weights, minlength=len(edits)).astype(int)
-        for weights in (None, rows.correct, rows.flip != 0)
+        for weights in (finite, rows.correct & finite, finite & (rows.flip != SAME), ~finite)
     )
     low, high = wilson(correct, np.maximum(n, 1))
     found = []
@@ -86,6 +91,7 @@ def summary_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
             known = n[i] > 0
             share = [correct[i] / n[i], low[i], high[i]] if known else [math.nan] * 3
             counts = [int(n[i]), int(correct[i]), *map(float, share), int(flips[i])]
+            counts.append(int(nonfinite[i]))
             place = [curve.layer, alpha, curve.direction]
             found.append([*place, *counts, positions_text(curve.positions)])
     table = pd.DataFrame(found, columns=[*SUMMARY, "positions"])
@@ -96,18 +102,21 @@ def tally_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
     """How many pairs are stored and right, for each curve and α of a run; cheap while it runs.
 
     One row a cell, the baseline first: `curve` (its place among the run's curves, -1 for the
-    baseline), `alpha`, `n` and `correct` pairs, questions that come twice counted once.
+    baseline), `alpha`, `n` and `correct` pairs, questions that come twice counted once; `nonfinite`
+    pairs, counted in neither.
     """
+    lost = f"SUM(flip = {NOT_FINITE})"
     found = db.execute(
-        f"SELECT edit, COUNT(*), SUM(correct) {ROWS_OF_RUN} GROUP BY edit", {"run": run.id}
+        f"SELECT edit, COUNT(*) - {lost}, SUM(correct), {lost} {ROWS_OF_RUN} GROUP BY edit",
+        {"run": run.id},
     )
-    counts = {edit: (n, correct) for edit, n, correct in found}
+    counts = {edit: counted for edit, *counted in found}
     edits = cells_of(db, run.id).tolist()
     rows = [
-        (*place, *counts.get(edit, (0, 0)))
+        (*place, *counts.get(edit, (0, 0, 0)))
         for place, edit in zip(cell_places(run, len(edits)), edits, strict=True)
     ]
-    return pd.DataFrame(rows, columns=["curve", "alpha", "n", "correct"])
+    return pd.DataFrame(rows, columns=["curve", "alpha", "n", "correct", "nonfinite"])
 
 
 def cell_places(run: RunRecord, count: int) -> list[tuple[int, float]]:

@@ -118,15 +118,37 @@ def remarks(source: Source) -> list[Block]:
 
 
 def unfinished_words(source: Source) -> str:
-    """How far a run is that is not finished; nothing of one that is."""
+    """What a run lacks: rows that are not decoded, or overflowed; nothing of one that is whole."""
     found, coverage = source.analysis, source.analysis.coverage
     if coverage.finished:
         return ""
     left = f" It leaves out {' and '.join(coverage.left_out)}." if coverage.left_out else ""
     return (
-        f"Unfinished: {words.count(coverage.rows)} of {words.count(coverage.expected)} rows are "
-        f"decoded. All numbers are of the complete part, {found.n} pairs at "
-        f"{len(found.alphas)} α, and verdicts may change.{left}"
+        f"{undecoded_words(source)}{overflow_words(source)}All numbers are of the complete part, "
+        f"{found.n} pairs at {len(found.alphas)} α, and verdicts may change.{left}"
+    )
+
+
+def undecoded_words(source: Source) -> str:
+    """How many rows were not decoded, if any."""
+    coverage, (lost, _) = source.analysis.coverage, source.overflowed
+    if coverage.rows + lost == coverage.expected:
+        return ""
+    return (
+        f"Unfinished: {words.count(coverage.rows + lost)} of {words.count(coverage.expected)} rows "
+        "are decoded. "
+    )
+
+
+def overflow_words(source: Source) -> str:
+    """How many rows overflowed, if any, and that they count as missing."""
+    lost, alphas = source.overflowed
+    if not lost:
+        return ""
+    where = ", ".join(f"{alpha:g}" for alpha in alphas[:8]) + (" ..." if len(alphas) > 8 else "")
+    return (
+        f"The numbers of {words.count(lost)} rows overflowed (not finite, at α = {where}); they "
+        "count as missing, not as flips or wrong answers. "
     )
 
 

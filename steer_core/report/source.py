@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from steer_core.analysis.analyse import Analysis, analyse
 from steer_core.errors import UserError
+from steer_core.pipeline.kept_runs import DAMAGE, what
+from steer_core.pipeline.outcomes import FLIPS, NOT_FINITE
 from steer_core.pipeline.preparation import Preparation
 from steer_core.pipeline.prepared import ABOUT_FILE, Prepared, load_prepared
 from steer_core.pipeline.records import RunRecord
@@ -46,7 +49,8 @@ class Source:
 
     `others` are the ids of the other runs in the folder; `prepared` (None: the pairs were not) and
     `directions` are what the run notes, or what lies beside it and belongs to it; `seed` is that of
-    the analysis.
+    the analysis. `overflowed`: how many rows have numbers that are not finite, and at which α; they
+    are missing from the analysis.
     """
 
     folder: Path
@@ -56,6 +60,7 @@ class Source:
     prepared: Preparation | None = None
     directions: tuple[DirectionFacts, ...] = ()
     seed: int = 0
+    overflowed: tuple[int, tuple[float, ...]] = (0, ())
 
     @property
     def model(self) -> str:
@@ -89,23 +94,47 @@ def load_source(folder: Path, run: int | None = None, seed: int = 0) -> Source:
             f"{folder} holds no results ({FILE} is missing); run 'sweep --out {folder}' first"
         )
     with Store(path, create=False) as store:
-        records = store.runs()
+        records = store.readable()
         if not records:
             raise UserError(f"{path} holds no run; run 'sweep --out {folder}' first")
         record = pick(records, run, folder)
         table = store.table(record.id)
+    try:
+        return source_of(folder, record, records, table, seed)
+    except UserError:
+        raise
+    except DAMAGE as error:
+        raise UserError(
+            f"run {record.id} of {folder} is damaged ({what(error)}); choose another with --run"
+        ) from error
+
+
+def source_of(
+    folder: Path, record: RunRecord, records: list[RunRecord], table: pd.DataFrame, seed: int
+) -> Source:
+    """One run with its analysis and what lies beside it."""
     prepared = preparation_of(folder, record)
     return Source(
         folder=folder,
         record=record,
         others=tuple(each.id for each in records if each.id != record.id),
         analysis=analyse(
-            table, expected=expected_rows(record), before=right_before(prepared), seed=seed
+            table[table["flip"] != FLIPS[NOT_FINITE]],
+            expected=expected_rows(record),
+            before=right_before(prepared),
+            seed=seed,
         ),
         prepared=prepared,
         directions=directions_of(folder, record),
         seed=seed,
+        overflowed=overflowed_rows(table),
     )
+
+
+def overflowed_rows(table: pd.DataFrame) -> tuple[int, tuple[float, ...]]:
+    """How many rows overflowed, and at which α."""
+    lost = table[table["flip"] == FLIPS[NOT_FINITE]]
+    return len(lost), tuple(sorted(lost["alpha"].unique().tolist()))
 
 
 def pick(records: list[RunRecord], run: int | None, folder: Path) -> RunRecord:
@@ -199,10 +228,10 @@ def read_direction(path: Path) -> DirectionFacts | None:
         with safe_open(path, "np") as file:
             vectors = np.atleast_2d(file.get_tensor("direction").astype(np.float64))
             about = json.loads((file.metadata() or {}).get("steer_core", "{}"))
-    except (OSError, SafetensorError, ValueError, TypeError):
+        site, layer = about.get("site") or path.stem, about.get("layer")
+    except (OSError, SafetensorError, *DAMAGE):
         return None
     norms = np.linalg.norm(vectors, axis=-1)
-    site, layer = about.get("site") or path.stem, about.get("layer")
     return DirectionFacts(site, layer, norms, about.get("provenance") or {})
 
 

@@ -165,7 +165,10 @@ class Batches:
             return
         marks = None if batch.scores is None else batch.scores.landmarks
         plain = Plain(
-            decoded.token_ids, decoded.scores, None if marks is None else marks[n].clone()
+            decoded.token_ids,
+            decoded.scores,
+            None if marks is None else marks[n].clone(),
+            decoded.finite,
         )
         self.plain[row.question] = plain
         self.questions[row.question].remember(self.model, plain)
@@ -177,7 +180,7 @@ class Batches:
     def recalled(self, question: int) -> Decoded:
         """A remembered plain row as a result."""
         plain = self.plain[question]
-        return self.result(question, plain.ids, plain.scores)
+        return self.result(question, plain.ids, plain.scores, finite=plain.finite)
 
     def decoded(self, lead: int, batch: BatchResult, n: int) -> Decoded:
         """Row n of a batch as a result."""
@@ -189,6 +192,7 @@ class Batches:
             self.scores(row, batch, n),
             states=None if states is None else states[n].numpy(),
             first_logits=None if logits is None else logits[n].numpy(),
+            finite=bool(batch.finite[n]),
         )
 
     def scores(self, row: Row, batch: BatchResult, n: int) -> Scores | None:
@@ -207,6 +211,7 @@ class Batches:
             text = self.model.text(list(ids))
             self.read[ids] = text, extract_answer(text)
         text, answer = self.read[ids]
+        answer = answer if kept.get("finite", True) else None  # of "!!!!1" from NaN
         tokens = len(self.questions[question].prompt) + 1
         return Decoded(self.texts[question], ids, text, answer, tokens, scores=scores, **kept)
 

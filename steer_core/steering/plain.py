@@ -26,6 +26,7 @@ class Plain:
     ids: Ids
     scores: Scores | None = None
     landmarks: Tensor | None = None
+    finite: bool = True
 
     @property
     def nbytes(self) -> int:

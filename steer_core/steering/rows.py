@@ -10,6 +10,8 @@ from steer_core.errors import UserError
 from steer_core.steering.uses import Edits
 
 MAX_NEW_TOKENS = 256
+OVERFLOWED = "(no answer: numbers overflowed; take a smaller alpha, or float32)"
+"""Shown in place of a text that means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Decoded:
     """One decoded row.
 
     `token_ids`: generated ids without EOS. `answer`: last number of `text`, None without one.
+    `finite`: False where numbers overflowed on the way, so that ids and text mean nothing; there is
+    no answer then.
     `prompt_tokens`: tokens of the prefill, BOT counted. `states`: float32 [K+1, L+2, D] (index 0
     input embedding, 1..L block outputs, L+1 after the final norm) or None. `first_logits`: float32
     [V] of the first answer step or None. `scores`: of the candidates, None where there are none.
@@ -49,6 +53,7 @@ class Decoded:
     states: np.ndarray | None = None
     first_logits: np.ndarray | None = None
     scores: Scores | None = None
+    finite: bool = True
 
     @property
     def hidden(self) -> np.ndarray | None:

@@ -31,6 +31,7 @@ def strip_payload(job: StripJob, strip: Any, layers: int) -> dict[str, Any]:
         "text": [texts.index(text) for text in strip.texts],
         "answers": [number_text(answer) for answer in strip.answers],
         "correct": _flags(strip),
+        "nonfinite": [index for index, finite in enumerate(strip.finite) if not finite],
         "delta": _numbers(strip.delta_norm),
         "relative": _numbers(strip.relative),
         "change": _numbers(strip.norm_change),
@@ -77,6 +78,7 @@ def sweep_payload(setting: Setting, state: Any, finished: bool) -> dict[str, Any
         "correct": _counts(state.correct),
         "wrong_to_right": _counts(state.wrong_to_right),
         "right_to_wrong": _counts(state.right_to_wrong),
+        "nonfinite": _counts(state.nonfinite),
         "low": _numbers(state.low),
         "high": _numbers(state.high),
         "total": int(state.total),
@@ -101,8 +103,11 @@ def sweep_rows(state: Any, direction: str) -> list[dict[str, Any]]:
             "low": float(low),
             "high": float(high),
             "flips": int(flip),
+            "nonfinite": int(lost),
         }
-        for alpha, n, correct, low, high, flip in zip(*columns, state.flips, strict=True)
+        for alpha, n, correct, low, high, flip, lost in zip(
+            *columns, state.flips, state.nonfinite, strict=True
+        )
     ]
 
 
@@ -125,9 +130,13 @@ def number_text(value: int | float | None) -> str | None:
 
 
 def _flags(strip: Any) -> list[bool | None]:
-    """Whether each answer is right; None where there is no gold answer to compare it with."""
-    flags = [None] * len(strip.answers) if strip.correct is None else strip.correct
-    return [None if flag is None else bool(flag) for flag in flags]
+    """Whether each answer is right; None without a gold answer, or where numbers overflowed."""
+    flags = [None] * len(strip.answers) if strip.correct is None else list(strip.correct)
+    finite = strip.finite or (True,) * len(flags)
+    return [
+        None if flag is None or not known else bool(flag)
+        for flag, known in zip(flags, finite, strict=True)
+    ]
 
 
 def _counts(values: Any) -> list[int]:

@@ -112,7 +112,7 @@ def load_experiment(folder: Path) -> Experiment:
             raise ValueError(f"its format is not {FORMAT}")
         lists = ("fractions", "layers", "positions", "alphas")
         return Experiment(**found | {name: tuple(found[name]) for name in lists})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} cannot be used ({error}); start a new experiment") from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import threading
 from collections.abc import Iterable
@@ -28,9 +29,12 @@ from steer_core.ui.experiments import summary
 from steer_core.ui.experiments.settings import FILE, NAME, load_experiment
 from steer_core.ui.settings import shown
 
+_log = logging.getLogger(__name__)
 REPORTS = ("report.html", "report.md")
 ROWS = ("rows.csv", "rows.parquet")
 SUMMARY = "summary.json"
+VERDICTS = {"run", "rows", "lead", "split", "pairs", "cards"}
+"""What it says; anything else was written by another version, or is damaged."""
 COMPARISONS = "_comparisons"
 """Folder beside the experiments; no experiment can have its name."""
 KEPT_COMPARISONS = 50
@@ -124,9 +128,10 @@ class Shelf:
         """
         try:
             found = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-            if (found["run"], found["rows"]) == (record.id, record.done):
+            known = set(found) == VERDICTS and isinstance(found["cards"], list)
+            if known and (found["run"], found["rows"]) == (record.id, record.done):
                 return found
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass  # not made yet, or by another version
         return self.finish(folder)
 
@@ -205,6 +210,10 @@ def entry_of(folder: Path) -> Entry:
         return Entry(folder.name, model, 0, 0, date, BEGUN, resumable)
     except UserError as error:
         return Entry(folder.name, "", 0, 0, date, UNREADABLE, False, message=str(error))
+    except Exception as error:  # one folder, whatever is in it, must not take the list away
+        _log.exception("%s cannot be listed", folder)
+        message = f"it is damaged ({type(error).__name__})"
+        return Entry(folder.name, "", 0, 0, date, UNREADABLE, False, message=message)
 
 
 def entry_of_run(name: str, record: RunRecord, date: str, resumable: bool) -> Entry:

@@ -33,7 +33,7 @@ def newest_run(folder: Path) -> RunRecord | None:
     if not (folder / STORE).is_file():
         return None
     with Store(folder / STORE, create=False) as store:
-        runs = store.runs()
+        runs = store.readable()
     return next((run for run in reversed(runs) if run.done), runs[-1] if runs else None)
 
 
@@ -96,6 +96,7 @@ def chart(folder: Path, record: RunRecord | None) -> dict[str, Any] | None:
     real = [i for i, curve in enumerate(record.curves) if curve.kind == REAL]
     return {
         "alphas": alphas,
+        "nonfinite": int(tally["nonfinite"].sum()),
         "baseline": base[1] / base[0] if base[0] else None,
         "curves": [curve_payload(record.curves, i, grids, len(real)) for i in real],
     }
