@@ -59,6 +59,24 @@ SMALL = {
     "bench": {"--pairs": "1", "--sample": "1", "--repeats": "1", "--alphas": "0", "--layers": "1"},
     "pairs": {"--n": "2"},
 }
+RIGHT = {
+    "--site": ["residual", "thought", "embedding"],
+    "--device": ["cpu", "auto"],
+    "--dtype": ["float32", "auto", "bfloat16"],
+    "--positions": ["1", "1,2", "1-6"],
+    "--layers": ["1", "1,2"],
+    "--layer": ["1", "2"],
+    "--alphas": ["0,1", "-1:1:1"],
+    "--latents": ["6", "2"],
+    "--controls": ["random=1", "shuffled=1"],
+    "--method": ["mean_difference"],
+    "--arch": ["llama", "gpt2"],
+    "--filter": ["none", "clean"],
+    "--fractions": ["0.5,0,0.5"],
+    "--necessity": ["none", "zeros", "mean"],
+    "--file": ["bin", "safetensors"],
+}
+"""Values that fit; of options that are not here any value is tried."""
 FILES = ("file", "--pairs", "--data", "--against", "--exclude", "--questions-file", "--recipe")
 
 
@@ -186,7 +204,7 @@ class Fuzzer:
 
     def line(self, words: tuple[str, ...], rng: Random) -> list[str]:
         """One line of a command: sometimes nearly right, sometimes hardly."""
-        self.evil = rng.choice([0.02, 0.15, 0.5])
+        self.evil = rng.choice([0.01, 0.05, 0.3])
         line, behind = list(words), []
         tiny = rng.choice(self.models)
         for action in sorted(COMMANDS[words]._actions, key=lambda _: rng.random()):
@@ -240,6 +258,8 @@ class Fuzzer:
             return self.out(rng)
         if name in ("folder", "folders", "--split"):
             return str(rng.choice(self.folders))
+        if name in RIGHT:
+            return rng.choice(RIGHT[name])
         if name in FILES:
             return str(rng.choice(self.files))
         if name == "--direction":

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -127,3 +129,14 @@ def test_a_shell_sees_the_same(tmp_path: Path, arguments: tuple[bytes, ...]):
     assert (run.returncode, run.stdout) == (2, b"")
     assert run.stderr.startswith(b"error: ")
     assert run.stderr.count(b"\n") == 1
+
+
+def test_a_tokenizer_that_fails_only_when_it_is_used(fuzzer: Fuzzer):
+    tiny = fuzzer.models[0]
+    folder = shutil.copytree(tiny.base, fuzzer.fresh())
+    shutil.copytree(tiny.path, folder, dirs_exist_ok=True)
+    about = json.loads((folder / "tokenizer_config.json").read_text()) | {"model_max_length": "1"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(about))
+    found = ending(["check", "--model", str(folder), "--lora-alpha", "8"])
+    assert found.status == 2
+    assert "no readable tokenizer" in found.err

@@ -187,7 +187,9 @@ def read_tokenizer(place: Place) -> PreTrainedTokenizerBase:
     path = folder / "tokenizer_config.json"
     about = read_json(path) if path.is_file() else {}
     try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer("1")  # some settings fail only once they are used
+        return tokenizer
     except Exception as error:  # as with a config
         raise unreadable(folder, "tokenizer", about, error) from error
 
