@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from steer_core.data.rows import show
 from steer_core.errors import UserError
@@ -57,6 +58,7 @@ CHOICES = ("choices", "options")
 _SHOWN_FIELDS, _SHOWN_LETTERS = 8, 24
 
 
+@lru_cache(4096)
 def plain_name(field: str) -> str:
     """A name by which `sQuestion`, `squestion` and `s_question` are one."""
     return re.sub(r"[\W_]+", "", field).casefold()
