@@ -56,7 +56,11 @@ def load(args: argparse.Namespace, check: bool | None = None) -> "CodiModel":
 
 def add_edit(parser: argparse.ArgumentParser) -> None:
     """Where an edit acts and along what."""
-    parser.add_argument("--site", help="residual, thought or embedding (default residual)")
+    parser.add_argument(
+        "--site",
+        help="residual, thought, embedding; kv, keys, values of a position as later ones read them "
+        "(default residual)",
+    )
     parser.add_argument("--positions", help="positions that are edited, such as 1,2,3 or 1-6")
     parser.add_argument(
         "--direction",
