@@ -51,7 +51,7 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     """Read the options."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60.0, help="of either while (default 60)")
     parser.add_argument("--visitors", type=int, default=5, help="at once (default 5)")
     parser.add_argument("--sessions", type=int, default=300, help="opened at the end (default 300)")
@@ -188,7 +188,7 @@ class Visitor:
         layer, problem = self._random.randint(1, MODELS[model]), str(self._random.randint(1, 240))
         mask = sorted(self._random.sample(POSITIONS, 4))
         edit = [model, "residual", layer, mask, "mean_difference", "raw"]
-        sweep = join(self._http, self._page.number("sweep"), edit, f"{self._session}s")
+        sweep = join(self._http, self._page.number("sweep"), edit, self._session)
         sweep.raise_for_status()
         found = self._answer(
             self._page.number("question"), ["pairs", problem, "clean", "", None, *edit]
@@ -290,13 +290,15 @@ def phase(
         worker.start()
     for worker in workers:
         worker.join()
-    decoded = np.array([t for visitor in visitors for t in visitor.decoded])
+    errors = [error for visitor in visitors for error in visitor.errors]
+    decoded = np.array([t for visitor in visitors for t in visitor.decoded] or [np.inf])
+    opened = [t for visitor in visitors for t in visitor.opened] or [np.inf]
     found = {
         "decodes": len(decoded),
-        "p50_ms": round(float(np.percentile(decoded, 50)) * 1000),
-        "p95_ms": round(float(np.percentile(decoded, 95)) * 1000),
-        "open_ms": round(max(t for visitor in visitors for t in visitor.opened) * 1000),
-        "errors": [error for visitor in visitors for error in visitor.errors],
+        "p50_ms": float(np.round(np.percentile(decoded, 50) * 1000)),
+        "p95_ms": float(np.round(np.percentile(decoded, 95) * 1000)),
+        "open_ms": float(np.round(max(opened) * 1000)),
+        "errors": errors,
         "memory_mb": [before, memory(process)],
     }
     names = [attack.__name__ for attack in attacks]

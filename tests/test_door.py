@@ -220,12 +220,36 @@ def test_waiting_sweeps_lock_nobody_out(slow):
     assert "data" in slow.ask(opened, [])
 
 
-@pytest.mark.parametrize(("kind", "most"), [(SWEEP, 32), (SWEEPS, 8), (DECODE, 32)])
+def test_a_sweep_that_a_newer_one_replaces_does_not_wait(slow):
+    """However fast somebody changes the edit: only the newest sweep of a page is in the line."""
+    number = slow.number(SWEEP)
+    for i in range(20):
+        slow.join(number, PAGE[SWEEP], f"crowd{i}")
+    joined = [slow.join(number, PAGE[SWEEP], "ada") for _ in range(20)]
+    assert {found.status_code for found in joined} == {200}
+    waiting = slow.page._queue.event_queue_per_concurrency_id[SWEEP].queue
+    assert [event._id for event in waiting if event.session_hash == "ada"] == [
+        joined[-1].json()["event_id"]
+    ]
+    told = slow.listen("ada")
+    assert told["data"] == [{"__type__": "update"}]
+
+
+def test_who_has_left_does_not_wait_in_line(slow, monkeypatch):
+    number = slow.number(SWEEP)
+    for i in range(20):
+        slow.join(number, PAGE[SWEEP], f"left{i}")
+    monkeypatch.setattr(visitors, "ARRIVES_SECONDS", 0.0)
+    slow.join(number, PAGE[SWEEP], "ada")
+    waiting = slow.page._queue.event_queue_per_concurrency_id[SWEEP].queue
+    assert {event.session_hash for event in waiting} <= {"ada"}
+
+
+@pytest.mark.parametrize(("kind", "most"), [(SWEEP, 128), (SWEEPS, 8), (DECODE, 32)])
 def test_what_is_over_a_bound_is_refused_at_once_with_one_line(slow, monkeypatch, kind, most):
     monkeypatch.setattr("steer_core.ui.gate.Gate.foreground", slow_turn)
     number, data = slow.number(kind), PAGE.get(kind, DECODED if kind == DECODE else SWEPT)
-    session = (lambda i: "one") if kind == SWEEP else (lambda i: f"many{i}")
-    statuses = [slow.join(number, data, session(i)) for i in range(most + 1)]
+    statuses = [slow.join(number, data, f"many{i}") for i in range(most + 1)]
     assert [found.status_code for found in statuses] == [200] * most + [429]
     assert f"the limit is {most}; try later" in statuses[-1].json()["detail"]
 

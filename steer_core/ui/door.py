@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import gradio as gr
+from gradio.server_messages import ProcessCompletedMessage
 from starlette.responses import JSONResponse
 
 from steer_core.errors import UserError
@@ -35,7 +37,7 @@ UPLOAD_EXTRA = 16 * 1024  # headers of the parts
 BODY_SECONDS = 30.0
 """In which a request must have arrived."""
 # At once from one address, and in all: requests, uploads, open streams.
-SENDING = (32, 128)
+SENDING = (256, 512)
 UPLOADING = (4, 8)
 STREAMS = (256, 2048)
 KEPT_UPLOADS = 16
@@ -61,7 +63,7 @@ VIEW, DECODE, SWEEP, SWEEPS, OPEN, EXPERIMENT = (
 BOUNDS: Mapping[str, Bound] = {
     VIEW: Bound("questions", 8, 64, 128),
     DECODE: Bound("questions of scripts", 8, 32, 64),
-    SWEEP: Bound("sweeps", 32, 96, 192),  # those that a newer one replaces wait among them
+    SWEEP: Bound("sweeps", 8, 128, 256),
     SWEEPS: Bound("sweeps of scripts", 2, 8, 16),
     EXPERIMENT: Bound("requests about experiments", 4, 16, 32),
     OPEN: Bound("requests for the page", 16, 128, 256),
@@ -123,20 +125,33 @@ class Door:
             if below.startswith(ASKS):
                 if not headers.get("content-type", "").startswith("application/json"):
                     raise Refused(415, "the request is not marked as application/json; mark it")
-                self._admit(scope["app"].get_blocks(), below, body, visitor)
+                await self._admit(scope["app"].get_blocks(), below, body, visitor)
             await self._app(scope, replayed(body, receive), send)
             if upload:
                 tidy_uploads(scope["app"].get_blocks())
 
-    def _admit(self, page: Any, below: str, body: bytes, visitor: Visitor) -> None:
+    async def _admit(self, page: Any, below: str, body: bytes, visitor: Visitor) -> None:
         name = below.removeprefix("call/v2/").rpartition("/")[2] if "join" not in below else ""
         try:
             asked = asked_of(page, name, read_json(body), named="call/v2/" in below)
         except UserError as error:
             raise Refused(400, str(error)) from None
         if asked.function.queue:
+            await self._clear(page._queue, asked)
             check_bounds(page, asked, visitor)
             self._tidy(page, asked.session)
+
+    async def _clear(self, queue: Any, asked: Asked) -> None:
+        """Take out of the queue what nobody waits for: of who has left, or has asked anew."""
+        kind = asked.function.concurrency_id
+        found = queue.event_queue_per_concurrency_id.get(kind)
+        for event in list(found.queue) if found else ():
+            visitor = event.request.scope.get(PLACE)
+            if kind == SWEEP and event.session_hash == asked.session:
+                await queue.remove_from_queue(event._id)
+                queue.send_message(event, unchanged(event.fn))
+            elif visitor and not self._presence.there(event.session_hash, visitor.since):
+                await queue.remove_from_queue(event._id)
 
     def _tidy(self, page: Any, session: str) -> None:
         """Throw away answers of sessions that do not come for them."""
@@ -208,6 +223,13 @@ def check_bounds(page: Any, asked: Asked, visitor: Visitor) -> None:
             raise Refused(
                 429, f"{count} {bound.words} {whose} are waiting, the limit is {most}; try later"
             )
+
+
+def unchanged(function: Any) -> ProcessCompletedMessage:
+    """The end of an event that changes nothing on the page."""
+    return ProcessCompletedMessage(
+        output={"data": [gr.skip()] * len(function.outputs)}, success=True
+    )
 
 
 def tidy_uploads(page: Any) -> None:
