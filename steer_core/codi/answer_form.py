@@ -33,7 +33,7 @@ def answer_form(model: CodiModel) -> Form:
 
 def answer_ids(model: CodiModel, number: Number) -> Ids | None:
     """The answer with a number, without EOS; None where the vocabulary cannot write it."""
-    if not math.isfinite(number):
+    if isinstance(number, float) and not math.isfinite(number):
         return None
     ids = encoded(model, format_number(number))
     written = extract_answer(model.text(list(ids)))
