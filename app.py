@@ -18,7 +18,7 @@ with contextlib.suppress(ImportError):
 
 from steer_core.errors import UserError
 from steer_core.guard import guarded
-from steer_core.ui.engine import library
+from steer_core.ui.engine import library, shown_name
 from steer_core.ui.handlers import Explorer
 from steer_core.ui.options import options_from
 from steer_core.ui.page import build, launch_options
@@ -37,7 +37,9 @@ def serve() -> int:
     """Serve the page until interrupted."""
     options = options_from(os.environ)
     check_address(options.host, options.port)
-    page = build(Explorer(library(options), options.model), options.runs, options.limits)
+    page = build(
+        Explorer(library(options), shown_name(options.model)), options.runs, options.limits
+    )
     served = launch_options(options.runs, forwarded=options.forwarded, alone=options.alone)
     page.launch(server_name=options.host, server_port=options.port, **served)
     return 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import fake_engine
@@ -13,9 +15,12 @@ from experiment_forms import SMALL
 from gradio.utils import get_upload_folder
 from page_server import API, served
 
+from steer_core.codi.places import MODELS_DIR
 from steer_core.data.pairs import dump_pairs, load_pairs
 from steer_core.errors import UserError
+from steer_core.ui.compute import loaded
 from steer_core.ui.door import MOST_UPLOAD
+from steer_core.ui.engine import library, shown_name
 from steer_core.ui.experiments import owners, uploads
 from steer_core.ui.experiments.desk import Desk
 from steer_core.ui.experiments.files import answer
@@ -24,8 +29,9 @@ from steer_core.ui.experiments.owners import FILE, Who, who_asks
 from steer_core.ui.experiments.shelf import KEPT_COMPARISONS, newest_first
 from steer_core.ui.experiments.uploads import Uploads
 from steer_core.ui.experiments.work import prepare_command, sweep_command
+from steer_core.ui.handlers import Explorer
 from steer_core.ui.limits import PUBLIC, Limits, limits_from
-from steer_core.ui.options import options_from
+from steer_core.ui.options import Options, options_from
 
 MODEL = "tiny-llama"
 ADA, BOB, CONSOLE = Who("a" * 32, False), Who("b" * 32, False), Who()
@@ -302,13 +308,28 @@ def test_files_of_earlier_versions_are_handed_out_without_folders(tmp_path):
     assert answer(page, "x.md", False, root).body == b"sweep --out runs/old, see https://a.b/c/d"
 
 
+def test_a_model_of_ones_own_folder_is_shown_by_its_last_part(tmp_path):
+    copy = tmp_path / "private" / "mine"
+    shutil.copytree(MODELS_DIR / "tiny-gpt2", copy)
+    options = Options(model=str(copy), device="cpu", dtype="float32")
+    explorer = Explorer(library(options), shown_name(options.model), settle_seconds=0.0)
+    assert next(iter(explorer.models)) == "mine"
+    setting = explorer.setting("mine", **fake_engine.EDIT)
+    told = explorer.decode(replace(setting, positions=()), "What is 2 + 2?", 0.0)
+    assert told["model"] == "mine"
+    assert loaded(explorer.runner.engine, "mine").name == "mine"
+    assert str(tmp_path) not in json.dumps([told, [str(each) for each in explorer.models.values()]])
+    assert shown_name("tiny-gpt2") == "tiny-gpt2"
+    assert shown_name("owner/name") == "owner/name"
+    assert shown_name(None) is None
+    assert shown_name(str(MODELS_DIR / "tiny-gpt2")) == "tiny-gpt2 (folder)"
+
+
 # Over HTTP
 
 
 @pytest.fixture(scope="module")
 def script(tmp_path_factory):
-    from steer_core.ui.handlers import Explorer
-
     explorer = Explorer(fake_engine.engine(batch_seconds=0.0, pairs=12), settle_seconds=0.0)
     with served(explorer, tmp_path_factory.mktemp("runs"), forwarded=True) as script:
         yield script

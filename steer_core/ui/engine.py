@@ -1,7 +1,8 @@
 """Everything the page asks of the library below it, in one place."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from steer_core.ui.options import Options
@@ -36,18 +37,48 @@ class Engine:
     """What `iter_sweep` raises when its `stop` says so."""
 
 
+def shown_name(model: str | None) -> str | None:
+    """The name of a model on the page: of a folder the last part, unless a bundled model has it."""
+    from steer_core.codi.places import bundled_names
+
+    if not model or model in bundled_names() or not Path(model).expanduser().is_dir():
+        return model
+    name = Path(model).expanduser().resolve().name
+    return f"{name} (folder)" if name in bundled_names() else name
+
+
 @dataclass(frozen=True, slots=True)
 class Loader:
     """Loads a model where the options say; equal options make equal loaders, as a cache needs."""
 
     device: str
     dtype: str
+    first: str | None = None
+    """The model of whoever starts the page; visitors know a folder by its `shown_name` alone."""
 
     def __call__(self, name: str) -> Any:
         """Return the `CodiModel` of this name or folder."""
         from steer_core.codi.load import load_model
 
-        return load_model(name, device=self.device, dtype=self.dtype)
+        model = load_model(self.place(name), device=self.device, dtype=self.dtype)
+        return model if self.place(name) == name else replace(model, name=name)
+
+    def place(self, name: str) -> str:
+        """What a name on the page means here."""
+        return self.first if self.first and name == shown_name(self.first) else name
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Looks models up under the names of the page."""
+
+    loader: Loader
+
+    def __call__(self, name: str) -> Any:
+        """Return the `ModelInfo` of this name or folder."""
+        from steer_core.codi.listing import model_info
+
+        return model_info(self.loader.place(name))
 
 
 def prompt_tokens(model: Any, question: str) -> int:
@@ -58,7 +89,7 @@ def prompt_tokens(model: Any, question: str) -> int:
 def library(options: Options) -> Engine:
     """The real engine, on the device and in the dtype that were asked for."""
     from steer_core.codi.engine import Cancelled
-    from steer_core.codi.listing import list_models, model_info
+    from steer_core.codi.listing import list_models
     from steer_core.data.answers import extract_answer
     from steer_core.data.pairs import load_pairs
     from steer_core.experiment.strip import alpha_strip
@@ -66,10 +97,11 @@ def library(options: Options) -> Engine:
     from steer_core.steering.kept import has_directions, keep_directions
     from steer_core.steering.library import cached_direction, no_direction
 
+    loader = Loader(options.device, options.dtype, options.model)
     return Engine(
         list_models=list_models,
-        model_info=model_info,
-        load_model=Loader(options.device, options.dtype),
+        model_info=Facts(loader),
+        load_model=loader,
         load_pairs=load_pairs,
         direction=cached_direction,
         no_direction=no_direction,
