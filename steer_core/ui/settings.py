@@ -1,7 +1,7 @@
 """What a visitor chose, checked: every value names its limit when it is out of range."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,9 +61,9 @@ def listed(choices: tuple[str, ...]) -> str:
     return f"{choices[0]} to {choices[-1]} ({len(choices)} in all)"
 
 
-def shown(value: Any) -> str:
-    """A value as an error quotes it: it may be of any kind and length."""
-    text = repr(value)
+def shown(value: Any, quoted: bool = True) -> str:
+    """A value of any kind and length as an error says it; text is `quoted` or as it is."""
+    text = value if isinstance(value, str) and not quoted else repr(value)
     return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
 
 
@@ -73,7 +73,7 @@ def some(name: str, values: Any, most: int) -> list[Any]:
     Raises:
         UserError: if it is none, or has more.
     """
-    if not isinstance(values, (list, tuple)):
+    if not isinstance(values, Sequence) or isinstance(values, str):
         raise UserError(f"{name} is {shown(values)}; give a list of at most {most}")
     if len(values) > most:
         raise UserError(f"{name} has {len(values):,} values, the limit is {most}; give fewer")
@@ -88,7 +88,9 @@ def whole(name: str, value: Any, low: int, high: int) -> int:
     """
     number = _number(name, value)
     if not math.isfinite(number) or number != int(number) or not low <= number <= high:
-        raise UserError(f"{name} is {shown(value)}; give a whole number from {low} to {high}")
+        raise UserError(
+            f"{name} is {shown(value, False)}; give a whole number from {low} to {high}"
+        )
     return int(number)
 
 
@@ -101,7 +103,7 @@ def finite_alpha(value: Any) -> float:
     number = _number("α", value)
     if not math.isfinite(number) or abs(number) > ALPHA_LIMIT:
         raise UserError(
-            f"α is {shown(value)}; give a number from {-ALPHA_LIMIT:g} to {ALPHA_LIMIT:g}"
+            f"α is {shown(value, False)}; give a number from {-ALPHA_LIMIT:g} to {ALPHA_LIMIT:g}"
         )
     return number
 
