@@ -169,7 +169,9 @@ class RunPlan:
     """A run before it begins: N `questions` with their `pair_ids`, C `curves` x the spec's α.
 
     `provenance`: model, model_sha256, revision, device, dtype, latents, keep_eos, lora_alpha, pairs
-    (their name), pairs_sha256, split, n_pairs, seed, versions, command, fit.
+    (their name), pairs_sha256, split, n_pairs, seed, versions, command, fit. `later`: controls
+    that were drawn since it began, because the first ones left a verdict open; the run stays the
+    same one.
     """
 
     name: str
@@ -179,12 +181,14 @@ class RunPlan:
     questions: tuple[Question, ...]
     pair_ids: tuple[int | str, ...]
     provenance: Mapping[str, Any]
+    later: tuple[CurveKey, ...] = ()
 
     @cached_property
     def cells(self) -> tuple[tuple[int, EditKey], ...]:
         """(index of the curve, edit) of everything decoded for a question, baseline (-1) first."""
         steered = [alpha for alpha in self.spec.alphas if alpha != 0]
-        cells = [(i, curve.edit(a)) for i, curve in enumerate(self.curves) for a in steered]
+        curves = enumerate((*self.curves, *self.later))
+        cells = [(i, curve.edit(a)) for i, curve in curves for a in steered]
         return ((-1, NO_EDIT), *cells)
 
     @property

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Pair
 from steer_core.errors import UserError
 from steer_core.names import RANDOM, REAL, DirectionRef
+from steer_core.pipeline.lazy import Needed, counts_of, more_counts, restored
 from steer_core.pipeline.preparation import Preparation
 from steer_core.pipeline.prepared import Prepared
 from steer_core.pipeline.records import (
@@ -21,13 +23,15 @@ from steer_core.pipeline.records import (
 )
 from steer_core.pipeline.resume import require_stored
 from steer_core.pipeline.runner import Progress, Runner
-from steer_core.pipeline.spec import SpecCurve, check_spec, expand
+from steer_core.pipeline.spec import Drawer, SpecCurve, check_spec
 from steer_core.pipeline.stability import stability
 from steer_core.pipeline.store import Store
 from steer_core.steering.directions import Direction, place_name
 from steer_core.steering.fit import FitSet, problems_hash
 from steer_core.steering.methods import MEAN_DIFFERENCE
 from steer_core.version import versions
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ def run_sweep(
     resume: bool = False,
     progress: Progress = lambda done, total, seconds: None,
     stop: Callable[[], bool] = lambda: False,
+    needed: Needed = lambda table, most: (),
 ) -> RunRecord:
     """Decode the clean twins of pairs, unedited and at every α of every curve, into a store.
 
@@ -75,6 +80,7 @@ def run_sweep(
         resume: Only go on with a run that the store holds; an empty store begins one.
         progress: Called after every batch.
         stop: Asked before every decoding step; True raises `steer_core.codi.engine.Cancelled`.
+        needed: Says of which kinds more controls are drawn where the spec allows more.
 
     Returns:
         The finished run.
@@ -88,13 +94,28 @@ def run_sweep(
     check_spec(model, spec)
     for pair in pairs:
         model.encode(pair.clean.question)
-    curves = expand(model, spec, fit, stop)
-    plan = plan_of(model, pairs, spec, curves, origin, fit)
+    drawer = Drawer(model, spec, fit, stop)
+    first = drawer.first()
+    plan = plan_of(model, pairs, spec, first, origin, fit)
     if resume:
         require_stored(store, plan)
-    runner = Runner(model, plan, [each.curve for each in curves], store, progress, stop)
-    runner.run()
-    return store.run(runner.ids.run)
+    later = restored(drawer, store.find(plan), first)
+    while True:
+        runner = Runner(model, plan, first, later, store, progress, stop)
+        runner.run()
+        record = store.run(runner.ids.run)
+        counts = counts_of(spec, record.curves[len(first) :])
+        more = more_counts(record, counts, needed, store)
+        if more == counts:
+            store.finish(record.id)
+            return store.run(record.id)
+        _log.info("the controls so far leave it open; going on to %s", words_of(more))
+        later += drawer.later(counts, more)
+
+
+def words_of(counts: Mapping[str, int]) -> str:
+    """Numbers of controls by kind, as `sweep --controls` takes them."""
+    return ",".join(f"{kind}={count}" for kind, count in counts.items())
 
 
 def plan_of(

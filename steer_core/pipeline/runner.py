@@ -12,10 +12,10 @@ import numpy as np
 
 from steer_core.codi.model import CodiModel
 from steer_core.data.answers import Number
-from steer_core.experiment.grid import Curve
 from steer_core.pipeline.dose import Doses, state_sizes
 from steer_core.pipeline.outcomes import outcome
 from steer_core.pipeline.records import RunPlan
+from steer_core.pipeline.spec import SpecCurve
 from steer_core.pipeline.store import Store, StoredRow
 from steer_core.pipeline.units import layout_of, unit_rows
 from steer_core.steering.decode import Decoded, Options, Row, acting, decode_rows
@@ -38,23 +38,27 @@ class Runner:
     """One sitting of a run.
 
     Questions are known here by their ids in the store, so one that comes twice is decoded once.
+    `first` are the curves that the run began with, `later` the controls that it got since.
     """
 
     def __init__(
         self,
         model: CodiModel,
         plan: RunPlan,
-        curves: Sequence[Curve],
+        first: Sequence[SpecCurve],
+        later: Sequence[SpecCurve],
         store: Store,
         progress: Progress,
         stop: Callable[[], bool],
     ):
-        self.model, self.plan, self.curves, self.store = model, plan, curves, store
+        self.plan = dataclasses.replace(plan, later=tuple(each.key for each in later))
+        self.model, self.store = model, store
+        self.curves = [each.curve for each in (*first, *later)]
         self.report, self.stop = progress, stop
         self.edits = self.acting_edits()
-        self.doses = Doses(model.config, curves)
+        self.doses = Doses(model.config, self.curves)
         self.options = Options(plan.spec.max_new_tokens)
-        self.ids = store.begin(plan)
+        self.ids = store.begin(self.plan)
         self.questions = dict(zip(self.ids.questions, plan.questions, strict=True))
         self.wanted = set(self.ids.edits)
         record = store.run(self.ids.run)
@@ -69,7 +73,7 @@ class Runner:
         ]
 
     def run(self) -> None:
-        """Decode everything that is missing."""
+        """Decode everything that is missing; whether that was all of the run, others say."""
         if self.done:
             _log.info("%d of %d rows are stored; going on from there", self.done, self.total)
         self.report(self.done, self.total, 0.0)
@@ -77,7 +81,6 @@ class Runner:
         layout = layout_of(self.plan, len(names), unit_rows(self.model))
         for group in layout.groups:
             self.fill([[names[i] for i in chunk] for chunk in group], layout.blocks)
-        self.store.finish(self.ids.run)
 
     def fill(self, chunks: Sequence[Sequence[int]], blocks: Sequence[Sequence[int]]) -> None:
         """Decode what the questions of some chunks lack."""

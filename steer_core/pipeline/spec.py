@@ -109,9 +109,7 @@ def expand(
     Raises:
         UserError: for a spec or a direction that does not fit the model.
     """
-    drawer = Drawer(model, spec, fit, stop)
-    counts = {kind: range(count) for kind, count in spec.controls.items()}
-    return drawer.curves(lambda real: [real, *drawer.controls(real, counts)])
+    return Drawer(model, spec, fit, stop).first()
 
 
 class Drawer:
@@ -139,6 +137,16 @@ class Drawer:
         self.fit = fit
         self._backgrounds: dict[tuple[str, int | None], Background] = {}
 
+    def first(self) -> list[SpecCurve]:
+        """The directions and as many controls of each as the spec says."""
+        counts = {kind: range(count) for kind, count in self.spec.controls.items()}
+        return self.curves(lambda real: [real, *self.controls(real, counts)])
+
+    def later(self, since: Mapping[str, int], until: Mapping[str, int]) -> list[SpecCurve]:
+        """Controls by kind from one number to another, without their directions."""
+        numbers = {kind: range(since[kind], count) for kind, count in until.items()}
+        return self.curves(lambda real: self.controls(real, numbers))
+
     def curves(self, shown: Callable[[Labelled], Iterable[Labelled]]) -> list[SpecCurve]:
         """What is shown of each direction as curves, by layer, mask and direction."""
         families = {
@@ -164,9 +172,9 @@ class Drawer:
             yield Labelled(found, label, kind)
 
     def seeds(self, numbers: Mapping[str, range]) -> Iterator[tuple[str, int]]:
-        """(kind, seed) of controls by number; nuisance labels are a list, and begin at 0."""
+        """(kind, seed) of controls by number."""
         for kind in CONTROL_KINDS:
-            first = 0 if kind == NUISANCE else self.spec.seed
+            first = first_seed(self.spec, kind)
             yield from ((kind, first + number) for number in numbers.get(kind, ()))
 
     def background(self, direction: Direction, kind: str) -> Background | None:
@@ -178,6 +186,11 @@ class Drawer:
         if place not in self._backgrounds:
             self._backgrounds[place] = Background.at(self.model, self.fit, *place)
         return self._backgrounds[place]
+
+
+def first_seed(spec: SweepSpec, kind: str) -> int:
+    """The seed of the first control of a kind; nuisance labels are a list, from 0."""
+    return 0 if kind == NUISANCE else spec.seed
 
 
 def real_directions(

@@ -97,6 +97,7 @@ class Store:
             run = enter_run(db, plan, setting)
             if run is None:
                 (run,) = db.execute("SELECT id FROM runs WHERE key = ?", (plan.key,)).fetchone()
+                enter_later(db, run, plan, edits)
             else:
                 enter_parts(db, run, plan, questions, edits)
         return RunIds(run, setting, tuple(questions), tuple(edits))
@@ -234,7 +235,7 @@ def enter_run(db: sqlite3.Connection, plan: RunPlan, setting: int) -> int | None
         VALUES (?,?,?,?,?,?,?) ON CONFLICT DO NOTHING RETURNING id""",
         (
             *(plan.key, plan.name, setting, canonical(plan.spec.content)),
-            *(canonical([asdict(curve) for curve in plan.curves]), canonical(plan.provenance)),
+            *(curves_json(plan), canonical(plan.provenance)),
             now(),
         ),
     ).fetchone()
@@ -253,10 +254,32 @@ def enter_parts(
     db.executemany(
         "INSERT INTO run_pairs VALUES (?,?,?,?)", [(run, i, *pair) for i, pair in enumerate(pairs)]
     )
+    enter_cells(db, run, plan, edits, 0)
+
+
+def enter_later(db: sqlite3.Connection, run: int, plan: RunPlan, edits: Sequence[int]) -> None:
+    """The cells of controls that a run gets after it began; it is not finished then."""
+    query = "SELECT COUNT(*) FROM run_cells WHERE run = ?"
+    (known,) = db.execute(query, (run,)).fetchone()
+    if known >= len(plan.cells):
+        return
+    enter_cells(db, run, plan, edits, known)
+    curves = curves_json(plan)
+    db.execute("UPDATE runs SET curves = ?, finished = NULL WHERE id = ?", (curves, run))
+
+
+def enter_cells(
+    db: sqlite3.Connection, run: int, plan: RunPlan, edits: Sequence[int], first: int
+) -> None:
+    """Cells of a run, from one of its places on."""
     cells = zip(edits, (curve for curve, _ in plan.cells), strict=True)
-    db.executemany(
-        "INSERT INTO run_cells VALUES (?,?,?,?)", [(run, i, *cell) for i, cell in enumerate(cells)]
-    )
+    rows = [(run, i, *cell) for i, cell in enumerate(cells)][first:]
+    db.executemany("INSERT INTO run_cells VALUES (?,?,?,?)", rows)
+
+
+def curves_json(plan: RunPlan) -> str:
+    """All curves of a run, in the order of their cells."""
+    return canonical([asdict(curve) for curve in (*plan.curves, *plan.later)])
 
 
 def output_ids(db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> list[int]:
