@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from steer_core.pipeline.records import RunRecord, SweepSpec
     from steer_core.pipeline.store import Store
 
-CONTROLS = ("random", "shuffled")
+MOST, NONE = "most", "none"
 MOST_CONTROLS = 1000
+DEFAULT_CONTROLS = "covariance=20,shuffled=20,nuisance=20,most=99"
+"""Of prepared pairs: an experiment to be judged. A sweep over a pair file is a glance, without."""
 REPORT, SELECT = "report", "select"
 """Splits that can be swept: results are shown on the first, settings chosen on the second."""
 _log = logging.getLogger(__name__)
@@ -40,7 +42,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--alphas", default="-3:3:0.5", help="list or start:stop:step, as --alphas=-3:3:0.5"
     )
     parser.add_argument(
-        "--controls", help="controls in the same run, such as random=20,shuffled=20"
+        "--controls",
+        help="controls in the same run, such as covariance=20,shuffled=20,nuisance=20,random=20; "
+        f"with {MOST}=99 more of those that leave a verdict open, {NONE} for none (default with "
+        f"--split {DEFAULT_CONTROLS}, else {NONE})",
     )
     parser.add_argument("--max-new-tokens", type=int, default=256, help="limit (default 256)")
     options.add_seed(parser, "of the order and of the first control of each kind")
@@ -64,13 +69,14 @@ def add_pairs(parser: argparse.ArgumentParser) -> None:
         "--split",
         type=Path,
         help=f"folder that 'prepare' wrote: its {REPORT} split is swept over, directions and "
-        "shuffled controls come from its fit split",
+        "controls come from its fit split",
     )
     parser.add_argument(
         "--part",
         choices=(REPORT, SELECT),
         default=REPORT,
-        help=f"of --split: {SELECT} to choose a setting on it (default {REPORT})",
+        help=f"of --split: {SELECT} to choose a setting on it, then {REPORT} for that setting; every "
+        f"further one that {REPORT} is opened for is counted against all (default {REPORT})",
     )
 
 
@@ -81,15 +87,19 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--resume needs the folder of the run; give it as --out")
     prepared, pairs = chosen_pairs(args)
     # Texts that mean nothing are found before seconds go into loading the model.
-    alphas, controls = options.alphas_of(args.alphas), controls_of(args.controls)
+    alphas = options.alphas_of(args.alphas)
+    controls = controls_of(args.controls, args.split is not None)
     layers = options.integers_of(args.layers) if args.layers else None
     model = options.load(args)
     spec = spec_of(args, model, layers, alphas, controls)
     where = sorted({position for mask in spec.masks for position in mask})
     presets.report_dead(model.config, spec.site, spec.layers, where)
     with opened(args.out) as store:
+        if args.resume and args.controls is None:
+            spec = as_begun(spec, store)
         record = swept(args, model, spec, store, pairs, prepared)
         show(store, record, args.json)
+        report_looks(args.out, record, store)
     if args.out is not None and not args.json:
         print(f"all rows are in {args.out}; 'report {args.out} --out FILE.html' judges them")
     return 0
@@ -198,6 +208,32 @@ def swept(
     return record
 
 
+def as_begun(spec: "SweepSpec", store: "Store") -> "SweepSpec":
+    """Without controls where an unfinished run has none: it began before there were any by default.
+
+    Whoever resumes it repeats the command, which says nothing of controls.
+    """
+    from dataclasses import replace
+
+    from steer_core.names import CONTROL_KINDS
+
+    plain = replace(spec, **dict.fromkeys((*CONTROL_KINDS, MOST), 0))
+    begun = [record.spec for record in store.runs() if record.finished is None]
+    return plain if plain in begun and spec not in begun else spec
+
+
+def report_looks(out: Path | None, record: "RunRecord", store: "Store") -> None:
+    """Say on stderr what else was looked at on these pairs; a sweep without --out leaves no line."""
+    from steer_core.pipeline.ledger import looks_at
+
+    if out is None:
+        return
+    found = looks_at(out, record, store.runs())
+    for text in (found.mark, found.words, *found.problems):
+        if text:
+            _log.warning("%s", text)
+
+
 def show(store: "Store", record: "RunRecord", as_json: bool) -> None:
     """Print the summary of a run."""
     found = store.summary(record.id)
@@ -208,16 +244,20 @@ def show(store: "Store", record: "RunRecord", as_json: bool) -> None:
         print(table_text(found, record.curves, len(record.spec.alphas)))
 
 
-def controls_of(text: str | None) -> dict[str, int]:
-    """Counts of 'random=20,shuffled=20'."""
-    counts: dict[str, int] = dict.fromkeys(CONTROLS, 0)
-    for part in text.split(",") if text else []:
+def controls_of(text: str | None, split: bool) -> dict[str, int]:
+    """Counts of 'covariance=20,shuffled=20,most=99', by the names of a spec."""
+    from steer_core.names import CONTROL_KINDS
+
+    counts: dict[str, int] = dict.fromkeys((*CONTROL_KINDS, MOST), 0)
+    if text is None:
+        text = DEFAULT_CONTROLS if split else NONE
+    for part in text.split(",") if text not in ("", NONE) else []:
         name, _, count = part.partition("=")
         number = whole(count)
         if name not in counts or number is None or not 0 <= number <= MOST_CONTROLS:
             raise UserError(
-                f"'{part}' is no control, of each kind there are at most {MOST_CONTROLS}; "
-                "write such as random=20,shuffled=20"
+                f"'{part}' is no control of {', '.join(CONTROL_KINDS)}, of each kind there are at "
+                f"most {MOST_CONTROLS}; write such as covariance=20,shuffled=20,{MOST}=99"
             )
         counts[name] = number
     return counts

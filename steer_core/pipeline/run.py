@@ -11,6 +11,7 @@ from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Pair
 from steer_core.errors import UserError
 from steer_core.names import RANDOM, REAL, DirectionRef
+from steer_core.pipeline import ledger
 from steer_core.pipeline.lazy import Needed, counts_of, more_counts, restored
 from steer_core.pipeline.preparation import Preparation
 from steer_core.pipeline.prepared import Prepared
@@ -40,7 +41,8 @@ class Origin:
 
     `pairs` as the user named them, `split` of a prepared folder that they are (None: a pair file),
     `command` line, and `name` of the run. `prepared` is that folder's content: what a report says
-    of it is kept with the run, so that the folder may move or be made again.
+    of it is kept with the run, so that the folder may move or be made again. `who` looks at the
+    pairs, for the ledger: page or command.
     """
 
     pairs: str = ""
@@ -48,6 +50,7 @@ class Origin:
     command: str = ""
     name: str = ""
     prepared: Prepared | None = None
+    who: str = "command"
 
 
 def run_sweep(
@@ -102,6 +105,7 @@ def run_sweep(
     later = restored(drawer, store.find(plan), first)
     while True:
         runner = Runner(model, plan, first, later, store, progress, stop)
+        note_look(store, runner.ids.run, plan, origin)
         runner.run()
         record = store.run(runner.ids.run)
         counts = counts_of(spec, record.curves[len(first) :])
@@ -111,6 +115,14 @@ def run_sweep(
             return store.run(record.id)
         _log.info("the controls so far leave it open; going on to %s", words_of(more))
         later += drawer.later(counts, more)
+
+
+def note_look(store: Store, run: int, plan: RunPlan, origin: Origin) -> None:
+    """Count a run as a look at its pairs, in the folder of its store; in memory nobody looks."""
+    if store.path is not None:
+        questions = [question.text for question in plan.questions]
+        look = ledger.Look.of(store.run(run), questions, origin.who)
+        ledger.note(store.path.parent / ledger.FILE, look)
 
 
 def words_of(counts: Mapping[str, int]) -> str:

@@ -11,14 +11,18 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from steer_core.analysis.analyse import Analysis
-from steer_core.analysis.tables import CONTROL_WORDS, NAME
+from steer_core.analysis.tables import NAME
+from steer_core.names import COVARIANCE, KIND_WORDS, NUISANCE, RANDOM, SHUFFLED
 from steer_core.pipeline.prepared import FunnelStep
 from steer_core.report import words
 
 INK, SOFT, GRID = "#1f2430", "#5b6270", "#e4e6eb"
 STEERED, BASELINE = "#6b3fd4", "#6b7280"
 WILSON = "rgba(107, 63, 212, 0.16)"
-RANDOM, SHUFFLED = "rgba(110, 118, 134, 0.28)", "#d07a00"
+NOISE = "rgba(110, 118, 134, 0.28)"
+DOTTED = {SHUFFLED: "#d07a00", COVARIANCE: "#0f8a6c", NUISANCE: "#b83280"}
+"""Colours of the bands that lie where a direction lies."""
+MARK = "#a34400"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 DIVERGING = [[0, "#b2420a"], [0.25, "#eaa67c"], [0.5, "#f7f7f7"], [0.75, "#86b5dd"], [1, "#0b5ea8"]]
 ACROSS = 2  # panels side by side
@@ -71,7 +75,7 @@ def accuracy_traces(analysis: Analysis, curve: int) -> list[go.Scatter]:
     traces.append(go.Scatter(x=x, y=points["high"], **area("95 % (Wilson)", WILSON, first)))
     for kind in analysis.controls:
         band = pd.DataFrame(bands[bands["kind"] == kind])
-        name = f"{analysis.controls[kind]} {CONTROL_WORDS[kind]} directions (95 %)"
+        name = f"{analysis.controls[kind]} {KIND_WORDS[kind]} directions (95 %)"
         traces += control_band(kind, x, band["low"], band["high"], name, first)
     base = [analysis.baseline] * 2
     ends = [x.min(), x.max()]
@@ -166,7 +170,7 @@ def outcome_traces(rows: pd.DataFrame, controls: Sequence[str], first: bool) -> 
     x, mean = rows["alpha"], rows["mean"]
     traces = []
     for kind in controls:
-        name = f"{CONTROL_WORDS[kind]} directions (95 %)"
+        name = f"{KIND_WORDS[kind]} directions (95 %)"
         low, high = rows[f"{kind}_low"], rows[f"{kind}_high"]
         traces += control_band(kind, x, low, high, name, first)
     start = mean - rows["change"]
@@ -235,17 +239,30 @@ def area(name: str, colour: str, legend: bool) -> dict:
 
 
 def control_band(kind: str, x, low, high, name: str, legend: bool) -> list[go.Scatter]:
-    """The band of one kind of controls: random ones shaded, label-shuffled ones between dots.
+    """The band of one kind of controls: noise shaded, each of the others between its own dots.
 
-    The two often lie on each other, and two shades would make a third.
+    They often lie on each other, and two shades would make a third.
     """
-    if kind == "random":
-        lower, upper = EDGE, area(name, RANDOM, legend)
+    if kind == RANDOM:
+        lower, upper = EDGE, area(name, NOISE, legend)
     else:
-        dots = {"width": 1.6, "color": SHUFFLED, "dash": "dot"}
+        dots = {"width": 1.6, "color": DOTTED[kind], "dash": "dot"}
         lower = EDGE | {"line": dots}
         upper = lower | {"name": name, "legendgroup": name, "showlegend": legend}
     return [go.Scatter(x=x, y=low, **lower), go.Scatter(x=x, y=high, **upper)]
+
+
+def mark(figure: go.Figure, text: str) -> None:
+    """Write below a figure what else was looked at on its pairs, so that it says so alone too."""
+    below = figure.layout.margin.b or 0
+    figure.update_layout(margin_b=below + 22, height=(figure.layout.height or 450) + 22)
+    figure.add_annotation(
+        text=escape(text),
+        font={"size": 11, "color": MARK},
+        showarrow=False,
+        **{"xref": "paper", "yref": "paper", "x": 0, "y": 0},
+        **{"xanchor": "left", "yanchor": "top", "yshift": -below},
+    )
 
 
 def curve_labels(analysis: Analysis) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 from steer_core.analysis.statistics import wilson
 from steer_core.analysis.tables import CONTROL_WORDS
 from steer_core.analysis.verdict import Verdict
+from steer_core.pipeline.ledger import Looks
 from steer_core.pipeline.prepared import FunnelStep, Necessity
 from steer_core.pipeline.records import positions_text
 from steer_core.report import figures, words
@@ -97,6 +98,7 @@ def remarks(source: Source) -> list[Block]:
     marks: list[Block] = []
     if text := unfinished_words(source):
         marks.append(Callout(f"{text} Resume with 'sweep --resume'.", "warning"))
+    marks += looked_at(source.looks)
     marks += [Callout(text) for text in chosen_by_answer(source)]
     if source.split == "fit":
         marks.append(
@@ -115,6 +117,14 @@ def remarks(source: Source) -> list[Block]:
             )
         )
     return marks
+
+
+def looked_at(looks: Looks) -> list[Callout]:
+    """What else was looked at on these pairs, and what is wrong with the ledger of it."""
+    marks = [Callout(f"{looks.mark[0].upper()}{looks.mark[1:]}.", "warning")] if looks.mark else []
+    if looks.words:
+        marks.append(Callout(looks.words))
+    return marks + [Callout(f"{problem}.") for problem in looks.problems]
 
 
 def unfinished_words(source: Source) -> str:

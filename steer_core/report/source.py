@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from steer_core.analysis.analyse import Analysis, analyse
 from steer_core.errors import UserError
 from steer_core.pipeline.kept_runs import DAMAGE, what
+from steer_core.pipeline.ledger import Looks, looks_at
 from steer_core.pipeline.outcomes import FLIPS, NOT_FINITE
 from steer_core.pipeline.preparation import Preparation
 from steer_core.pipeline.prepared import ABOUT_FILE, Prepared, load_prepared
@@ -50,7 +51,7 @@ class Source:
     `others` are the ids of the other runs in the folder; `prepared` (None: the pairs were not) and
     `directions` are what the run notes, or what lies beside it and belongs to it; `seed` is that of
     the analysis. `overflowed`: how many rows have numbers that are not finite, and at which α; they
-    are missing from the analysis.
+    are missing from the analysis. `looks`: what else was looked at on its pairs.
     """
 
     folder: Path
@@ -59,6 +60,7 @@ class Source:
     analysis: Analysis
     prepared: Preparation | None = None
     directions: tuple[DirectionFacts, ...] = ()
+    looks: Looks = field(default_factory=lambda: Looks(1))
     seed: int = 0
     overflowed: tuple[int, tuple[float, ...]] = (0, ())
 
@@ -114,6 +116,7 @@ def source_of(
 ) -> Source:
     """One run with its analysis and what lies beside it."""
     prepared = preparation_of(folder, record)
+    looks = looks_at(folder, record, records)
     return Source(
         folder=folder,
         record=record,
@@ -126,6 +129,7 @@ def source_of(
         ),
         prepared=prepared,
         directions=directions_of(folder, record),
+        looks=looks,
         seed=seed,
         overflowed=overflowed_rows(table),
     )

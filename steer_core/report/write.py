@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from steer_core.errors import UserError
 from steer_core.files import write_whole
-from steer_core.report import sections, sections_accuracy, sections_details
-from steer_core.report.blocks import Block, Document, Heading
+from steer_core.report import figures, sections, sections_accuracy, sections_details
+from steer_core.report.blocks import Block, Cards, Document, Figure, Heading, Table
 from steer_core.report.compare import comparison, titles
 from steer_core.report.html import to_html
 from steer_core.report.markdown import to_markdown
@@ -100,5 +101,21 @@ def subtitle(source: Source) -> str:
 
 
 def blocks_of(source: Source) -> list[Block]:
-    """The sections of one source."""
-    return [block for section in SECTIONS for block in section(source)]
+    """The sections of one source; what was looked at before is marked in each figure and table."""
+    blocks = [block for section in SECTIONS for block in section(source)]
+    mark = source.looks.mark
+    return [marked(block, mark) for block in blocks] if mark else blocks
+
+
+def marked(block: Block, mark: str) -> Block:
+    """A verdict, figure or table of results that says what else was looked at on its pairs."""
+    said = f"{mark[0].upper()}{mark[1:]}."
+    if isinstance(block, Cards):
+        cards = (replace(card, sentence=f"{card.sentence} {said}") for card in block.cards)
+        return Cards(tuple(cards))
+    if isinstance(block, Figure):
+        figures.mark(block.figure, mark)
+        return replace(block, caption=f"{block.caption} {said}")
+    if isinstance(block, Table) and block.caption:
+        return replace(block, caption=f"{block.caption} · {mark}")
+    return block

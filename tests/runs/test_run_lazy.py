@@ -59,8 +59,8 @@ def test_kinds_that_leave_it_open_are_doubled_up_to_the_most(
     judge = Judge(random=9, shuffled=2)
     with Store.memory() as store:
         record = run_sweep(fresh(model), asked, lazy, store, needed=judge)
-        assert [counts["random"] for counts, _ in judge.asked] == [1, 2, 4]
-        assert [counts["shuffled"] for counts, _ in judge.asked] == [1, 2, 2]
+        assert [counts["random"] for counts, _ in judge.asked] == [1, 2, 4, 5]
+        assert [counts["shuffled"] for counts, _ in judge.asked] == [1, 2, 2, 2]
         assert {most for _, most in judge.asked} == {5}
         assert of_kind(store, record.id, "random") == [f"random-{4 + i}" for i in range(5)]
         assert of_kind(store, record.id, "shuffled") == ["shuffled-4", "shuffled-5"]
