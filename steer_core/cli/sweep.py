@@ -75,8 +75,8 @@ def add_pairs(parser: argparse.ArgumentParser) -> None:
         "--part",
         choices=(REPORT, SELECT),
         default=REPORT,
-        help=f"of --split: {SELECT} to choose a setting on it, then {REPORT} for that setting; every "
-        f"further one that {REPORT} is opened for is counted against all (default {REPORT})",
+        help=f"of --split: {SELECT} to choose a setting on it, then {REPORT} for that setting; "
+        f"any other that {REPORT} is opened for counts against all (default {REPORT})",
     )
 
 
@@ -223,7 +223,7 @@ def as_begun(spec: "SweepSpec", store: "Store") -> "SweepSpec":
 
 
 def report_looks(out: Path | None, record: "RunRecord", store: "Store") -> None:
-    """Say on stderr what else was looked at on these pairs; a sweep without --out leaves no line."""
+    """Say on stderr what else was looked at on these pairs; without --out nothing is noted."""
     from steer_core.pipeline.ledger import looks_at
 
     if out is None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from steer_core.names import COMPARABLE, COVARIANCE, NUISANCE, RANDOM, SHUFFLED
 from steer_core.pipeline.funnel import FILTERS
 from steer_core.pipeline.necessity import KINDS
 from steer_core.ui.door import MOST_UPLOAD
@@ -18,13 +19,20 @@ from steer_core.ui.settings import SITES
 
 PAIR_CHOICES = [("Bundled fit + test", "fit,test"), ("Bundled test", "test"), ("My file", OWN)]
 QUICK, STANDARD, FINE = "quick", "standard", "fine"
+
+
+def controls(each: int, most: int) -> dict[str, int]:
+    """So many of each comparable kind, and no noise: it does far less than a direction does."""
+    return dict.fromkeys(COMPARABLE, each) | {RANDOM: 0, "most_controls": most}
+
+
 SIZES: Mapping[str, Mapping[str, Any]] = {
-    QUICK: {"most": 200, "alphas": "-3,3", "random": 5, "shuffled": 5},
-    STANDARD: {"most": 0, "alphas": "-3:3:1", "random": 20, "shuffled": 20},
-    FINE: {"most": 0, "alphas": "-3:3:0.5", "random": 40, "shuffled": 40},
+    QUICK: {"most": 200, "alphas": "-3,3", **controls(5, 0)},
+    STANDARD: {"most": 0, "alphas": "-3:3:1", **controls(20, 99)},
+    FINE: {"most": 0, "alphas": "-3:3:0.5", **controls(40, 99)},
 }
 """What each size fills in."""
-SIZE_INFO = "Quick shows how it works; a verdict needs the 20 + 20 controls of Standard."
+SIZE_INFO = "Quick shows how it works; a verdict needs the 20 controls of each kind of Standard."
 DEFAULTS: Mapping[str, Any] = {
     "necessity": "zeros",
     "filter": "none",
@@ -45,8 +53,11 @@ FILTER_WORDS = {
 FRACTIONS_INFO = "Directions come from fit, settings from select, results from report."
 ALPHAS_INFO = "start:stop:step, or a list such as -2,-1,1,2. α = 0 is always decoded."
 CONTROLS = (
-    ("random", "Random controls", "Same size, any direction."),
-    ("shuffled", "Shuffled controls", "Right and wrong mixed up."),
+    (COVARIANCE, "Covariance controls", "Drawn where states vary."),
+    (SHUFFLED, "Shuffled controls", "Right and wrong mixed up."),
+    (NUISANCE, "Nuisance controls", "Other labels: length, first letter …"),
+    (RANDOM, "Random controls", "Noise of the same size; the weakest."),
+    ("most_controls", "At most", "More where the first leave it open."),
 )
 """Directions without meaning, decoded beside the real one: what would chance do?"""
 NAME_INFO = "The folder its results are kept in. Empty: named after the model."
@@ -81,6 +92,9 @@ class Form:
     unit: gr.Radio
     random: gr.Number
     shuffled: gr.Number
+    covariance: gr.Number
+    nuisance: gr.Number
+    most_controls: gr.Number
     seed: gr.Number
     name: gr.Textbox
 

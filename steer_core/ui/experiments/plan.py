@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from steer_core.names import RANDOM, REAL, SHUFFLED
+from steer_core.names import CONTROL_KINDS
 from steer_core.pipeline.prepared import Prepared
 from steer_core.pipeline.records import RunRecord, positions_text
 from steer_core.steering.units import unit_words
@@ -54,9 +54,9 @@ def plan_payload(experiment: Experiment, pairs: int, speed: Speed) -> dict[str, 
         "answers": answers,
         "report": report,
         "layers": len(experiment.layers),
-        "directions": 1 + experiment.random + experiment.shuffled,
+        "directions": 1 + sum(experiment.spec.controls.values()),
         "alphas": sum(alpha != 0 for alpha in experiment.alphas),
-        "controls": experiment.random + experiment.shuffled,
+        "controls": sum(experiment.spec.controls.values()),
     }
 
 
@@ -75,7 +75,9 @@ def run_facts(record: RunRecord) -> list[list[str]]:
     """The facts of a sweep."""
     spec, about = record.spec, record.provenance
     kinds = {curve.direction: curve.kind for curve in record.curves}
-    counts = {kind: list(kinds.values()).count(kind) for kind in (REAL, RANDOM, SHUFFLED)}
+    controls = [
+        f"{count} {kind}" for kind in CONTROL_KINDS if (count := [*kinds.values()].count(kind))
+    ]
     layers = [str(layer) for layer in spec.layers if layer is not None]
     return [
         ["site", spec.site],
@@ -83,7 +85,7 @@ def run_facts(record: RunRecord) -> list[list[str]]:
         ["latent tokens", "; ".join(map(positions_text, spec.masks))],
         ["α", ", ".join(f"{alpha:g}".replace("-", "−") for alpha in sorted(spec.alphas))],
         ["unit of α", unit_words(spec.directions)],
-        ["controls", f"{counts[RANDOM]} random, {counts[SHUFFLED]} shuffled"],
+        ["controls", ", ".join(controls) or "none"],
         ["seed", str(spec.seed)],
         ["decoded", f"{record.done:,} of {record.total:,} rows"],
         ["on", f"{about.get('device', '?')}, {about.get('dtype', '?')}"],

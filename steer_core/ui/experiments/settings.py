@@ -12,7 +12,7 @@ from typing import Any
 
 from steer_core.errors import UserError
 from steer_core.files import write_whole
-from steer_core.names import RAW, UNITS, with_unit
+from steer_core.names import CONTROL_KINDS, RAW, UNITS, with_unit
 from steer_core.pipeline.funnel import FILTERS
 from steer_core.pipeline.necessity import KINDS
 from steer_core.pipeline.prepare import PrepareSettings
@@ -39,7 +39,8 @@ class Experiment:
 
     `pairs` is one of `BUNDLED` or a file; `most` limits how many pairs are taken of it (None: all).
     `layers` are those of site residual, (None,) at the other sites; `unit` is what α counts. The
-    rest is named as in `PrepareSettings`, `SplitSettings` and `SweepSpec`.
+    rest is named as in `PrepareSettings`, `SplitSettings` and `SweepSpec`, whose `most` is
+    `most_controls` here.
     """
 
     name: str
@@ -58,6 +59,9 @@ class Experiment:
     shuffled: int
     seed: int
     unit: str = RAW
+    covariance: int = 0
+    nuisance: int = 0
+    most_controls: int = 0
 
     @property
     def split(self) -> SplitSettings:
@@ -80,13 +84,16 @@ class Experiment:
             directions=(with_unit(MEAN_DIFFERENCE, self.unit),),
             random=self.random,
             shuffled=self.shuffled,
+            covariance=self.covariance,
+            nuisance=self.nuisance,
+            most=self.most_controls,
             seed=self.seed,
         )
 
     @property
     def edited(self) -> int:
         """Edits of each swept pair: layers x (direction and controls) x α other than 0."""
-        curves = len(self.layers) * (1 + self.random + self.shuffled)
+        curves = len(self.layers) * (1 + sum(self.spec.controls.values()))
         return curves * sum(alpha != 0 for alpha in self.alphas)
 
     def save(self, folder: Path) -> None:
@@ -141,13 +148,18 @@ def read_form(info: Any, values: Mapping[str, Any]) -> Experiment:
         layers=layers_of(info, values["layers"]) if site == "residual" else (None,),
         positions=positions_of(info, values["positions"]),
         alphas=alphas_of(values["alphas"]),
-        random=checks.whole("number of random controls", values["random"], 0, MOST_CONTROLS),
-        shuffled=checks.whole("number of shuffled controls", values["shuffled"], 0, MOST_CONTROLS),
+        **{kind: controls_of(kind, values.get(kind)) for kind in (*CONTROL_KINDS, "most_controls")},
         seed=checks.whole("seed", values["seed"], 0, LARGEST_SEED),
         unit=checks.choose("unit of α", values["unit"], UNITS),
     )
     found.prepare.split  # noqa: B018  (both raise where settings exclude each other)
     return found
+
+
+def controls_of(kind: str, value: Any) -> int:
+    """How many controls of a kind, or of any at most; none where a form does not say."""
+    name = f"number of {kind} controls" if kind in CONTROL_KINDS else "most controls of a kind"
+    return 0 if value is None else checks.whole(name, value, 0, MOST_CONTROLS)
 
 
 def checked_name(value: Any) -> str:

@@ -129,7 +129,8 @@ class Shelf:
         try:
             found = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
             known = set(found) == VERDICTS and isinstance(found["cards"], list)
-            if known and (found["run"], found["rows"]) == (record.id, record.done):
+            mine = record.id, record.done, summary.mark_of(folder, record)
+            if known and (found["run"], found["rows"], found["mark"]) == mine:
                 return found
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass  # not made yet, or by another version

@@ -9,6 +9,7 @@ import numpy as np
 
 from steer_core.analysis.statistics import wilson
 from steer_core.names import REAL
+from steer_core.pipeline.ledger import looks_at
 from steer_core.pipeline.prepared import ABOUT_FILE, Prepared, load_prepared
 from steer_core.pipeline.records import CurveKey, RunRecord, positions_text
 from steer_core.pipeline.store import FILE as STORE
@@ -44,11 +45,12 @@ def prepared_of(folder: Path) -> Prepared | None:
 
 def verdicts(source: Source) -> dict[str, Any]:
     """What a report says first: one card a curve."""
-    results = source.analysis.results
+    results, looks = source.analysis.results, source.looks
     return {
         "run": source.record.id,
         "rows": source.record.done,
         "lead": glued(f"{unfinished_words(source)} {baseline_words(source)}".strip()),
+        "mark": looks.mark,
         "split": split_words(source),
         "pairs": source.analysis.n,
         "cards": [
@@ -56,11 +58,22 @@ def verdicts(source: Source) -> dict[str, Any]:
                 "label": label,
                 "kind": each.verdict.kind,
                 "headline": headline(source, each.verdict),
-                "sentence": glued(reason(each.verdict)),
+                "sentence": glued(with_mark(reason(each.verdict), looks.mark)),
             }
             for label, each in zip(labels(source), results, strict=True)
         ],
     }
+
+
+def mark_of(folder: Path, record: RunRecord) -> str:
+    """What else was looked at on the pairs of a run; it grows when others are looked at."""
+    with Store(folder / STORE, create=False) as store:
+        return looks_at(folder, record, store.runs()).mark
+
+
+def with_mark(sentence: str, mark: str) -> str:
+    """A sentence, and what else was looked at on its pairs."""
+    return f"{sentence} {mark[0].upper()}{mark[1:]}." if mark else sentence
 
 
 def glued(text: str) -> str:
@@ -99,6 +112,7 @@ def chart(folder: Path, record: RunRecord | None) -> dict[str, Any] | None:
         "nonfinite": int(tally["nonfinite"].sum()),
         "baseline": base[1] / base[0] if base[0] else None,
         "curves": [curve_payload(record.curves, i, grids, len(real)) for i in real],
+        "mark": mark_of(folder, record),
     }
 
 

@@ -11,6 +11,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from steer_core.errors import UserError
+from steer_core.names import CONTROL_KINDS
 from steer_core.ui import settings as checks
 from steer_core.ui.door import EXPERIMENT, OPEN
 from steer_core.ui.experiments.desk import Desk
@@ -42,7 +43,7 @@ WORKS: dict[str, Any] = {
     "concurrency_limit": 2,
 }
 OPENS: dict[str, Any] = {**QUIET, "queue": True, "concurrency_id": OPEN, "concurrency_limit": 8}
-SIZED = ("most", "alphas", "random", "shuffled")
+SIZED = ("most", "alphas", *CONTROL_KINDS, "most_controls")
 
 
 def add(desk: Desk, models: list[tuple[str, str]], tab: gr.Tab) -> Callable[[], list[Any]]:

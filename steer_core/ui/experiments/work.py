@@ -112,7 +112,11 @@ def decoded(engine: Engine, order: Order, stop: Callable[[], bool], progress: Pr
             experiment.spec,
             store,
             origin=Origin(
-                prepared.pairs_name, SWEPT, sweep_command(experiment, folder), prepared=prepared
+                prepared.pairs_name,
+                SWEPT,
+                sweep_command(experiment, folder),
+                prepared=prepared,
+                who="page",
             ),
             fit=fit,
             progress=lambda done, total, seconds: progress(SWEEP, done, total, seconds),
@@ -230,7 +234,8 @@ def sweep_command(experiment: Experiment, folder: Path) -> str:
     """The command that goes on with the sweep, or repeats it."""
     spec, layers = experiment.spec, [layer for layer in experiment.layers if layer is not None]
     where = f" --layers {listed(layers)}" if layers else ""
-    controls = f"random={spec.random},shuffled={spec.shuffled}"
+    counts = spec.controls | ({"most": spec.most} if spec.most else {})
+    controls = ",".join(f"{name}={count}" for name, count in counts.items()) or "none"
     return (
         f"python -m steer_core sweep --model {experiment.model} --split {place_of(folder)}"
         f" --site {spec.site}{where} --positions {listed(experiment.positions)}"

@@ -7,10 +7,15 @@ const CONFIG = { displayModeBar: false, showSendToCloud: false, displaylogo: fal
 const HEIGHT = 200;
 const LEGEND = [
   ["line", "the direction, with Wilson 95 % band"],
-  ["band", "95 % of the random directions"],
-  ["dots", "95 % of the label-shuffled ones"],
   ["dash", "baseline"],
 ];
+const BANDS = {
+  random: ["band", "95 % of the random directions"],
+  shuffled: ["dots", "95 % of the label-shuffled ones"],
+  covariance: ["dots covariance", "95 % of the covariance-matched ones"],
+  nuisance: ["dots nuisance", "95 % of the nuisance-label ones"],
+};
+const DOTTED = { covariance: "#0f8a6c", nuisance: "#b83280" };
 
 export async function drawCharts(grid, chart, address) {
   const cells = cellsOf(grid, chart);
@@ -30,20 +35,23 @@ export async function drawCharts(grid, chart, address) {
 
 // Cells are kept while the curves stay the same, so that charts grow without flicker.
 function cellsOf(grid, chart) {
-  const labels = chart.curves.map((curve) => curve.label).join("|");
+  const kinds = Object.keys(BANDS).filter((kind) => chart.curves.some((curve) => curve.bands[kind]));
+  const labels = [...chart.curves.map((curve) => curve.label), ...kinds].join("|");
   if (grid.dataset.labels !== labels) {
     grid.dataset.labels = labels;
     grid.replaceChildren(...chart.curves.map(cellOf));
-    if (!grid.nextElementSibling) grid.after(legend());
+    while (grid.nextElementSibling) grid.nextElementSibling.remove();
+    grid.after(legend(kinds), make("p", "mark"));
   }
+  grid.parentElement.querySelector(".mark").textContent = chart.mark ?? "";
   const cells = [...grid.children];
   cells.forEach((cell, i) => cell.querySelector(".plot").setAttribute("aria-label", spoken(chart, chart.curves[i])));
   return cells;
 }
 
-function legend() {
+function legend(kinds) {
   const line = make("p", "legend");
-  for (const [key, words] of LEGEND) {
+  for (const [key, words] of [...LEGEND, ...kinds.map((kind) => BANDS[kind])]) {
     const item = make("span", "item");
     item.append(make("span", `key ${key}`), words);
     line.append(item);
@@ -70,15 +78,15 @@ function asSweep(chart, curve) {
   return { ...curve, alphas: chart.alphas, baseline: chart.baseline };
 }
 
-// As in the report: the random ones as an area, the label-shuffled ones between dots.
+// As in the report: the random ones as an area, each of the others between its dots.
 function controlBands(chart, curve, colour) {
   const edge = { mode: "lines", hoverinfo: "skip", x: chart.alphas };
   const area = { ...edge, line: { width: 0 } };
-  const dots = { ...edge, line: { width: 1.5, dash: "dot", color: colour.baseline } };
-  const { random, shuffled } = curve.bands;
+  const dots = (kind) => ({ ...edge, line: { width: 1.5, dash: "dot", color: DOTTED[kind] ?? colour.baseline } });
+  const { random, ...others } = curve.bands;
   return [
     ...(random ? [{ ...area, y: random.low }, { ...area, y: random.high, fill: "tonexty", fillcolor: colour.controls }] : []),
-    ...(shuffled ? [{ ...dots, y: shuffled.low }, { ...dots, y: shuffled.high }] : []),
+    ...Object.entries(others).flatMap(([kind, band]) => [band.low, band.high].map((y) => ({ ...dots(kind), y }))),
   ];
 }
 
