@@ -415,6 +415,13 @@ def test_sweep_refuses_in_one_line(
 def test_controls():
     assert controls_of(None)["random"] == 0
     assert controls_of("random=20")["random"] == 20
+    assert controls_of("covariance=2,nuisance=3,most=9") == {
+        **{"random": 0, "shuffled": 0, "covariance": 2, "nuisance": 3, "most": 9}
+    }
+    assert controls_of("random=20,shuffled=20")["most"] == 0, "means what it always meant"
+    comparable = {"covariance": 20, "shuffled": 20, "nuisance": 20, "random": 0, "most": 99}
+    assert controls_of(None, split=True) == comparable
+    assert not any(controls_of("none", split=True).values())
     for text in ("random", "random=", "random=-1", "random=x", "noise=2", "random=1,", "random=²"):
         with pytest.raises(UserError, match="random=20"):
             controls_of(text)

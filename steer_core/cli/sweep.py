@@ -244,7 +244,7 @@ def show(store: "Store", record: "RunRecord", as_json: bool) -> None:
         print(table_text(found, record.curves, len(record.spec.alphas)))
 
 
-def controls_of(text: str | None, split: bool) -> dict[str, int]:
+def controls_of(text: str | None, split: bool = False) -> dict[str, int]:
     """Counts of 'covariance=20,shuffled=20,most=99', by the names of a spec."""
     from steer_core.names import CONTROL_KINDS
 
@@ -257,7 +257,7 @@ def controls_of(text: str | None, split: bool) -> dict[str, int]:
         if name not in counts or number is None or not 0 <= number <= MOST_CONTROLS:
             raise UserError(
                 f"'{part}' is no control of {', '.join(CONTROL_KINDS)}, of each kind there are at "
-                f"most {MOST_CONTROLS}; write such as covariance=20,shuffled=20,{MOST}=99"
+                f"most {MOST_CONTROLS}; write such as covariance=20,shuffled=20,random=20,{MOST}=99"
             )
         counts[name] = number
     return counts

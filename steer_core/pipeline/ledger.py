@@ -76,10 +76,11 @@ class Look:
         Raises:
             ValueError, TypeError, KeyError: for one that holds something else.
         """
-        lists = {name: tuple(map(str, value[name])) for name in ("questions", "settings")}
-        return cls(
-            **{name: str(value[name]) for name in cls.__slots__ if name not in lists} | lists
+        questions, settings = (tuple(map(str, value[x])) for x in ("questions", "settings"))
+        what, part, model, pairs, fit, who, when = (
+            str(value[name]) for name in ("what", "part", "model", "pairs", "fit", "who", "when")
         )
+        return cls(what, part, model, pairs, fit, questions, settings, who, when)
 
     def shares(self, other: Look) -> bool:
         """Whether both are of one model, and of pairs that are the same or overlap."""

@@ -254,8 +254,9 @@ def control_band(kind: str, x, low, high, name: str, legend: bool) -> list[go.Sc
 
 def mark(figure: go.Figure, text: str) -> None:
     """Write below a figure what else was looked at on its pairs, so that it says so alone too."""
-    below = figure.layout.margin.b or 0
-    figure.update_layout(margin_b=below + 22, height=(figure.layout.height or 450) + 22)
+    layout = figure.to_plotly_json()["layout"]
+    below, height = layout["margin"]["b"], layout["height"]
+    figure.update_layout(margin_b=below + 22, height=height + 22)
     figure.add_annotation(
         text=escape(text),
         font={"size": 11, "color": MARK},
