@@ -36,6 +36,8 @@ def sweep(
     direction: str = "mean_difference",
     random: int = 0,
     shuffled: int = 0,
+    covariance: int = 0,
+    nuisance: int = 0,
     seed: int = 0,
     max_new_tokens: int = 256,
     progress: Callable[[SweepProgress], None] | None = None,
@@ -50,8 +52,11 @@ def sweep(
         site: residual, thought or embedding.
         positions: Positions 0..K that are edited; 1..K when not given.
         direction: Name or file, see `find_direction`.
-        random: Number of random controls, matched to the direction in norm at every position.
-        shuffled: Number of label-shuffled controls, from the bundled fit set, matched likewise.
+        random: Number of controls of isotropic noise, matched to the direction in norm at every
+            position, as all controls are; the weakest kind.
+        shuffled: Number of label-shuffled controls, from the bundled fit set.
+        covariance: Number of controls drawn from the covariance of that set's states.
+        nuisance: Number of controls computed from labels that say nothing of correctness.
         seed: Of the order, and of the first control of each kind; the others count up from it.
         max_new_tokens: Limit of generated tokens.
         progress: Called after every batch.
@@ -64,7 +69,8 @@ def sweep(
     """
     at = layers_of(model, site, layers)
     mask = tuple(model.config.positions[1:] if positions is None else positions)
-    rest = {"random": random, "shuffled": shuffled, "seed": seed, "max_new_tokens": max_new_tokens}
+    rest = {"random": random, "shuffled": shuffled, "covariance": covariance, "nuisance": nuisance}
+    rest |= {"seed": seed, "max_new_tokens": max_new_tokens}
     spec = SweepSpec(site, at, tuple(alphas), (mask,), (direction,), **rest)
     with Store.memory() as store:
         run = run_sweep(model, pairs, spec, store, progress=reporting(progress))
