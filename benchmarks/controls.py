@@ -1,4 +1,4 @@
-"""How comparable each kind of control is: `python -m benchmarks.controls [--layers 1,4] [--each 5]`.
+"""How comparable each kind of control is: `python -m benchmarks.controls [--layers 1,4]`.
 
 For the direction of a bundled model and some controls of each kind: mean cosine between positions,
 share of the squared norm in the states' first eight principal components, and the worst change in
