@@ -98,7 +98,6 @@ def remarks(source: Source) -> list[Block]:
     marks: list[Block] = []
     if text := unfinished_words(source):
         marks.append(Callout(f"{text} Resume with 'sweep --resume'.", "warning"))
-    marks += looked_at(source.looks)
     marks += [Callout(text) for text in chosen_by_answer(source)]
     if source.split == "fit":
         marks.append(
@@ -116,7 +115,7 @@ def remarks(source: Source) -> list[Block]:
                 "warning",
             )
         )
-    return marks
+    return marks + looked_at(source.looks)
 
 
 def looked_at(looks: Looks) -> list[Callout]:
