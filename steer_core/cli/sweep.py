@@ -209,7 +209,7 @@ def swept(
 
 
 def as_begun(spec: "SweepSpec", store: "Store") -> "SweepSpec":
-    """Without controls where an unfinished run has none: it began before there were any by default.
+    """Without controls where a stored run has none: it began before there were any by default.
 
     Whoever resumes it repeats the command, which says nothing of controls.
     """
@@ -218,7 +218,7 @@ def as_begun(spec: "SweepSpec", store: "Store") -> "SweepSpec":
     from steer_core.names import CONTROL_KINDS
 
     plain = replace(spec, **dict.fromkeys((*CONTROL_KINDS, MOST), 0))
-    begun = [record.spec for record in store.runs() if record.finished is None]
+    begun = [record.spec for record in store.runs()]
     return plain if plain in begun and spec not in begun else spec
 
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,7 @@ def looks_at(folder: Path, record: RunRecord, records: Sequence[RunRecord] = ())
     known, damaged = read(folder / FILE)
     mine = Look.of(record)
     own = next((look for look in known if look.what == mine.what), mine)
-    stored = [Look.of(each) for each in records]
+    stored = [look for each in records for look in look_of_stored(each)]
     lacking = {look.what for look in (mine, *stored)} - {look.what for look in known}
     seen = {look.what: look for look in (*stored, *beside(folder), *known)}
     others = [look for what, look in seen.items() if what != own.what]
@@ -223,6 +224,12 @@ def looks_at(folder: Path, record: RunRecord, records: Sequence[RunRecord] = ())
         part=own.part,
         problems=tuple(problems(folder, len(lacking), damaged)),
     )
+
+
+def look_of_stored(record: RunRecord) -> Iterator[Look]:
+    """The look of a stored run; of one whose description is damaged none."""
+    with suppress(AttributeError, TypeError, ValueError, KeyError):
+        yield Look.of(record)
 
 
 def beside(folder: Path) -> Iterator[Look]:

@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 REPORTS = ("report.html", "report.md")
 ROWS = ("rows.csv", "rows.parquet")
 SUMMARY = "summary.json"
-VERDICTS = {"run", "rows", "lead", "split", "pairs", "cards"}
+VERDICTS = {"run", "rows", "lead", "mark", "split", "pairs", "cards"}
 """What it says; anything else was written by another version, or is damaged."""
 COMPARISONS = "_comparisons"
 """Folder beside the experiments; no experiment can have its name."""
