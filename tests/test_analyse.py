@@ -114,10 +114,89 @@ def test_outcomes_have_intervals_of_their_change(planted: Analysis):
     assert dose.to_numpy() == pytest.approx(0.1 * np.abs(runs.ALPHAS))
 
 
-def test_repeated_pairs_count_once_in_intervals(table: pd.DataFrame):
+def test_pairs_of_one_id_are_one_draw_everywhere(table: pd.DataFrame):
+    """120 questions of 60 ids: 120 are counted, and 60 drawn, by every number alike."""
     twice = table.assign(pair_id=(table["question_index"] // 2).astype(str))
-    found = analyse(twice, resamples=99, bootstrap=99).outcomes
-    assert set(found["n"]) == {60}
+    found = analyse(twice, resamples=99, bootstrap=99)
+    assert (found.n, found.groups) == (120, 60)
+    assert set(found.outcomes["n"]) == set(found.points["n"]) == {120}
+    assert "120 pairs in 60 clusters" in found.results[0].verdict.sentence
+
+
+def doubled(table: pd.DataFrame, **columns) -> pd.DataFrame:
+    """Every pair twice, under a new id and index."""
+    again = table.assign(
+        question_index=table["question_index"] + 1000, pair_id="again " + table["pair_id"]
+    )
+    return pd.concat([table, again.assign(**columns)], ignore_index=True)
+
+
+def test_doubled_questions_prove_no_more(table: pd.DataFrame, planted: Analysis):
+    table = table.assign(question="How much is " + table["question_index"].astype(str) + "?")
+    found = analyse(doubled(table), bootstrap=99)
+    assert (found.n, found.groups) == (240, 120)
+    for mine, single in zip(found.results, planted.results, strict=True):
+        assert mine.curve.p == pytest.approx(single.curve.p, abs=0.02)
+        assert mine.curve.low == pytest.approx(single.curve.low, abs=0.02)
+        assert mine.verdict.kind == single.verdict.kind
+
+
+def test_templates_are_clusters(table: pd.DataFrame):
+    found = analyse(table.assign(cluster=table["question_index"] % 8), resamples=99, bootstrap=99)
+    assert found.groups == 8
+    assert found.results[0].curve.p.min() >= 1 / 128
+
+
+def test_names_make_no_other_question(table: pd.DataFrame):
+    names = table["question_index"].mod(2).map({0: "Tom", 1: "Mia"})
+    number = (table["question_index"] // 2).astype(str)
+    asked = table.assign(question=names + " has " + number + " apples.")
+    assert analyse(asked, resamples=99, bootstrap=99).groups == 60
+
+
+def test_looks_raise_every_corrected_p(table: pd.DataFrame, planted: Analysis):
+    found = analyse(table, looks=3.0, bootstrap=99)
+    assert found.points["p_max"].to_numpy() == pytest.approx(
+        np.minimum(1, 3 * planted.points["p_max"])
+    )
+    assert found.bands["excess_p"].min() == pytest.approx(3 / 21)
+    assert {each.verdict.kind for each in found.results} == {"too few controls"}
+
+
+def test_a_score_that_is_no_number_is_left_out_and_said(table: pd.DataFrame):
+    """An edit that breaks the arithmetic is neither unmoved nor beaten."""
+    broken = table["kind"].eq("real") & table["alpha"].eq(3) & table["layer"].eq(1)
+    found = analyse(table.assign(shift=table["shift"].mask(broken)), resamples=99, bootstrap=99)
+    assert 3 not in found.alphas
+    assert found.coverage.nonfinite == 120
+    assert found.coverage.left_out == ("1 of 12 α",)
+    control = table["direction"].eq("shuffled-4") & table["layer"].eq(1)
+    found = analyse(table.assign(kl=table["kl"].mask(control, np.inf)), resamples=99, bootstrap=99)
+    assert found.controls == {"random": 20, "shuffled": 19}
+    marked = analyse(table.assign(nonfinite=control), resamples=99, bootstrap=99)
+    assert marked.controls == {"random": 20, "shuffled": 19}
+
+
+def test_scores_without_a_number_are_no_edit_that_never_arrived():
+    table = runs.run_table(dead=True, layers=[1])
+    with pytest.raises(UserError, match=r"rows hold a score that is no number"):
+        analyse(table.assign(shift=np.inf), resamples=99, bootstrap=99)
+    assert kinds(table.assign(shift=np.nan, kl=np.nan)) == ["no effect"]  # it was not measured
+
+
+def test_balanced_pairs_are_weighed_back(table: pd.DataFrame):
+    found = analyse(table, before=0.75, resamples=999, bootstrap=99)
+    assert found.weighed
+    assert found.baseline == pytest.approx(0.75)
+    row = found.points.query("layer == 1 and alpha == -3").iloc[0]
+    right, n = found.correct, found.n
+    change = row["won"] * 0.25 / (n - right) - row["lost"] * 0.75 / right
+    assert row["change"] == pytest.approx(change)
+    assert row["accuracy"] == pytest.approx(0.75 + change)
+    assert row["change_low"] < change < row["change_high"]
+    assert found.results[0].verdict.change == pytest.approx(found.results[0].curve.change.min())
+    band = found.bands.query("kind == 'shuffled' and layer == 1 and alpha == -3").iloc[0]
+    assert band["contrast"] == pytest.approx(row["accuracy"] - band["mean"])
 
 
 def test_an_outcome_that_was_not_measured_is_left_out(table: pd.DataFrame):
@@ -171,7 +250,7 @@ def test_best_of_a_flat_curve_names_no_alpha():
 def test_power_is_that_of_the_verdict(planted: Analysis):
     first = planted.results[0]
     assert 0.03 < first.verdict.smallest < 0.3
-    assert first.needed > 120
+    assert first.power.needed[0.05] > first.power.needed[0.1] > 60
 
 
 def test_sites_without_layers_are_curves_of_their_own():

@@ -1,11 +1,11 @@
-"""Bootstrap by pair for continuous outcomes."""
+"""Bootstrap by cluster for continuous outcomes."""
 
 import warnings
 
 import numpy as np
 import pytest
 
-from steer_core.analysis.bootstrap import bootstrap_mean, mean_by_pair
+from steer_core.analysis.bootstrap import bootstrap_mean
 from steer_core.errors import UserError
 
 
@@ -58,10 +58,23 @@ def test_no_difference_is_a_point_without_warnings():
     assert result.low.tolist() == result.high.tolist() == [0, 2]
 
 
-def test_rows_of_one_pair_count_once():
-    values = [[1.0, 3.0, 5.0, 10.0], [0.0, 2.0, 4.0, 8.0]]
-    by_pair = mean_by_pair(values, ["b", "a", "b", "c"])
-    assert by_pair.tolist() == [[3, 3, 10], [2, 2, 8]]
+def test_pairs_of_one_cluster_are_drawn_together():
+    """Each value four times: four times as many pairs tell no more."""
+    values = np.random.default_rng(5).normal(size=30)
+    alone = bootstrap_mean(values, method="percentile")
+    four = bootstrap_mean(np.repeat(values, 4), clusters=np.repeat(np.arange(30), 4))
+    single = bootstrap_mean(np.repeat(values, 4))
+    assert four.mean == pytest.approx(alone.mean)
+    assert four.n == 120
+    assert four.high - four.low == pytest.approx(alone.high - alone.low, rel=0.1)
+    assert single.high - single.low < 0.6 * (four.high - four.low)
+
+
+def test_clusters_of_other_sizes_count_by_their_pairs():
+    result = bootstrap_mean([1.0, 1.0, 1.0, 5.0], clusters=["a", "a", "a", "b"])
+    assert result.mean == pytest.approx(2.0)
+    weighed = bootstrap_mean([1.0, 3.0], weights=[1.5, 0.5])
+    assert weighed.mean == pytest.approx(1.5)
 
 
 def test_unusable_values_are_refused():
@@ -69,5 +82,5 @@ def test_unusable_values_are_refused():
         bootstrap_mean([1.0])
     with pytest.raises(UserError, match="not finite"):
         bootstrap_mean([1.0, np.nan])
-    with pytest.raises(UserError, match="pair ids"):
-        mean_by_pair([1.0, 2.0], [1])
+    with pytest.raises(UserError, match="one cluster"):
+        bootstrap_mean([1.0, 2.0], clusters=[0, 0])

@@ -1,96 +1,76 @@
-"""Power of the exact McNemar test, against enumeration by hand and simulation."""
+"""Power through the whole verdict, against sweeps in which the change is really planted."""
 
 import math
 
 import numpy as np
 import pytest
+from simulated_answers import simulated
 
-from steer_core.analysis.power import mcnemar_power, pairs_needed, smallest_change
-from steer_core.analysis.statistics import mcnemar_exact
-from steer_core.errors import UserError
-
-
-def test_power_without_noise_is_the_chance_of_six_flips():
-    tail = sum(math.comb(40, k) * 0.2**k * 0.8 ** (40 - k) for k in range(6))
-    assert mcnemar_power(40, 0.2) == pytest.approx(1 - tail)
+from steer_core.analysis.curves import measure_curves
+from steer_core.analysis.power import GOALS, NO_POWER, Power, power_of
+from steer_core.analysis.verdict import judge
 
 
-def test_power_by_the_full_table():
-    """Sum the multinomial over all tables of 12 pairs, each tested by itself."""
-    n, change, noise, level = 12, 0.4, 0.2, 0.1
-    lose, win = change + noise / 2, noise / 2
-    total = 0.0
-    for lost in range(n + 1):
-        for won in range(n + 1 - lost):
-            rest = n - lost - won
-            ways = math.factorial(n) // math.prod(map(math.factorial, (lost, won, rest)))
-            if lost > won and mcnemar_exact(won, lost) <= level:
-                total += ways * lose**lost * win**won * (1 - lose - win) ** rest
-    assert mcnemar_power(n, change, noise=noise, level=level) == pytest.approx(total)
-    assert mcnemar_power(n, -change, noise=noise, level=level) == pytest.approx(total)
+def power(seed: int = 0, **options) -> Power:
+    """Of one curve of a simulated sweep."""
+    answers = simulated(seed, **options)
+    return power_of(answers, measure_curves(answers, resamples=499))[0]
 
 
-@pytest.mark.parametrize(("n", "noise", "level"), [(107, 0.0, 0.05), (240, 0.1, 0.05 / 12)])
-def test_simulated_sweeps_find_the_smallest_change_four_times_in_five(n, noise, level):
-    change = smallest_change(n, 0.6, noise=noise, level=level)
-    rng = np.random.default_rng(0)
-    baseline = rng.random((4000, n)) < 0.6
-    # chances given the baseline answer, so that over all pairs they are the model's
-    lose, win = (change + noise / 2) / 0.6, (noise / 2) / 0.4
-    flips = rng.random((4000, n)) < np.where(baseline, lose, win)
-    won, lost = (flips & ~baseline).sum(-1), (flips & baseline).sum(-1)
-    found = np.mean((mcnemar_exact(won, lost) <= level) & (lost > won))
-    assert found == pytest.approx(0.8, abs=0.025)  # standard error 0.006
+def found(change: float, runs: int = 40, **options) -> float:
+    """Share of sweeps in which a planted change is an effect, of the right sign."""
+    count = 0
+    for seed in range(runs):
+        answers = simulated(100 + seed, change=change, **options)
+        verdict = judge(measure_curves(answers, resamples=299, seed=seed)[0])
+        count += verdict.kind == "effect" and np.sign(verdict.contrast) == np.sign(change)
+    return count / runs
 
 
-def test_six_pairs_can_show_nothing():
-    assert math.isnan(smallest_change(6, 0.5))
-    assert mcnemar_power(5, 1.0) == 0
-    assert mcnemar_power(6, 1.0) == 1
+@pytest.mark.parametrize("harm", [0.0, 0.05])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_is_promised_is_found(harm: float, sign: int):
+    """80 % are promised; simulations err to the safe side, by pairs that differ from these."""
+    named = power(harm=harm)
+    size = named.gain if sign > 0 else named.loss
+    assert 0.7 <= found(sign * size, harm=harm) <= 1
+    assert found(sign * size / 2, harm=harm) <= 0.5
 
 
-def test_known_sizes():
-    """8 expected flips make 6 or more likely enough: 7.9 of 240 pairs, 158 pairs for 5 points."""
-    assert 100 * smallest_change(240, 0.6) == pytest.approx(3.27, abs=0.05)
-    assert pairs_needed(0.05, 0.6) == 157
-    assert pairs_needed(0.05, 0.6, noise=0.1) > 400
+@pytest.mark.parametrize("sign", [1, -1])
+def test_pairs_that_are_said_to_be_enough_are(sign: int):
+    pairs = power().needed[0.1]
+    assert pairs is not None
+    assert found(sign * 0.1, pairs=pairs) >= 0.7
 
 
-def test_more_noise_and_stricter_levels_need_more():
-    plain = smallest_change(240, 0.6)
-    assert plain < smallest_change(240, 0.6, noise=0.05) < smallest_change(240, 0.6, noise=0.2)
-    assert plain < smallest_change(240, 0.6, level=0.05 / 12)
-    assert smallest_change(1000, 0.6) < plain
-    assert plain < smallest_change(240, 0.6, power=0.95)
+def test_more_pairs_are_needed_for_less_and_for_more_looks():
+    once = power()
+    assert once.needed[0.05] > 2 * once.needed[0.1]
+    assert power(pairs=480).gain < once.gain
+    assert (
+        power(looks=2.0, controls={"covariance": 60}).gain > power(controls={"covariance": 60}).gain
+    )
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.07, 0.3])
-def test_power_rises_with_the_change(noise: float):
-    values = [mcnemar_power(107, x, noise=noise) for x in np.linspace(0, 0.6, 40)]
-    assert np.all(np.diff(values) > -1e-9)
+def test_controls_that_differ_widely_leave_no_number_of_pairs():
+    assert power(harm=0.08, spread=1.0).needed[0.05] is None
 
 
-@pytest.mark.parametrize(("change", "noise"), [(0.05, 0.0), (0.05, 0.08), (0.1, 0.3)])
-def test_pairs_needed_and_smallest_change_agree(change: float, noise: float):
-    n = pairs_needed(change, 0.6, noise=noise)
-    assert mcnemar_power(n, change, noise=noise) >= 0.8 > mcnemar_power(n - 1, change, noise=noise)
-    assert smallest_change(n, 0.6, noise=noise) == pytest.approx(change, rel=0.02)
+def test_too_few_controls_or_none_that_compare_show_nothing():
+    few = power(controls={"covariance": 5})
+    assert math.isnan(few.gain)
+    assert few.needed == dict.fromkeys(GOALS)
+    assert power(controls={"random": 20}) is NO_POWER
+    assert power(controls={}) is NO_POWER
 
 
 def test_the_baseline_limits_what_can_change():
-    assert pairs_needed(0.7, 0.6) is None  # neither lost from 60 % nor won from 40 %
-    assert pairs_needed(0.7, 0.2) is not None  # won from 80 % wrong
-    assert pairs_needed(0.55, 0.6, noise=0.2) is None
-    assert pairs_needed(1e-5, 0.5) is None  # more pairs than anyone has
-    assert math.isnan(smallest_change(100, 0.5, noise=1.0))
+    """At 97 % right there is no room for a gain of ten points, and it is not asked for."""
+    near = power(right=0.97, noise=0.005)
+    assert math.isnan(near.gain) or near.gain <= 0.04
+    assert near.needed[0.1] is not None
 
 
-def test_shares_out_of_range_are_refused():
-    with pytest.raises(UserError, match="shares of all pairs"):
-        mcnemar_power(100, 0.7, noise=0.5)
-    with pytest.raises(UserError, match="power is 80"):
-        smallest_change(100, 0.5, power=80)
-    with pytest.raises(UserError, match="baseline 60"):
-        pairs_needed(0.05, 60)
-    with pytest.raises(UserError, match="change is 5"):
-        pairs_needed(5, 0.6)
+def test_the_seed_decides():
+    assert power() == power()

@@ -142,17 +142,21 @@ def test_what_was_not_tested_is_not_counted():
 # --- balance and splits --------------------------------------------------------------------------
 
 
-def test_splits_are_balanced_and_as_large_as_their_fractions():
+def test_only_the_fit_split_is_balanced():
+    """Accuracy on the others is that of the pairs: 75 % of them are right."""
     asked = [pair(i) for i in range(80)]
     rows, funnel = arrange(asked, twins("rrrw" * 20), SplitSettings())
     assert counts(rows) == {
-        (split, label): n
-        for split, n in (("fit", 8), ("select", 2), ("report", 10))
-        for label in ("correct", "wrong")
+        ("fit", "correct"): 8,
+        ("fit", "wrong"): 8,
+        ("select", "correct"): 6,
+        ("select", "wrong"): 2,
+        ("report", "correct"): 30,
+        ("report", "wrong"): 10,
     }
-    assert places(rows).count("not needed for balance") == 40
-    assert step(funnel, "balanced and split") == (40, 80)
-    assert step(funnel, "fit") == (16, 40)
+    assert places(rows).count("not needed for balance") == 16
+    assert step(funnel, "fit balanced, split") == (64, 80)
+    assert step(funnel, "fit") == (16, 64)
 
 
 def test_all_labels_can_be_kept():
@@ -200,7 +204,7 @@ def test_no_two_splits_share_a_problem(labels, links, balanced, seed):
     found = counts(rows)
     for split in ("fit", "report"):
         assert min(found[split, "correct"], found[split, "wrong"]) > 0
-        assert not balanced or found[split, "correct"] == found[split, "wrong"]
+    assert not balanced or found["fit", "correct"] == found["fit", "wrong"]
 
 
 def test_a_problem_under_two_names_stays_on_one_side():
@@ -221,14 +225,12 @@ def test_a_large_group_costs_pairs_only_where_balance_is_asked_for(balanced: boo
     asked[2] = Pair(2, Problem(third, 1), asked[2].corrupted)
     rows, _ = arrange(asked, twins("rrrrwwww"), SplitSettings(fractions=HALVES, balanced=balanced))
     found = counts(rows)
-    sides = sorted([found["fit", "correct"], found["report", "correct"]])
     if balanced:
-        assert sides == [1, 2]
         assert found["fit", "correct"] == found["fit", "wrong"]
-        assert found["report", "correct"] == found["report", "wrong"]
-        assert places(rows).count("not needed for balance") == 2
+        assert places(rows).count("not needed for balance") == 8 - sum(found.values())
+        assert found["report", "correct"] + found["report", "wrong"] >= 3
     else:
-        assert sides == [1, 3]
+        assert sorted([found["fit", "correct"], found["report", "correct"]]) == [1, 3]
         assert all(row.split for row in rows)
 
 

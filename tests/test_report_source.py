@@ -5,20 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import synthetic_runs as runs
 from stored_runs import store_run
 
-from steer_core.analysis.statistics import fair_after, mcnemar_exact
 from steer_core.data.problems import Pair, Problem
 from steer_core.pipeline.funnel import SWAPPED, TURNED
 from steer_core.pipeline.preparation import Preparation
 from steer_core.pipeline.prepared import FunnelStep, Necessity, Prepared, PreparedPair, Twin
 from steer_core.report.blocks import Callout, Heading, Paragraph, Table
 from steer_core.report.sections import baseline_words
-from steer_core.report.source import load_source, right_before
+from steer_core.report.source import load_source
 from steer_core.report.write import document
 from steer_core.steering.fit import problems_hash
 
@@ -88,20 +86,25 @@ def callouts(folder: Path) -> str:
     return "\n".join(block.text for block in blocks if isinstance(block, Callout))
 
 
-def test_balanced_pairs_are_tested_as_such_and_said_to_be(table: pd.DataFrame, tmp_path: Path):
+def test_balanced_pairs_are_weighed_back_and_said_to_be(table: pd.DataFrame, tmp_path: Path):
+    """Runs are stored whose every split was balanced; they still open."""
     about = replace(Preparation.of(prepared(2, 3)), funnel=BALANCED)
     store_run(tmp_path, table, prepared=about.to_json())
     source = load_source(tmp_path)
-    plain = replace(about, funnel=(*BALANCED[:4], FunnelStep("split", 80, 80)))
-    assert [right_before(each) for each in (source.prepared, plain, None)] == [0.75, None, None]
-    fair = fair_after(0.75, source.analysis.baseline)
-    assert {each.curve.fair for each in source.analysis.results} == {fair}
-    points = source.analysis.points
-    wanted = mcnemar_exact(points["won"], points["lost"], fair)
-    np.testing.assert_allclose(points["p_mcnemar"], wanted)
+    assert source.analysis.weighed
+    assert source.analysis.baseline == pytest.approx(0.75)
     assert "as many as wrong by choice: before balancing it was 60 of 80" in baseline_words(source)
-    assert "balanced by their answer at α = 0" in callouts(tmp_path)
+    assert "weighs them back to the 75.0 %" in callouts(tmp_path)
     assert "filter" not in callouts(tmp_path)
+
+
+def test_a_report_split_of_today_is_not_balanced(table: pd.DataFrame, tmp_path: Path):
+    step = FunnelStep("fit balanced, split", 60, 80)
+    about = replace(Preparation.of(prepared(2, 3)), funnel=(*BALANCED[:4], step))
+    assert about.before_balance("report") is None
+    assert about.before_balance("fit") == BALANCED[2]
+    store_run(tmp_path, table, prepared=about.to_json(), split="report")
+    assert not load_source(tmp_path).analysis.weighed
 
 
 @pytest.mark.parametrize(
@@ -125,6 +128,7 @@ def test_pairs_that_a_filter_chose_are_said_to_be(table: pd.DataFrame, tmp_path:
     about = replace(Preparation.of(prepared(2, 3)), funnel=steps)
     store_run(tmp_path, table, prepared=about.to_json())
     assert "pass filter 'clean' were kept (30 of 80)" in callouts(tmp_path)
+    assert "Verdicts allow for that" in callouts(tmp_path)
     assert "balanced" not in callouts(tmp_path)
 
 

@@ -11,7 +11,6 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 from steer_core.analysis.statistics import (
-    fair_after,
     holm,
     mcnemar_exact,
     paired_flips,
@@ -77,14 +76,6 @@ def test_mcnemar_hand_values():
     assert mcnemar_exact(1, 8) == pytest.approx(20 / 512)
 
 
-def test_on_balanced_pairs_a_flip_is_a_gain_as_often_as_an_answer_was_right():
-    assert fair_after(0.7, 0.5) == pytest.approx(0.7)
-    assert fair_after(0.7, 0.7) == pytest.approx(0.5)  # nobody chose
-    # Of 700 right and 300 wrong ones 50 flip each; 300 right ones are kept.
-    assert fair_after(0.7, 0.5) == pytest.approx(50 / (50 + 50 * 300 / 700))
-    assert fair_after(1.0, 0.5) == fair_after(0.7, 1.0) == 0.5
-
-
 @pytest.mark.parametrize(("won", "lost", "fair"), [(9, 2, 0.7), (2, 9, 0.7), (5, 5, 0.3)])
 def test_flips_that_are_gains_by_choice_of_the_pairs_are_no_wonder(won, lost, fair):
     few = stats.binomtest(won, won + lost, fair, "less").pvalue
@@ -126,23 +117,59 @@ def test_holm_refuses_missing_values():
         holm([0.1, float("nan")])
 
 
+def test_an_interval_where_all_flips_go_one_way_is_the_exact_one():
+    """Against statsmodels: Clopper and Pearson's limits of a share."""
+    low, high = paired_interval(0, 7, 60)
+    exact = proportion_confint(7, 60, method="beta")
+    assert low <= -exact[1] + 1e-12  # and the share of gains, of which there was none, adds to it
+    assert high <= -exact[0] + proportion_confint(0, 60, method="beta")[1]
+    none, most = paired_interval(0, 0, 10, level=0.9)
+    assert most == pytest.approx(1 - 0.05**0.1)  # no flip of 10 allows for 25.9 points
+    assert none == -most
+
+
 def test_paired_interval_hand_value():
-    # 10 won, 4 lost of 98: (10.5 − 4.5) / 100 ± z √((0.15 − 0.0036) / 100)
+    # 10 won, 4 lost of 98, joined as two shares of one sample
+    (w_low, w_high), (l_low, l_high) = (
+        proportion_confint(count, 98, method="beta") for count in (10, 4)
+    )
+    won, lost = 10 / 98, 4 / 98
+    together = math.sqrt(won * lost / ((1 - won) * (1 - lost)))
+    a, b = won - w_low, l_high - lost
+    below = math.sqrt(a**2 + b**2 + 2 * together * a * b)
+    a, b = w_high - won, lost - l_low
+    above = math.sqrt(a**2 + b**2 + 2 * together * a * b)
     low, high = paired_interval(10, 4, 98)
-    half = Z95 * math.sqrt((0.15 - 0.06**2) / 100)
-    assert (low, high) == pytest.approx((0.06 - half, 0.06 + half), abs=1e-12)
+    assert (low, high) == pytest.approx((6 / 98 - below, 6 / 98 + above), abs=1e-12)
 
 
 def test_paired_interval_keeps_a_width_without_flips():
     low, high = paired_interval(np.zeros(3, int), np.zeros(3, int), 240)
     assert low.shape == (3,)
     assert np.all(low == -high)
-    assert np.all((high > 0.004) & (high < 0.02))
+    assert np.all((high > 0.01) & (high < 0.03))
 
 
-def test_paired_interval_covers():
+@pytest.mark.parametrize(
+    ("n", "won", "lost"), [(120, 0.04, 0.14), (24, 0.1, 0.0), (12, 0.0, 0.3), (60, 0.02, 0.02)]
+)
+def test_paired_interval_covers(n: int, won: float, lost: float):
     rng = np.random.default_rng(0)
-    cells = rng.multinomial(120, [0.04, 0.14, 0.82], size=4000)
-    low, high = paired_interval(cells[:, 0], cells[:, 1], 120)
-    covered = np.mean((low <= -0.10) & (high >= -0.10))
-    assert 0.935 < covered < 0.97
+    cells = rng.multinomial(n, [won, lost, 1 - won - lost], size=4000)
+    low, high = paired_interval(cells[:, 0], cells[:, 1], n)
+    change = won - lost
+    assert np.mean((low <= change) & (high >= change)) > 0.945
+
+
+def test_pairs_that_hang_together_widen_the_interval():
+    alone = paired_interval(6, 2, 60)
+    half = paired_interval(6, 2, 60, effective=30)
+    few = paired_interval(6, 2, 60, effective=30, groups=8)
+    assert half[1] - half[0] > 1.3 * (alone[1] - alone[0])
+    assert few[1] - few[0] > half[1] - half[0]
+    assert paired_interval(6, 2, 60, groups=1) == (-1, 1)
+
+
+def test_flips_of_weighed_pairs_count_what_they_stand_for():
+    low, high = paired_interval(40, 40, 248, weights=(0.628, 1.372))
+    assert low < 40 * (0.628 - 1.372) / 248 < high < 0

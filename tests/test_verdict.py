@@ -1,200 +1,145 @@
 """Curves are measured, and judged in words; calibrated on simulated sweeps."""
 
 import dataclasses
-import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
-from scipy.special import ndtri
+from simulated_answers import simulated
 
-from steer_core.analysis.curves import Curve, measure_curves
+from steer_core.analysis.curves import Curve, answers_of, measure_curves
+from steer_core.analysis.power import power_of
 from steer_core.analysis.statistics import holm, mcnemar_exact, paired_flips
-from steer_core.analysis.verdict import judge
+from steer_core.analysis.verdict import Verdict, judge
 from steer_core.analysis.verdict_words import number, percent, points, probability
 from steer_core.errors import UserError
 
-ALPHAS = np.arange(-3, 3.01, 0.5)
-ZERO = len(ALPHAS) // 2
-CONTROLS = 20  # of each kind, as in a default sweep
-REPETITIONS = 200
+GRID = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+RUNS = 100
 
 
-def curve(lost=0, won=0, n=240, baseline=144, at=2.0, p=1.0, **fields) -> Curve:
-    """A curve whose flips all lie at one α."""
-    there = np.isclose(ALPHAS, at)
-    numbers = {
-        "alphas": ALPHAS,
-        "n": n,
-        "baseline": baseline,
-        "wrong_to_right": there * won,
-        "right_to_wrong": there * lost,
-        "p": np.where(there, p, 1.0),
-        "tests": 6.0,
+def answered(lost: int, won: int, n: int, right: int, at: float) -> np.ndarray:
+    """Answers [A, n] that lose the first right ones and win the first wrong ones at one α."""
+    answers = np.broadcast_to(np.arange(n) < right, (GRID.size, n)).copy()
+    row = int(np.flatnonzero(at == GRID)[0])
+    answers[row, :lost] = False
+    answers[row, right : right + won] = True
+    return answers
+
+
+def curve(
+    lost: int = 0,
+    won: int = 0,
+    *,
+    n: int = 240,
+    right: int = 144,
+    at: float = 2.0,
+    controls: Mapping[str, Sequence[int]] | None = None,
+    clusters=None,
+    before: float | None = None,
+    looks: float = 1.0,
+    **measured,
+) -> Curve:
+    """A curve that flips so many pairs at one α, among controls that lose so many there."""
+    kinds = {
+        kind: np.stack([answered(max(x, 0), max(-x, 0), n, right, at)[None] for x in changes])
+        for kind, changes in (controls or {}).items()
     }
-    return Curve(**(numbers | fields))
+    answers = answers_of(
+        GRID,
+        np.arange(n) < right,
+        answered(lost, won, n, right, at)[None],
+        controls=kinds,
+        clusters=clusters,
+        before=before,
+        looks=looks,
+    )
+    measured = {name: np.asarray(values)[None] for name, values in measured.items()}
+    return measure_curves(answers, resamples=1999, **measured)[0]
 
 
-def sweep(rng, harm, n=240, baseline=0.6, noise=0.02):
-    """Answers of J directions: baseline bool [n], steered bool [J, A, n].
-
-    `harm` [J, A] is the share of pairs lost; beside it `noise` of all pairs is lost and as many
-    are won. Half of a pair's luck is its own, half is new at each α: neighbours are alike.
-    """
-    right = rng.random(n) < baseline
-    directions, grid = harm.shape
-    own = rng.standard_normal((directions, 1, n), np.float32)
-    luck = (own + rng.standard_normal((directions, grid, n), np.float32)) / np.sqrt(2)
-    edited = ALPHAS != 0
-    lose = np.clip((harm + noise * edited) / baseline, 0, 1)
-    win = np.broadcast_to(noise * edited / (1 - baseline), harm.shape)
-    # luck is normal, so it falls below the normal quantile of a rate at that rate
-    bound = np.where(right, ndtri(lose)[:, :, None], ndtri(win)[:, :, None])
-    return right, right ^ (luck < bound)
+SMALL = [-4, -3, -2, -2, -1, -1, -1, 0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 4]
+"""Pairs that each of 20 controls loses."""
+ALIKE = [*range(50, 70)]
 
 
-def verdicts(harm, capsys=None, name="", **options) -> Counter:
-    """Kinds of verdict over the repetitions; direction 0 is the real one, the rest controls."""
-    kinds = Counter()
-    for seed in range(REPETITIONS):
-        rng = np.random.default_rng(seed)
-        right, steered = sweep(rng, harm(rng), **options)
-        accuracy = steered.mean(-1)
-        (measured,) = measure_curves(
-            ALPHAS,
-            right,
-            steered[:1],
-            controls={
-                "random": accuracy[1 : 1 + CONTROLS, None],
-                "label-shuffled": accuracy[1 + CONTROLS :, None],
-            },
-            resamples=999,
-            seed=seed,
-        )
-        kinds[judge(measured).kind] += 1
-    if capsys:
-        with capsys.disabled():
-            shares = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common())
-            sys.stdout.write(f"\n{name}, {REPETITIONS} sweeps: {shares}\n")
-    return kinds
-
-
-def silent(rng):
-    return np.zeros((1 + 2 * CONTROLS, len(ALPHAS)))
-
-
-def any_edit_harms(rng):
-    """Every direction harms with |α|, each in its own measure: about 20 points at α = 3."""
-    return rng.gamma(12, 0.2 / 12, (1 + 2 * CONTROLS, 1)) * np.abs(ALPHAS) / 3
-
-
-def real_one_harms(rng, drop=0.25):
-    harm = silent(rng)
-    harm[0] = drop * (np.abs(ALPHAS) >= 2)
-    return harm
-
-
-def real_one_harms_more(rng):
-    return any_edit_harms(rng) + real_one_harms(rng)
+def verdicts(**options) -> Counter:
+    """Kinds of verdict over simulated sweeps."""
+    return Counter(
+        judge(measure_curves(simulated(seed, **options), resamples=299, seed=seed)[0]).kind
+        for seed in range(RUNS)
+    )
 
 
 @pytest.mark.parametrize("noise", [0.02, 0.05])
-def test_no_effect_is_not_called_one(capsys, noise: float):
-    kinds = verdicts(silent, capsys, f"null without harm, noise {noise}", noise=noise)
-    false = kinds["effect"] / REPETITIONS
-    assert false <= 0.05
-    assert kinds["no effect"] >= 0.9 * REPETITIONS
+def test_no_effect_is_not_called_one(noise: float):
+    kinds = verdicts(noise=noise)
+    assert kinds["effect"] <= 0.05 * RUNS
+    assert kinds["no effect"] >= 0.9 * RUNS
 
 
-def test_a_direction_like_its_controls_is_as_random(capsys):
-    kinds = verdicts(any_edit_harms, capsys, "null where any direction harms")
-    assert kinds["effect"] <= 0.05 * REPETITIONS
-    assert kinds["as random"] >= 0.95 * REPETITIONS
+def test_a_direction_like_its_controls_is_as_random():
+    kinds = verdicts(harm=0.07)
+    assert kinds["effect"] <= 0.05 * RUNS
+    assert kinds["as random"] >= 0.95 * RUNS
 
 
-def test_a_planted_effect_is_found(capsys):
-    kinds = verdicts(real_one_harms, capsys, "25 points lost at |α| >= 2")
-    assert kinds["effect"] >= 0.95 * REPETITIONS
+@pytest.mark.parametrize("planted", [-0.25, 0.25])
+@pytest.mark.parametrize("harm", [0.0, 0.07])
+def test_a_planted_change_is_found_whether_or_not_every_direction_harms(harm, planted):
+    assert verdicts(harm=harm, change=planted)["effect"] >= 0.9 * RUNS
 
 
-def test_a_planted_effect_is_found_among_controls_that_harm_too(capsys):
-    kinds = verdicts(real_one_harms_more, capsys, "25 points more than controls that harm")
-    assert kinds["effect"] >= 0.9 * REPETITIONS
-
-
-def test_the_smallest_change_is_found_as_often_as_promised(capsys):
-    """Planted at one α, at the size that the verdict on a null sweep names."""
-    rng = np.random.default_rng(0)
-    right, steered = sweep(rng, silent(rng))
-    (flat,) = measure_curves(ALPHAS, right, steered[:1])
-    named = judge(flat).smallest
-    found = 0
-    for seed in range(REPETITIONS):
-        rng = np.random.default_rng(seed)
-        harm = np.zeros((1, len(ALPHAS)))
-        harm[0, -1] = named
-        right, steered = sweep(rng, harm)
-        (measured,) = measure_curves(ALPHAS, right, steered, resamples=999, seed=seed)
-        found += judge(measured).kind == "effect"
-    with capsys.disabled():
-        sys.stdout.write(f"\n{100 * named:.1f} points planted, promised 80 %: {found / 2} %\n")
-    assert 0.72 * REPETITIONS <= found <= 0.95 * REPETITIONS
+def test_a_gain_under_general_harm_is_an_effect_though_accuracy_falls():
+    """Every direction costs 18 points at most, the real one is spared 15 of them."""
+    answers = simulated(3, harm=0.06, change=0.15)
+    found = judge(measure_curves(answers)[0])
+    assert found.kind == "effect"
+    assert found.contrast > 0.1
+    assert (
+        found.headline == f"effect on accuracy: {points(found.contrast)} points above its controls"
+    )
 
 
 def test_measured_numbers_are_those_of_the_parts():
-    rng = np.random.default_rng(5)
-    right, steered = sweep(rng, real_one_harms_more(rng), n=90)
-    accuracy = steered.mean(-1)
-    layers = np.stack([steered[0], steered[1]])
-    controls = np.stack([accuracy[2:22], accuracy[2:22]], axis=1)
-    moved = np.abs(ALPHAS)[None].repeat(2, 0)
-    first, second = measure_curves(
-        ALPHAS, right, layers, controls={"random": controls}, relative=moved, logits_changed=moved
-    )
-    flips = paired_flips(right, steered[0])
+    answers = simulated(5, pairs=90, layers=2, harm=0.05)
+    first, second = measure_curves(answers)
+    flips = paired_flips(answers.baseline, answers.steered[0])
     assert first.right_to_wrong.tolist() == flips.right_to_wrong.tolist()
-    assert second.wrong_to_right.tolist() == paired_flips(right, steered[1]).wrong_to_right.tolist()
-    assert first.accuracy == pytest.approx(accuracy[0])
-    assert first.change[ZERO] == 0
-    assert first.p[ZERO] == 1
-    assert 1 <= first.tests == second.tests <= 24
-    # corrected for both curves, so at least the exact test of one α and about Holm's at most
+    assert first.accuracy == pytest.approx(answers.steered[0].mean(-1))
+    zero = int(np.flatnonzero(answers.alphas == 0)[0])
+    assert (first.change[zero], first.p[zero], first.low[zero], first.high[zero]) == (0, 1, 0, 0)
     alone = mcnemar_exact(flips.wrong_to_right, flips.right_to_wrong)
-    assert np.all(first.p >= alone - 0.01)
+    assert np.all(first.p >= alone - 0.01)  # corrected for both curves, but less than Holm does
     assert first.p.min() <= holm(np.tile(alone, 2)).min() + 0.01
-    assert first.controls[0].rank[ZERO] == 21
-    sizes = np.abs(accuracy - right.mean())
-    assert first.controls[0].rank[0] == 1 + np.sum(sizes[2:22, 0] >= sizes[0, 0] - 1e-9)
-    assert second.controls[0].rank.shape == ALPHAS.shape
-    assert (first.relative == moved[0]).all()
+    for kind in ("covariance", "shuffled"):
+        mean = answers.controls[kind].mean((0, -1))
+        each = next(c for c in second.contrasts if c.kind == kind)
+        assert each.change == pytest.approx(answers.steered[1].mean(-1) - mean[1])
+        assert each.rank.mean == pytest.approx(mean[1] - answers.baseline.mean())
+        assert np.all((each.low <= each.change) & (each.change <= each.high))
 
 
 def test_an_edit_that_changed_no_logit_never_arrived():
-    flat = judge(curve(logits_changed=np.zeros(len(ALPHAS), bool)))
+    flat = judge(curve(logits_changed=np.zeros(5, bool)))
     assert flat.kind == flat.headline == "edit never arrived"
     assert flat.sentence == (
-        "The edit never arrived: at each of 12 α and on all 240 pairs it left every logit of the "
+        "Edit never arrived: at each of 4 α and on all 240 pairs it left every logit of the "
         "answer unchanged, so this flat line says nothing about the direction."
     )
-    moved = judge(curve(relative=np.full(len(ALPHAS), 3e-7)))
+    moved = judge(curve(relative=np.full(5, 3e-7)))
     assert moved.kind == "edit never arrived"
     assert "moved no hidden state at the answer by more than rounding" in moved.sentence
-
-
-def test_what_happens_at_zero_is_no_arrival():
-    only_zero = judge(curve(logits_changed=ALPHAS == 0))
-    assert only_zero.kind == "edit never arrived"
+    assert judge(curve(logits_changed=GRID == 0)).kind == "edit never arrived"
 
 
 @pytest.mark.parametrize(
     "fields",
     [
-        {"logits_changed": ALPHAS == 3},
-        {"relative": np.where(ALPHAS == 3, 0.02, 0.0)},
-        {
-            "relative": np.zeros(len(ALPHAS)),
-            "lost": 1,
-        },  # a flip is an arrival, whatever was measured
+        {"logits_changed": GRID == 2},
+        {"relative": np.where(GRID == 2, 0.02, 0.0)},
+        {"relative": np.zeros(5), "lost": 1},  # a flip is an arrival, whatever was measured
         {},
     ],
 )
@@ -202,140 +147,223 @@ def test_an_edit_that_did_something_arrived(fields):
     assert judge(curve(**fields)).kind == "no effect"
 
 
-def test_no_effect_names_its_size_and_power():
-    verdict = judge(curve(lost=3, won=1, p=0.9, relative=0.17 * np.abs(ALPHAS)))
-    assert verdict.kind == "no effect"
-    assert verdict.sentence == (
-        "No effect larger than 5.3 points (power 80 %): over 12 α on 240 pairs the largest change "
-        "is −0.8 points, at α = 2 (adjusted p = 0.9); the edit did arrive, moving hidden states at "
-        "the answer by up to 51 %."
+def test_no_effect_names_what_still_fits():
+    found = judge(curve(3, 1, relative=0.17 * np.abs(GRID), controls={"covariance": SMALL}))
+    assert found.kind == "no effect"
+    assert (
+        found.headline
+        == f"no effect on accuracy larger than {points(found.bound)} points (95 % bound)"
     )
-    assert verdict.sentence.lower().startswith(verdict.headline)
-    assert verdict.smallest == pytest.approx(0.053, abs=0.0005)
+    assert (
+        "(95 % bound): over 4 α on 240 pairs the largest change is −0.8 points, at α = 2 (adjusted"
+    ) in found.sentence
+    assert "moving hidden states at the answer by up to 34 %" in found.sentence
+    assert 0.02 < found.bound < 0.04
 
 
-def test_no_effect_is_never_smaller_than_what_still_fits():
-    """A loss of 12 in 240 that is not significant: 5 points seen, more than 5 points possible."""
-    verdict = judge(curve(lost=12, won=0, p=0.2))
-    assert verdict.smallest < 0.05
-    assert verdict.headline == "no effect larger than 7.4 points (power 99.7 %)"
+def test_the_bound_is_rarely_below_the_truth():
+    """A loss of four points at α = 2, which is seldom seen as more than chance."""
+    rng, below = np.random.default_rng(0), 0
+    for _ in range(200):
+        baseline = rng.random(60) < 0.6
+        after = np.broadcast_to(baseline, (5, 60)).copy()
+        after[4] &= rng.random(60) >= 0.04 / 0.6
+        found = judge(
+            measure_curves(answers_of(GRID, baseline, after[None]), resamples=99)[0], limit=0.5
+        )
+        below += found.kind == "no effect" and found.bound < 0.04
+    assert below <= 10
 
 
 def test_identical_answers_are_said_to_be():
-    assert "on 240 pairs no answer changed between right and wrong." in judge(curve()).sentence
+    assert "on 240 pairs no answer changed between right and wrong;" in judge(curve()).sentence
 
 
-def test_six_pairs_are_too_few():
-    """The seed experiment: three of six right, one lost."""
-    verdict = judge(curve(lost=1, n=6, baseline=3, p=1.0, tests=1.0))
-    assert verdict.kind == "too small to tell"
-    assert verdict.sentence == (
-        "Too small to tell: with 6 pairs and 12 α no change in accuracy could have been found with "
-        "power 80 %; to find 5 points takes 157 pairs."
-    )
-    assert np.isnan(verdict.smallest)
+@pytest.mark.parametrize("n", [6, 10, 18])
+def test_a_few_pairs_without_a_flip_are_too_few(n: int):
+    """No flip of 10 still allows for a change of 26 points."""
+    found = judge(curve(n=n, right=n // 2))
+    assert found.kind == "too small to tell"
+    assert f"with {n} pairs and 4 α a change in accuracy of up to" in found.sentence
+    assert found.bound == pytest.approx(1 - 0.05 ** (1 / n))
+    assert judge(curve(n=n, right=n // 2), limit=0.5).kind == "no effect"
 
 
-def test_pairs_that_show_only_large_changes_are_too_few():
-    verdict = judge(curve(lost=2, won=1, n=60, baseline=36))
-    assert verdict.kind == "too small to tell"
-    assert "only changes of more than 21.1 points can be ruled out" in verdict.sentence
-    assert judge(curve(lost=2, won=1, n=60, baseline=36), limit=0.25).kind == "no effect"
-
-
-def ranked(real, controls, **fields) -> Curve:
-    """A curve that loses 60 of 144 at α = 2, among controls with these changes there."""
-    from steer_core.analysis.controls import rank_among_controls
-
-    there = ALPHAS == 2
-    kinds = tuple(
-        rank_among_controls(real * there, np.outer(changes, there), n=240, name=name)
-        for name, changes in controls.items()
-    )
-    return curve(lost=60, won=0, p=0.0001, controls=kinds, **fields)
-
-
-def test_an_effect_beyond_all_controls():
-    small = np.linspace(-0.02, 0.02, 20)
-    verdict = judge(ranked(-0.25, {"random": small, "label-shuffled": small}))
-    assert (verdict.kind, verdict.alpha, verdict.change) == ("effect", 2.0, -0.25)
-    assert verdict.sentence == (
-        "Effect: at α = 2 accuracy falls by 25.0 points, from 60.0 % to 35.0 % of 240 pairs (0 "
-        "won, 60 lost, adjusted p < 0.001); none of 20 random directions (p = 0.048) and none of "
-        "20 label-shuffled directions (p = 0.048) stand out as much at any α."
+def test_an_effect_names_both_contrasts_and_both_counts():
+    found = judge(curve(60, controls={"random": SMALL, "covariance": SMALL}))
+    assert (found.kind, found.alpha, found.change) == ("effect", 2.0, -0.25)
+    assert found.headline == "effect on accuracy: 25.0 points below its controls"
+    assert found.sentence == (
+        "Effect on accuracy: 25.0 points below its controls: at α = 2 accuracy falls by 25.0 "
+        "points, from 60.0 % to 35.0 % of 240 pairs (0 won, 60 lost; against α = 0 adjusted p < "
+        "0.001); 25.0 points below the mean of 20 covariance-matched directions (adjusted p < "
+        "0.001), of which none stand out as much at this α and none at any α of any curve (p = "
+        "0.048); 25.0 points below the mean of 20 random directions (adjusted p < 0.001), of which "
+        "none stand out as much at this α and none at any α of any curve (p = 0.048)."
     )
 
 
-def test_one_kind_of_control_that_does_the_same_is_enough_for_as_random():
-    small, same = np.linspace(-0.02, 0.02, 20), np.linspace(-0.3, -0.2, 20)
-    verdict = judge(ranked(-0.25, {"random": small, "label-shuffled": same}))
-    assert verdict.kind == "as random"
-    assert verdict.headline == "as random, like label-shuffled directions"
-    assert verdict.sentence.startswith(
-        "As random, like label-shuffled directions: at α = 2 accuracy falls by 25.0 points"
-    )
-    assert verdict.sentence.endswith(
-        "stand out as much at some α; none of 20 random directions (p = 0.048) stand out as much "
-        "at any α."
+def test_one_comparable_kind_that_does_the_same_is_enough_for_as_random():
+    found = judge(curve(60, controls={"covariance": SMALL, "shuffled": ALIKE}))
+    assert found.kind == "as random"
+    assert (
+        found.headline == "as random: accuracy falls by 25.0 points, like label-shuffled directions"
     )
 
 
-def test_five_controls_cannot_show_an_effect():
-    verdict = judge(ranked(-0.25, {"random": np.linspace(-0.02, 0.02, 5)}))
-    assert verdict.kind == "too small to tell"
-    assert verdict.sentence.endswith(
-        "but 5 random directions cannot give less than p = 0.17; decode at least 19 of them."
+def test_isotropic_noise_alone_makes_no_effect():
+    """It hardly enters the components that states vary in: nearly everything else does more."""
+    found = judge(curve(60, controls={"random": SMALL}))
+    assert found.kind == "too few controls"
+    assert found.headline == "too few controls: accuracy falls by 25.0 points"
+    assert "only isotropic noise was decoded beside it" in found.sentence
+    assert found.sentence.endswith("sweep with --controls covariance=19.")
+    beyond = judge(curve(60, controls={"random": ALIKE, "covariance": SMALL}))
+    assert beyond.kind == "effect"  # and it has no veto
+
+
+def test_without_controls_there_is_no_effect():
+    found = judge(curve(60))
+    assert found.kind == "too few controls"
+    assert "no controls were decoded beside it" in found.sentence
+    assert found.contrast is None
+
+
+def test_five_controls_cannot_show_an_effect_and_are_said_to_be_too_few():
+    found = judge(curve(60, controls={"covariance": SMALL[:5]}))
+    assert found.kind == "too few controls"
+    assert found.sentence.endswith(
+        "5 covariance-matched directions cannot give less than p = 0.17: sweep with --controls "
+        "covariance=19."
     )
-    beaten = judge(ranked(-0.25, {"random": np.linspace(-0.3, -0.2, 5)}))
-    assert beaten.kind == "as random"
+    assert judge(curve(60, controls={"covariance": ALIKE[8:13]})).kind == "as random"
 
 
-def test_without_controls_the_sentence_says_so():
-    verdict = judge(curve(lost=60, p=0.001))
+def test_other_looks_at_the_pairs_raise_the_bar():
+    controls = {"covariance": SMALL}
+    assert judge(curve(60, controls=controls)).kind == "effect"
+    twice = judge(curve(60, controls=controls, looks=2.0))
+    assert twice.kind == "too few controls"
+    assert "for 2 looks at these pairs" in twice.sentence
+    assert twice.sentence.endswith("sweep with --controls covariance=39.")
+    assert judge(curve(60, controls={"covariance": SMALL * 2}, looks=2.0)).kind == "effect"
+
+
+def test_pairs_that_hang_together_are_fewer_draws():
+    """Ten pairs lost: of ten templates it may be chance, of one it is one draw."""
+    apart, together = np.arange(240), np.arange(240) // 10
+    spread = judge(curve(10, controls={"covariance": SMALL}, clusters=apart))
+    assert spread.kind == "effect"
+    one = judge(curve(10, controls={"covariance": SMALL}, clusters=together))
+    assert one.kind != "effect"
+    assert "240 pairs in 24 clusters" in one.sentence
+
+
+def balanced(won: int, lost: int, **options) -> Curve:
+    return curve(lost, won, n=248, right=124, before=0.686, **options)
+
+
+def test_balanced_pairs_are_judged_by_what_the_sentence_states():
+    """As many won as lost of balanced pairs is a loss of all pairs, where 68.6 % are right."""
+    found = balanced(40, 40, controls={"covariance": [0] * 20})
+    loss = 40 * (0.314 / 0.5 - 0.686 / 0.5) / 248
+    assert found.change[4] == pytest.approx(loss)
+    assert found.low[4] < loss < found.high[4] < 0
+    verdict = judge(found)
     assert verdict.kind == "effect"
-    assert "no controls were decoded" in verdict.sentence
+    assert "accuracy falls by 12.0 points, from 68.6 % to 56.6 %" in verdict.sentence
+    assert "rises" not in verdict.sentence
+
+
+def test_balanced_pairs_with_a_few_more_wins_have_not_won():
+    verdict = judge(balanced(46, 40, controls={"covariance": [0] * 20}))
+    assert verdict.change == pytest.approx((46 * 0.628 - 40 * 1.372) / 248)
+    assert verdict.change < 0
+    assert "rises" not in verdict.sentence
+
+
+def test_an_edit_that_only_answers_anew_has_no_effect_on_balanced_pairs():
+    """Of all pairs it wins as many as it loses: 0.314 × the wins are 0.686 × the losses."""
+    found = balanced(46, 21, controls={"covariance": [0] * 20})
+    assert abs(found.change[4]) < 0.001
+    assert found.p[4] > 0.9
+    plain = curve(21, 46, n=248, right=124)
+    assert plain.p[4] < 0.05
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_true_loss_is_never_a_rise(sign: int):
+    """1,000 balanced pairs, 68.6 % right before, a true change of four points."""
+    rng, wrong = np.random.default_rng(0), 0
+    for _ in range(60):
+        before = np.arange(1000) < 500
+        lose, win = 0.05 + 0.04 * (sign < 0), 0.05 + 0.04 * (sign > 0)
+        flip = rng.random(1000) < np.where(before, lose / 0.686, win / 0.314)
+        after = np.broadcast_to(before, (5, 1000)).copy()
+        after[4] ^= flip
+        found = measure_curves(answers_of(GRID, before, after[None], before=0.686), resamples=99)
+        wrong += np.sign(judge(found[0]).change or sign) != sign
+    assert wrong <= 1
 
 
 def test_the_telling_alpha_is_the_one_beyond_the_controls():
-    """At α = 3 every direction ruins the model; the real one acts alone at α = 1."""
+    """At α = 2 every direction ruins the model; the real one acts alone at α = 1."""
     rng = np.random.default_rng(0)
-    harm = np.zeros((1 + 2 * CONTROLS, len(ALPHAS)))
-    harm[:, -1] = rng.uniform(0.35, 0.55, len(harm))
-    harm[0, ALPHAS == 1] = 0.2
-    right, steered = sweep(rng, harm)
-    accuracy = steered.mean(-1)
-    (measured,) = measure_curves(
-        ALPHAS, right, steered[:1], controls={"random": accuracy[1:, None]}
-    )
-    verdict = judge(measured)
-    assert (verdict.kind, verdict.alpha) == ("effect", 1.0)
+    right = np.arange(240) < 144
+    after = np.broadcast_to(right, (21, 1, 5, 240)).copy()
+    after[:, :, 4] &= rng.random((21, 1, 240)) > rng.uniform(0.5, 0.9, (21, 1, 1))
+    after[0, :, 3] &= rng.random(240) > 0.3
+    answers = answers_of(GRID, right, after[0], controls={"shuffled": after[1:]})
+    found = judge(measure_curves(answers)[0])
+    assert (found.kind, found.alpha) == ("effect", 1.0)
 
 
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"relative": np.ones(3)}, "one number for each"),
-        ({"alphas": np.zeros(len(ALPHAS))}, "other than 0"),
-        ({"baseline": 241}, "no baseline"),
-        ({"lost": 145}, "more flips"),
-        ({"won": 97}, "more flips"),
-    ],
-)
-def test_impossible_curves_are_refused(fields, message):
-    with pytest.raises(UserError, match=message):
-        curve(**fields)
+def test_power_is_said_for_gains_and_for_losses():
+    answers = simulated(0)
+    (one,) = measure_curves(answers)
+    (power,) = power_of(answers, [one])
+    found = judge(one, power)
+    assert found.kind == "no effect"
+    assert found.smallest == max(power.gain, power.loss)
+    assert (
+        f"a gain of {points(power.gain)} points or a loss of {points(power.loss)} points at every "
+        "α of one sign would have been called an effect with power 80 %; to show 5 points takes "
+        f"{power.needed[0.05]} pairs and 10 points takes {power.needed[0.1]} pairs."
+    ) in found.sentence
+    assert "could have been called an effect without covariance" in judge(curve()).sentence
 
 
 def test_wrong_questions_are_refused():
     with pytest.raises(UserError, match="level is 5"):
         judge(curve(), level=5)
     with pytest.raises(UserError, match="axis of length 1"):
-        measure_curves(ALPHAS, np.ones(4, bool), np.ones((len(ALPHAS), 4), bool))
+        answers_of(GRID, np.ones(4, bool), np.ones((5, 4), bool))
+    with pytest.raises(UserError, match="looks is 0"):
+        curve(looks=0.0)
+    with pytest.raises(UserError, match="do not fit"):
+        answers_of(GRID, np.ones(4), np.ones((1, 5, 4)), controls={"random": np.ones((3, 5, 4))})
+
+
+@pytest.mark.parametrize("value", [np.nan, 0.5, 2])
+def test_an_answer_is_right_or_wrong(value: float):
+    controls = np.ones((20, 1, 5, 4))
+    controls[3, 0, 1, 2] = value
+    with pytest.raises(UserError, match="neither right nor wrong"):
+        answers_of(GRID, np.ones(4), np.ones((1, 5, 4)), controls={"covariance": controls})
+
+
+def test_curves_need_an_edit():
+    one = curve()
+    with pytest.raises(UserError, match="other than 0"):
+        dataclasses.replace(one, alphas=np.zeros(5))
+    with pytest.raises(UserError, match="one number for each"):
+        dataclasses.replace(one, relative=np.ones(3))
 
 
 def test_verdicts_are_plain_data():
     verdict = judge(curve())
-    assert set(dataclasses.asdict(verdict)) >= {"kind", "headline", "sentence", "alpha"}
+    assert isinstance(verdict, Verdict)
+    assert set(dataclasses.asdict(verdict)) >= {"kind", "headline", "sentence", "alpha", "contrast"}
     with pytest.raises(dataclasses.FrozenInstanceError):
         verdict.kind = "effect"
 

@@ -8,14 +8,11 @@ import numpy as np
 import pandas as pd
 
 from steer_core.analysis import tables
-from steer_core.analysis.curves import Curve, measure_curves
+from steer_core.analysis.curves import Answers, Curve, answers_of, measure_curves
 from steer_core.analysis.grid import Bools, Coverage, CurveName, Grid, build_grid
-from steer_core.analysis.power import pairs_needed
-from steer_core.analysis.statistics import FAIR, fair_after
-from steer_core.analysis.verdict import GOAL, Verdict, judge
+from steer_core.analysis.power import Power, power_of
+from steer_core.analysis.verdict import Verdict, judge
 
-LEVEL = 0.05  # of the tests and of the power
-POWER = 0.8
 ARRIVED = 1e-5  # nats; a log-probability that moves by less is rounding in float32
 ARRIVED_KL = 1e-6  # nats, where only the divergence was stored
 
@@ -27,15 +24,17 @@ class CurveResult:
     Attributes:
         name: site, layer, positions and direction.
         curve: numbers over α that the verdict rests on, see `Curve`.
-        verdict: one of the five kinds, with a sentence; `verdict.smallest` is the smallest change
-            that these pairs would have shown with 80 % power.
-        needed: pairs that would show a change of five points, None when no number would.
+        verdict: one of the six kinds, with a sentence, and what the run would have shown.
     """
 
     name: CurveName
     curve: Curve
     verdict: Verdict
-    needed: int | None
+
+    @property
+    def power(self) -> Power:
+        """What these pairs would have shown, see `Power`."""
+        return self.verdict.power
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +47,11 @@ class Analysis:
         results: one per curve, in the order of the tables.
         alphas: float64 [A], sorted, 0 among them.
         n: number of pairs.
+        groups: number of clusters that they come in: pairs of one template, pair id or question.
         correct: how many of them are answered right at α = 0.
+        baseline: accuracy at α = 0, share; that before balancing where `weighed`.
+        weighed: whether pairs were balanced by their answer, and are weighed back.
+        looks: by how much p-values are raised for other looks at these pairs.
         points: per α: accuracy, change, intervals, p-values, flips by kind; `point_table`.
         bands: per kind of control and α: their spread, rank of the real direction; `band_table`.
         outcomes: per continuous outcome and α: mean, change, interval; `outcome_table`.
@@ -61,7 +64,11 @@ class Analysis:
     results: tuple[CurveResult, ...]
     alphas: np.ndarray
     n: int
+    groups: int
     correct: int
+    baseline: float
+    weighed: bool
+    looks: float
     points: pd.DataFrame
     bands: pd.DataFrame
     outcomes: pd.DataFrame
@@ -70,17 +77,14 @@ class Analysis:
     coverage: Coverage
     controls: dict[str, int]
 
-    @property
-    def baseline(self) -> float:
-        """Accuracy at α = 0, share."""
-        return self.correct / self.n
-
 
 def analyse(
     table: pd.DataFrame,
     *,
     expected: int | None = None,
     before: float | None = None,
+    looks: float = 1.0,
+    chosen: float = 1.0,
     resamples: int = 9999,
     bootstrap: int = 1999,
     seed: int = 0,
@@ -93,8 +97,13 @@ def analyse(
     Args:
         table: One row per decoded (pair, curve, α), columns as `Store.table` gives them.
         expected: Rows of the finished run, so that an unfinished one is seen as such.
-        before: Share of right answers at α = 0 before pairs were balanced by them; None for pairs
-            that nobody chose so.
+        before: Share of right answers at α = 0 before pairs were balanced by them, to which they
+            are weighed back in every number; None for pairs that nobody chose so.
+        looks: At least 1: every corrected p is multiplied by it, for what was looked at on these
+            pairs besides. With the curves of all looks over those of this run, the chance of any
+            false effect among them all stays at the level (the union bound).
+        chosen: At least 1: the number of settings that this one was chosen from on other pairs, by
+            which the p of ranks among controls are multiplied besides.
         resamples: Sign patterns of the permutation test.
         bootstrap: Resamples behind the intervals of continuous outcomes.
         seed: Of the permutation test and the bootstrap.
@@ -103,30 +112,29 @@ def analyse(
         UserError: when the table lacks a column or no part of the run is complete.
     """
     grid = build_grid(table, expected)
-    now = float(grid.baseline.correct.mean())
+    answers = answers_in(grid, before, looks, chosen)
     curves = measure_curves(
-        grid.alphas,
-        grid.baseline.correct,
-        grid.real.correct,
-        controls={
-            tables.CONTROL_WORDS[kind]: cells.correct.mean(-1)
-            for kind, cells in grid.controls.items()
-        },
-        logits_changed=logits_changed(grid),
-        fair=FAIR if before is None else fair_after(before, now),
-        resamples=resamples,
-        seed=seed,
+        answers, logits_changed=logits_changed(grid), resamples=resamples, seed=seed
     )
-    results = tuple(map(result, grid.names, curves))
-    points = tables.point_table(grid, curves)
+    results = tuple(
+        CurveResult(name, curve, judge(curve, power))
+        for name, curve, power in zip(
+            grid.names, curves, power_of(answers, curves, seed=seed), strict=True
+        )
+    )
+    points = tables.point_table(grid, answers, curves)
     return Analysis(
         results=results,
         alphas=grid.alphas,
-        n=grid.pair_ids.size,
-        correct=int(grid.baseline.correct.sum()),
+        n=answers.n,
+        groups=curves[0].groups,
+        correct=curves[0].baseline,
+        baseline=curves[0].start,
+        weighed=bool((answers.weights != 1).any()),
+        looks=answers.looks,
         points=points,
-        bands=tables.band_table(grid, curves),
-        outcomes=tables.outcome_table(grid, resamples=bootstrap, seed=seed),
+        bands=tables.band_table(answers, grid.names, curves),
+        outcomes=tables.outcome_table(grid, answers.weights, resamples=bootstrap, seed=seed),
         transitions=tables.transition_table(grid),
         best=tables.best_table(points),
         coverage=grid.coverage,
@@ -134,21 +142,26 @@ def analyse(
     )
 
 
-def result(name: CurveName, curve: Curve) -> CurveResult:
-    """Judge one curve, and say how many pairs five points would take."""
-    needed = pairs_needed(
-        GOAL,
-        curve.baseline / curve.n,
-        noise=curve.noise,
-        power=POWER,
-        level=LEVEL / curve.tests,
+def answers_in(
+    grid: Grid, before: float | None, looks: float = 1.0, chosen: float = 1.0
+) -> Answers:
+    """The answers of a grid, as tests take them."""
+    return answers_of(
+        grid.alphas,
+        grid.baseline.correct,
+        grid.real.correct,
+        controls={kind: cells.correct for kind, cells in grid.controls.items()},
+        clusters=grid.clusters,
+        before=before,
+        looks=looks,
+        chosen=chosen,
     )
-    return CurveResult(name, curve, judge(curve, level=LEVEL, power=POWER), needed)
 
 
 def logits_changed(grid: Grid) -> Bools | None:
     """Whether any answer's logits moved by more than rounding, [C, A]; None if not measured."""
     for name, limit in (("shift", ARRIVED), ("kl", ARRIVED_KL)):
-        if (values := grid.real.measured.get(name)) is not None:
-            return np.any(np.nan_to_num(values) > limit, axis=-1, keepdims=False)
+        values = grid.real.measured.get(name)
+        if values is not None and np.isfinite(values[:, grid.alphas != 0]).any():
+            return np.any(~(values <= limit), axis=-1)  # what is no number has moved
     return None

@@ -1,4 +1,4 @@
-"""Intervals for continuous outcomes (margin, log-probability), with pairs as the sampling unit."""
+"""Intervals for continuous outcomes (margin, log-probability), with clusters as sampling unit."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from steer_core.analysis.clusters import cluster_numbers, cluster_sums
 from steer_core.analysis.statistics import Floats, check_share
 from steer_core.errors import UserError
 
@@ -38,18 +39,21 @@ class MeanInterval:
 def bootstrap_mean(
     difference: ArrayLike,
     *,
+    clusters: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
     level: float = 0.95,
     method: Literal["percentile", "BCa"] = "BCa",
     resamples: int = 4999,
     seed: int = 0,
 ) -> MeanInterval:
-    """Mean of steered − baseline over pairs, resampled by pair.
+    """Mean of steered − baseline over pairs, resampled by cluster.
 
-    All rows are resampled with the same pairs, so intervals along α belong together.
+    All rows are resampled with the same clusters, so intervals along α belong together.
 
     Args:
-        difference: float [..., n], one number a pair; rows of one pair (clean and corrupted twin)
-            are first averaged with `mean_by_pair`.
+        difference: float [..., n], one number a pair.
+        clusters: [n], equal for pairs that hang together; each pair by itself when not given.
+        weights: float [n], what each pair counts; the same when not given.
         level: Confidence level between 0 and 1.
         method: "BCa" corrects for bias and skew, "percentile" does not. Where BCa is not defined
             (all differences equal) the interval is the mean itself.
@@ -57,7 +61,7 @@ def bootstrap_mean(
         seed: Seed of the resampling.
 
     Raises:
-        UserError: when there are fewer than two pairs, or a value is not finite.
+        UserError: when there are fewer than two pairs or clusters, or a value is not finite.
     """
     check_share(level, "level")
     values = np.asarray(difference, float)
@@ -65,15 +69,23 @@ def bootstrap_mean(
         raise UserError(f"differences of shape {values.shape}: at least two pairs are needed")
     if not np.isfinite(values).all():
         raise UserError("a difference is not finite; leave out pairs without an answer, at every α")
-    mean = values.mean(-1)
+    groups = cluster_numbers(clusters, values.shape[-1])  # type: ignore[arg-type]
+    if groups.max() < 1:
+        raise UserError("all pairs are of one cluster, so nothing is known of others; add pairs")
+    weighed = np.ones(groups.size) if weights is None else np.asarray(weights, float)
+    sums = cluster_sums(values * weighed, groups)
+    sizes = np.broadcast_to(cluster_sums(weighed, groups), sums.shape)
+    mean = ratio(sums, sizes, -1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", (stats.DegenerateDataWarning, RuntimeWarning))
         interval = stats.bootstrap(
-            (values,),
-            np.mean,
+            (sums, sizes),
+            ratio,
+            paired=True,
+            vectorized=True,
             axis=-1,
             n_resamples=resamples,
-            batch=max(1, BLOCK_ENTRIES // values.size),
+            batch=max(1, BLOCK_ENTRIES // sums.size),
             confidence_level=level,
             method=method,
             rng=np.random.default_rng(seed),
@@ -82,22 +94,6 @@ def bootstrap_mean(
     return MeanInterval(mean, low, high, level, values.shape[-1])
 
 
-def mean_by_pair(values: ArrayLike, pair_ids: ArrayLike) -> Floats:
-    """Average the rows of each pair, so that a pair counts once.
-
-    Args:
-        values: float [..., rows].
-        pair_ids: [rows], the pair each row belongs to.
-
-    Returns:
-        float64 [..., n], pairs in sorted order of their ids.
-
-    Raises:
-        UserError: when there is not one id for each row.
-    """
-    rows, ids = np.asarray(values, float), np.asarray(pair_ids)
-    if ids.ndim != 1 or rows.shape[-1:] != ids.shape:
-        raise UserError(f"{ids.shape} pair ids do not fit values of shape {rows.shape}")
-    _, pair, count = np.unique(ids, return_inverse=True, return_counts=True)
-    member = pair[:, None] == np.arange(count.size)
-    return rows @ (member / count)
+def ratio(sums: Floats, sizes: Floats, axis: int) -> Floats:
+    """The mean over clusters of these sums and sizes."""
+    return sums.sum(axis) / sizes.sum(axis)

@@ -4,6 +4,9 @@ If a direction were exchangeable with its controls (drawn as they were, decoded 
 each of the C + 1 directions would be equally likely to be the most extreme one. So
 p = (1 + controls at least as extreme) / (1 + C) is exact and needs no model, and C controls cannot
 give less than 1 / (1 + C): 19 of them are needed for p = 0.05. Ties count against the direction.
+
+How extreme a direction is at an α is its distance from the mean of all others there, either way, in
+standard deviations of the others. Where every direction does harm, one that does none is extreme.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from numpy.typing import ArrayLike
 from steer_core.analysis.statistics import Floats, Ints
 from steer_core.errors import UserError
 
-TIE = 1e-9  # changes of accuracy that differ by less are equal
+TIE = 1e-9  # distances that differ by less are equal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,28 +27,24 @@ class ControlRank:
     """The real direction among C controls on a grid of α (or layers × α) of shape [...].
 
     Attributes:
-        name: kind of controls, such as "random".
         controls: C.
-        rank: int [...], place of |change in accuracy| among the C + 1 directions at each α; 1 is
-            the most extreme.
-        p: float64 [...], exact two-sided p of that rank at each α, for one α chosen beforehand.
-        max_rank: place of the largest |change| anywhere on the grid.
-        max_p: exact p of `max_rank`.
-        excess: float64 [...], by how much the change goes beyond the mean of the controls in its
-            own direction, in standard deviations of the controls at that α; 0 where nothing
-            changed, negative where the controls change more.
-        excess_p: float64 [...], exact p of `excess` against the largest excess that each control
-            has anywhere on the grid, so it is corrected for the choice of α. Unlike `max_p` it
-            also sees an effect at a small α when every direction breaks the model at a large one.
+        mean: float64 [...], mean change in accuracy of the controls.
+        spread: float64 [...], their standard deviation.
+        excess: float64 [...], signed distance of the real change from that mean, in standard
+            deviations of the controls.
+        here: int [...], controls that are at least as extreme at that α.
+        p: float64 [...], exact p of `here`, for one α chosen beforehand.
+        ahead: int [...], controls that are at least as extreme anywhere on the grid.
+        excess_p: float64 [...], exact p of `ahead`, corrected for the choice of α and layer.
     """
 
-    name: str
     controls: int
-    rank: Ints
-    p: Floats
-    max_rank: int
-    max_p: float
+    mean: Floats
+    spread: Floats
     excess: Floats
+    here: Ints
+    p: Floats
+    ahead: Ints
     excess_p: Floats
 
     @property
@@ -54,14 +53,12 @@ class ControlRank:
         return 1 / (1 + self.controls)
 
     def at(self, row: int) -> ControlRank:
-        """The ranks of one row of the grid; `max_rank` and `max_p` stay those of the whole grid."""
-        grids = {field: getattr(self, field)[row] for field in ("rank", "p", "excess", "excess_p")}
-        return replace(self, **grids)
+        """The ranks of one row of the grid."""
+        grids = "mean spread excess here p ahead excess_p".split()
+        return replace(self, **{field: getattr(self, field)[row] for field in grids})
 
 
-def rank_among_controls(
-    change: ArrayLike, controls: ArrayLike, *, n: int, name: str = "control"
-) -> ControlRank:
+def rank_among_controls(change: ArrayLike, controls: ArrayLike, *, n: int) -> ControlRank:
     """Rank the real direction's change in accuracy among those of its controls.
 
     Args:
@@ -69,10 +66,9 @@ def rank_among_controls(
         controls: float [C, ...], the same of each control.
         n: number of pairs behind each accuracy; one answer (1 / n) is added to the controls'
             standard deviation, so that a lone flip among silent controls is not a wonder.
-        name: kind of controls, for sentences and tables.
 
     Raises:
-        UserError: when there is no control or the grids differ.
+        UserError: when there is no control, the grids differ or a change is not finite.
     """
     real, others = np.asarray(change, float), np.asarray(controls, float)
     if others.ndim < 1 or others.shape[1:] != real.shape or not len(others) or not real.size:
@@ -80,28 +76,30 @@ def rank_among_controls(
             f"controls of shape {others.shape} do not fit a grid of shape {real.shape}; give "
             "[controls, *grid] with at least one control, decoded at the same α"
         )
-    pool = np.concatenate([real[None], others])
-    size = np.abs(pool)
-    rank = place(size[0], size[1:])
-    max_rank = int(place(size[0].max(), largest(size[1:])))
-    beyond = excess(pool, n)
-    excess_rank = place(beyond[0], largest(beyond[1:]).reshape(-1, *[1] * real.ndim))
+    if not (np.isfinite(real).all() and np.isfinite(others).all()):
+        raise UserError(
+            "the accuracy of a direction is not finite; leave out controls without answers"
+        )
+    beyond = excess(np.concatenate([real[None], others]), n)
+    size = np.abs(beyond)
+    here = ahead_of(size[0], size[1:])
+    ahead = ahead_of(size[0], largest(size[1:]).reshape(-1, *[1] * real.ndim))
     count = len(others) + 1
     return ControlRank(
-        name=name,
         controls=len(others),
-        rank=rank,
-        p=rank / count,
-        max_rank=max_rank,
-        max_p=max_rank / count,
+        mean=others.mean(0),
+        spread=others.std(0),
         excess=beyond[0],
-        excess_p=excess_rank / count,
+        here=here,
+        p=(1 + here) / count,
+        ahead=ahead,
+        excess_p=(1 + ahead) / count,
     )
 
 
-def place(value: ArrayLike, others: Floats) -> Ints:
-    """1 + how many of `others` [C, ...] are at least as large as `value` [...]."""
-    return 1 + np.sum(others >= np.asarray(value) - TIE, axis=0)
+def ahead_of(value: ArrayLike, others: Floats) -> Ints:
+    """How many of `others` [C, ...] are at least as large as `value` [...]."""
+    return np.sum(others >= np.asarray(value) - TIE, axis=0)
 
 
 def largest(values: Floats) -> Floats:
@@ -110,7 +108,7 @@ def largest(values: Floats) -> Floats:
 
 
 def excess(pool: Floats, n: int) -> Floats:
-    """How far each of the directions [C + 1, ...] goes beyond all others in its own direction.
+    """How far each of the directions [C + 1, ...] is from the mean of all others.
 
     Every direction is held against the rest in the same way, which is what keeps the ranks of
     these numbers exact.
@@ -118,5 +116,4 @@ def excess(pool: Floats, n: int) -> Floats:
     rest = len(pool) - 1
     mean = (pool.sum(0) - pool) / rest
     variance = (np.square(pool).sum(0) - np.square(pool)) / rest - np.square(mean)
-    spread = np.sqrt(np.maximum(variance, 0)) + 1 / n
-    return np.where(np.abs(pool) < TIE, 0.0, np.sign(pool) * (pool - mean) / spread)
+    return (pool - mean) / (np.sqrt(np.maximum(variance, 0)) + 1 / n)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from steer_core.analysis.clusters import join_clusters
+from steer_core.data.problems import question_key
 from steer_core.errors import UserError
+from steer_core.names import CONTROL_KINDS, DirectionRef
 
 FLIPS = ("wrong to right", "right to wrong", "to twin", "other number", "no number")
 """Kinds of changed answers, exclusive; a flip is another answer than at α = 0."""
@@ -17,8 +20,9 @@ STATES = ("right", "the twin's answer", "another number", "no number")
 """What an answer is, exclusive, in this order of precedence."""
 OUTCOMES = ("margin", "logprob_gold", "logprob_twin", "kl", "kl_number", "dose")
 MEASURED = (*OUTCOMES, "shift")
-CONTROLS = ("random", "shuffled")
 PLACE = ["site", "layer", "positions"]
+CLUSTERING = ("cluster", "pair_id", "question")
+"""Columns that pairs hang together by: alike in any of them. The first and last may be absent."""
 COLUMNS = [*PLACE, *"direction kind alpha pair_id question_index twin answer correct flip".split()]
 
 Bools = NDArray[np.bool_]
@@ -45,13 +49,15 @@ class Coverage:
     """How much of a run is there: `rows` of `expected` decoded, `used` of them in the numbers.
 
     Numbers need every curve at the same α on the same pairs, so of an unfinished run the largest
-    such part is used; `left_out` names the parts that are not in it.
+    such part is used; `left_out` names the parts that are not in it. `nonfinite` rows were decoded
+    with a score that is no number, and count as missing.
     """
 
     rows: int
     used: int
     expected: int
     left_out: tuple[str, ...] = ()
+    nonfinite: int = 0
 
     @property
     def finished(self) -> bool:
@@ -82,14 +88,14 @@ class Cells:
 class Grid:
     """A run as arrays: C real curves, A α (0 among them), n pairs.
 
-    `names` [C]; `alphas` float64 [A], sorted; `pair_ids` str [n]; `baseline` cells [n]; `real`
-    cells [C, A, n]; `controls` by kind: cells [X, C, A, n], control x acting where its curve
-    does. At α = 0 every curve holds the baseline.
+    `names` [C]; `alphas` float64 [A], sorted; `clusters` int [n]: pairs of one template, pair id or
+    question have the same; `baseline` cells [n]; `real` cells [C, A, n]; `controls` by kind: cells
+    [X, C, A, n], control x acting where its curve does. At α = 0 every curve holds the baseline.
     """
 
     names: tuple[CurveName, ...]
     alphas: Floats
-    pair_ids: NDArray
+    clusters: NDArray[np.int64]
     baseline: Cells
     real: Cells
     controls: dict[str, Cells]
@@ -110,22 +116,71 @@ def build_grid(table: pd.DataFrame, expected: int | None = None) -> Grid:
     check_columns(table)
     table = table.assign(layer=table["layer"].astype("Int64").fillna(-1).astype(int))
     kinds, alphas = table["kind"].to_numpy(object), table["alpha"].to_numpy(float)
-    unedited = kinds == "baseline"
-    base = rows_where(table, unedited).drop_duplicates(subset="question_index")
+    unedited, broken = kinds == "baseline", nonfinite(table)
+    base = rows_where(table, unedited & ~broken).drop_duplicates(subset="question_index")
     base = base.sort_values("question_index")
     known = np.isin(table["question_index"].to_numpy(), base["question_index"].to_numpy())
-    edited = rows_where(table, ~unedited & (alphas != 0) & known)
+    edited = rows_where(table, ~unedited & (alphas != 0) & known & ~broken)
     if len(edited) and "real" not in set(edited["kind"]):
         raise UserError(
             "the run holds only control directions, so there is nothing to hold them against; "
             "sweep a direction such as mean_difference"
         )
     if base.empty or edited.empty:
-        raise UserError(
-            "the run holds no edited row together with its unedited one; resume the sweep until at "
-            "least one pair is done"
+        raise UserError(nothing_left(int(broken.sum()), len(table)))
+    grid = assemble(base, edited, len(table), expected or len(table))
+    return replace(grid, coverage=replace(grid.coverage, nonfinite=int(broken.sum())))
+
+
+def nothing_left(broken: int, rows: int) -> str:
+    """Why no row can be judged, and what to do."""
+    if broken:
+        return (
+            f"{broken} of {rows} rows hold a score that is no number, and no pair is left to "
+            "judge; sweep smaller α"
         )
-    return assemble(base, edited, len(table), expected or len(table))
+    return (
+        "the run holds no edited row together with its unedited one; resume the sweep until at "
+        "least one pair is done"
+    )
+
+
+def nonfinite(table: pd.DataFrame) -> Bools:
+    """Which rows are marked as broken, or hold a score that is infinite or no number, bool [rows].
+
+    Every score but `shift` may be missing for a good reason; `shift` is there for every edited row
+    of a run that was scored.
+    """
+    found = np.zeros(len(table), bool)
+    if "nonfinite" in table:
+        found |= table["nonfinite"].fillna(False).to_numpy(bool)
+    for name in MEASURED:
+        if name in table:
+            found |= np.isinf(table[name].to_numpy(float, na_value=np.nan))
+    if "shift" in table:
+        shift = table["shift"].to_numpy(float, na_value=np.nan)
+        scored = np.isfinite(shift).any()
+        found |= np.isnan(shift) & scored & (table["kind"] != "baseline").to_numpy(bool)
+    return found
+
+
+def clusters_of(base: pd.DataFrame) -> NDArray[np.int64]:
+    """The cluster of each unedited row, from the columns that pairs hang together by."""
+    names = [name for name in CLUSTERING if name in base]
+    columns = [base[name].astype(object).where(base[name].notna(), None) for name in names]
+    return join_clusters(
+        [
+            cluster_key(name, value)
+            for name, value in zip(names, row, strict=True)
+            if value is not None
+        ]
+        for row in zip(*columns, strict=True)
+    )
+
+
+def cluster_key(name: str, value: object) -> tuple[str, str]:
+    """A value of a clustering column; questions that differ in names alone are one."""
+    return name, question_key(str(value)) if name == "question" else str(value)
 
 
 def rows_where(table: pd.DataFrame, mask: Bools) -> pd.DataFrame:
@@ -160,7 +215,7 @@ def assemble(base: pd.DataFrame, edited: pd.DataFrame, rows: int, expected: int)
         [each for each, _ in keys],
         [kind for _, kind in keys],
         alphas[part[1]],
-        base["pair_id"].astype(str).to_numpy()[part[2]],
+        clusters_of(base.iloc[part[2]]),
         start,
         full,
         Coverage(rows, used, max(expected, rows), left_out(shape, part)),
@@ -170,7 +225,8 @@ def assemble(base: pd.DataFrame, edited: pd.DataFrame, rows: int, expected: int)
 def complete_part(present: Bools, real: Bools) -> tuple[NDArray, NDArray, NDArray]:
     """Curves, α and pairs of the largest complete part of [F, A, n] that holds a real curve.
 
-    A part leaves out pairs, or α, or curves, whichever keeps the most rows.
+    A part leaves out pairs, or α, or curves, whichever keeps the most rows of real curves, then of
+    all: an α at which a direction breaks the arithmetic costs that α, not the direction.
 
     Raises:
         UserError: when there is none.
@@ -182,7 +238,7 @@ def complete_part(present: Bools, real: Bools) -> tuple[NDArray, NDArray, NDArra
         keep = [*whole[:axis], present.all(others), *whole[axis + 1 :]]
         if (keep[0] & real).any():
             parts.append(keep)
-    best = max(parts, key=lambda keep: np.prod([each.sum() for each in keep], dtype=int))
+    best = max(parts, key=lambda keep: rows_kept(keep, real))
     if not all(each.any() for each in best):
         raise UserError(
             "no pair has been decoded at every α of every curve yet, so nothing can be compared; "
@@ -190,6 +246,12 @@ def complete_part(present: Bools, real: Bools) -> tuple[NDArray, NDArray, NDArra
         )
     curves, alphas, pairs = (np.flatnonzero(each) for each in best)
     return curves, alphas, pairs
+
+
+def rows_kept(keep: Sequence[Bools], real: Bools) -> tuple[int, int]:
+    """Rows of real curves, and of all, in a part."""
+    cells = int(keep[1].sum() * keep[2].sum())
+    return int((keep[0] & real).sum()) * cells, int(keep[0].sum()) * cells
 
 
 def left_out(shape: Sequence[int], part: Sequence[NDArray]) -> tuple[str, ...]:
@@ -234,7 +296,7 @@ def arrange(
     names: list[CurveName],
     kinds: list[str],
     alphas: Floats,
-    pair_ids: NDArray,
+    clusters: NDArray[np.int64],
     baseline: Cells,
     full: Cells,
     coverage: Coverage,
@@ -243,14 +305,14 @@ def arrange(
     full = with_zero(full, baseline, at := int(np.searchsorted(alphas, 0)))
     real = [i for i, kind in enumerate(kinds) if kind == "real"]
     controls = {}
-    for kind in CONTROLS:
+    for kind in CONTROL_KINDS:
         mine = {i: names[i] for i, each in enumerate(kinds) if each == kind}
         if rows := control_rows(mine, [names[i] for i in real]):
             controls[kind] = full.take(np.array(rows))
     return Grid(
         names=tuple(names[i] for i in real),
         alphas=np.insert(alphas, at, 0.0),
-        pair_ids=pair_ids,
+        clusters=clusters,
         baseline=baseline,
         real=full.take(np.array(real)),
         controls=controls,
@@ -261,25 +323,16 @@ def arrange(
 def control_rows(controls: dict[int, CurveName], real: Sequence[CurveName]) -> list[list[int]]:
     """For each control that every real curve has: its curves' numbers, one a real curve."""
     found: dict[str, dict[int, int]] = {}
-    directions = {name.direction for name in real}
     for number, name in controls.items():
-        owner, label = owned(name.direction, directions)
+        ref = DirectionRef.of_label(name.direction)
+        label = str(replace(ref, of=""))
         for i, each in enumerate(real):
-            if each.place == name.place and owner in (None, each.direction):
+            if each.place == name.place and ref.of in ("", each.direction):
                 found.setdefault(label, {})[i] = number
     whole = [label for label, curves in found.items() if len(curves) == len(real)]
     # "random-10" after "random-9"
     whole.sort(key=lambda label: (len(label), label))
     return [[found[label][i] for i in range(len(real))] for label in whole]
-
-
-def owned(label: str, directions: set[str]) -> tuple[str | None, str]:
-    """Whose control a label names: "random-3 of A" is A's; None: of every direction there."""
-    owners = [each for each in directions if label.endswith(f" of {each}")]
-    if not owners:
-        return None, label
-    owner = max(owners, key=len)
-    return owner, label.removesuffix(f" of {owner}")
 
 
 def with_zero(full: Cells, baseline: Cells, at: int) -> Cells:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from steer_core.analysis.statistics import FAIR, Floats, check_share, paired
+from steer_core.analysis.clusters import cluster_numbers, cluster_sums
+from steer_core.analysis.statistics import Floats
 from steer_core.errors import UserError
 
 BLOCK = 1000  # sign patterns at a time, so that memory stays at BLOCK × n
@@ -20,16 +21,15 @@ class MaxPermutation:
     """Result of a permutation test that is joint over all its columns.
 
     Attributes:
-        z: float64 [...], McNemar's z of each α (or layer × α), the net number of flips over the
-            square root of all flips; positive where accuracy rose, 0 where nothing flipped. Gains
-            weigh 1 − fair and losses fair, which is the same for fair = 0.5.
+        z: float64 [...], sum over the clusters over the root of their squares' sum. With single
+            pairs that flip whole answers it is McNemar's z; 0 where nothing differs.
         p: float64 [...], two-sided and adjusted: the share of sign patterns whose largest
             |z| anywhere in the grid is at least as large. The chance that any of them is
-            below 0.05 when no edit changes accuracy is at most 5 %.
+            below 0.05 when no column has a mean other than 0 is at most 5 %.
         patterns: number of sign patterns behind p.
         exact: whether these were all patterns, rather than a random sample.
         independent: how many independent tests would need the same correction, from 1 (all α flip
-            the same pairs) to the number of columns; for power at `level / independent`.
+            the same pairs) to the number of columns.
     """
 
     z: Floats
@@ -40,48 +40,51 @@ class MaxPermutation:
 
 
 def max_permutation(
-    baseline: ArrayLike,
-    steered: ArrayLike,
+    differences: ArrayLike,
     *,
-    fair: float = FAIR,
+    clusters: ArrayLike | None = None,
     resamples: int = 9999,
     seed: int = 0,
 ) -> MaxPermutation:
-    """Test every α of a grid against the baseline, corrected for the size of the grid.
+    """Test every column of paired differences against 0, corrected for their number.
 
-    Under the null a pair's baseline and steered answers can be swapped. They are swapped for all
-    columns together, so the correlation between neighbouring α is kept and the correction is
-    milder than Holm's. With one column and all patterns this is the exact McNemar test. On pairs
-    balanced by their baseline answer, weights make gains and losses even again under the null; the
-    test is then exact in the limit of many flips only.
+    Under the null a cluster's differences can change their signs. They change for all columns
+    together, so the correlation between neighbouring α is kept and the correction is milder than
+    Holm's. With one column of whole answers, single pairs and all patterns this is the exact
+    McNemar test. Differences that are not symmetric about 0 (weighted ones, or against a mean) are
+    tested exactly in the limit of many clusters only.
 
     Args:
-        baseline: bool [n], right at α = 0.
-        steered: bool [..., n], right with each edit: [A, n], or [layers, A, n] for a joint test
-            over a whole sweep.
-        fair: see `steer_core.analysis.statistics.fair_after`.
+        differences: float [..., n], steered − baseline of each pair: [A, n], or [layers, A, n] for
+            a joint test over a whole sweep.
+        clusters: [n], equal for pairs that hang together; each pair by itself when not given.
         resamples: number of random sign patterns. All patterns are used instead when there are no
             more of them than this.
         seed: seed of the random patterns.
 
     Raises:
-        UserError: when shapes do not fit or no resamples are asked for.
+        UserError: when shapes do not fit, a difference is not finite or no resamples are asked for.
     """
     if resamples < 1:
         raise UserError(f"resamples is {resamples}, at least 1 is needed; 9999 is usual")
-    check_share(fair, "fair")
-    before, after = paired(baseline, steered)
-    shape = after.shape[:-1]
-    change = after.reshape(-1, before.size).astype(np.int8) - before.astype(np.int8)
-    change = change[:, np.any(change != 0, axis=0)]  # pairs that never flip do not count
-    flips = np.abs(change).sum(-1)
-    each = standardised(change, fair)
+    values = np.asarray(differences)
+    if values.ndim < 1 or not np.isfinite(values).all():
+        raise UserError("a difference is not finite; leave out pairs without an answer, at every α")
+    sums = cluster_sums(values, cluster_numbers(clusters, values.shape[-1]))
+    shape, sums = sums.shape[:-1], sums.reshape(-1, sums.shape[-1])
+    sums = sums[:, np.any(sums != 0, axis=0)]  # clusters that never differ do not count
+    each = standardised(sums)
     z = each.sum(-1)
     largest, exact = null_maxima(each, resamples, seed)
     hits = largest.size - np.searchsorted(largest, np.abs(z) - 1e-6)
     p = hits / largest.size if exact else (1 + hits) / (1 + largest.size)
-    tests = independent_tests(largest, int(np.count_nonzero(flips)))
+    tests = independent_tests(largest, int(np.any(sums != 0, axis=-1).sum()))
     return MaxPermutation(z.reshape(shape), p.reshape(shape), largest.size, exact, tests)
+
+
+def critical(level: float, tests: float) -> float:
+    """|z| beyond which the largest of so many independent normal tests lies with this chance."""
+    return float(stats.norm.isf(-np.expm1(np.log1p(-level) / tests) / 2))
 
 
 def independent_tests(largest: Floats, columns: int) -> float:
@@ -90,11 +93,10 @@ def independent_tests(largest: Floats, columns: int) -> float:
     return float(np.clip(np.log(0.95) / np.log1p(-min(each, 0.5)), 1, max(columns, 1)))
 
 
-def standardised(change: NDArray[np.int8], fair: float) -> Floats:
-    """What every pair adds to its column's z: weighted change [columns, pairs] over its length."""
-    weighted = np.where(change > 0, 2 * (1 - fair), np.where(change < 0, -2 * fair, 0.0))
-    length = np.linalg.norm(weighted, axis=-1, keepdims=True)
-    return weighted / np.where(length > 0, length, 1)
+def standardised(sums: Floats) -> Floats:
+    """What every cluster adds to its column's z: sums [columns, clusters] over their length."""
+    length = np.linalg.norm(sums, axis=-1, keepdims=True)
+    return sums / np.where(length > 0, length, 1)
 
 
 def null_maxima(each: Floats, resamples: int, seed: int) -> tuple[Floats, bool]:

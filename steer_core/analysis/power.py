@@ -1,144 +1,288 @@
-"""What a sweep of n pairs can see: power of the exact McNemar test.
+"""What a sweep of n pairs can see: the whole verdict, simulated on the run's own rows and controls.
 
-The model of flips. A change in accuracy of size x (share of all pairs) is made by x·n one-way
-flips, all in the direction of the change. On top of it a share `noise` of all pairs flips for
-reasons that have nothing to do with it, half of them each way. So a loss of x has
+In every simulation one of the controls stands in for the direction, so it does the harm that any
+direction does. Clusters of pairs are drawn again, the same for all directions, and a gain or a loss
+of x is planted at every α of one sign. Then both gates of an effect are asked: the contrast with
+the controls' mean over pairs, and the rank among the controls. Power is the share of simulations in
+which all of them let it pass, at one α and with the right sign.
 
-    P(right → wrong) = x + noise / 2,    P(wrong → right) = noise / 2,
-
-a gain the other way round, and the expected number of flips is (x + noise)·n. `noise = 0` is the
-best case: an edit that breaks some answers and repairs none. Two-way flips seen in a sweep
-(2·min(won, lost) / n) estimate `noise`. Only right answers can be lost and only wrong ones won, so
-the baseline accuracy limits both: a loss to baseline − noise / 2, a gain to 1 − baseline −
-noise / 2; the functions take the roomier of the two, for power is the same both ways.
+Controls differ for two reasons, what they are and which pairs were drawn; how much is due to pairs
+is estimated from the rows and taken out of the differences between them, so that it does not count
+twice. For another number of pairs the part that is due to pairs is scaled with its root, as if they
+came in as many clusters a pair.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from scipy import optimize, stats
 
-from steer_core.analysis.statistics import Ints, check_share
-from steer_core.errors import UserError
+from steer_core.analysis.clusters import cluster_sums
+from steer_core.analysis.curves import LEVEL, Answers, Curve
+from steer_core.analysis.permutation import critical
+from steer_core.analysis.statistics import Floats, Ints
+from steer_core.names import COMPARABLE
 
+POWER = 0.8
+SAFE = 0.85
+"""Asked of a number of pairs, which this run's own chance makes uncertain."""
+GOALS = (0.05, 0.1)
+"""Changes that "pairs needed" speaks of: five points and ten."""
 MOST_PAIRS = 200_000  # beyond this no pair file will go
+DRAWS = (60, 400)
+"""Fewest and most simulations; in between as many as `ENTRIES` numbers hold."""
+ENTRIES = 12_000_000
+STEP = 1.05  # pairs needed are sought on a grid of this ratio
 
 
-def mcnemar_power(n: int, change: float, *, noise: float = 0.0, level: float = 0.05) -> float:
-    """Chance that the two-sided exact McNemar test finds a change, in the right direction.
+@dataclass(frozen=True, slots=True)
+class Power:
+    """What one curve's run would have shown, with a chance of 80 %.
 
-    Exact under the model of flips at the top of this module: the number of flips is binomial, and
-    given it the number in the direction of the change is.
-
-    Args:
-        n: Number of pairs.
-        change: Size of the change in accuracy, share of all pairs; its sign does not matter.
-        noise: Share of all pairs that flip besides, half each way.
-        level: Significance level of the test; where several α are tested, divide it by their
-            number, or by `MaxPermutation.independent`.
-
-    Raises:
-        UserError: when a share is outside 0..1.
+    Attributes:
+        gain: smallest gain at every α of one sign that would have been called an effect, share of
+            all pairs; nan when none would.
+        loss: smallest such loss.
+        needed: pairs that would show a gain and a loss of each of `GOALS`, as far as the baseline
+            leaves room for them; None when no number would, because the controls differ by more.
     """
-    check_share(level, "level")
-    share = abs(change) + noise
-    if n < 1 or noise < 0 or share > 1:
-        raise UserError(
-            f"{n} pairs, change {change} and noise {noise}: at least 1 pair is needed, and change "
-            "and noise are shares of all pairs that add up to at most 1"
+
+    gain: float
+    loss: float
+    needed: Mapping[float, int | None]
+
+
+NO_POWER = Power(float("nan"), float("nan"), dict.fromkeys(GOALS))
+"""Of runs without comparable controls, in which nothing can be called an effect."""
+
+
+def power_of(answers: Answers, curves: Sequence[Curve], *, seed: int = 0) -> tuple[Power, ...]:
+    """Power of each curve of a sweep, see `Power`."""
+    if not any(kind in COMPARABLE for kind in answers.controls):
+        return (NO_POWER,) * len(curves)
+    simulation = Simulation(answers, curves, seed)
+    return tuple(
+        Power(
+            simulation.smallest(row, +1),
+            simulation.smallest(row, -1),
+            {goal: simulation.pairs_needed(row, goal) for goal in GOALS},
         )
-    if share == 0:
-        return 0.0
-    flips = np.arange(n + 1)
-    against = (noise / 2) / share
-    found = stats.binom.cdf(most_against(n, level), flips, against)
-    return float(stats.binom.pmf(flips, n, share) @ found)
+        for row in range(len(curves))
+    )
 
 
-@lru_cache(maxsize=32)
-def most_against(n: int, level: float) -> Ints:
-    """For 0..n flips the most that may go against the change with p <= level; −1 for never."""
-    flips = np.arange(n + 1)
-    most = stats.binom.ppf(level / 2, flips, 0.5)
-    most = np.where(stats.binom.cdf(most, flips, 0.5) <= level / 2, most, most - 1)
-    return np.maximum(most, -1).astype(int)
+@dataclass(frozen=True, slots=True, eq=False)
+class Kind:
+    """The C controls of one kind over M cells (curves × α), and S draws of pairs.
 
-
-def smallest_change(
-    n: int, baseline: float, *, noise: float = 0.0, power: float = 0.8, level: float = 0.05
-) -> float:
-    """Smallest change in accuracy that n pairs find with this power.
-
-    Args:
-        n: Number of pairs.
-        baseline: Accuracy at α = 0, share.
-        noise: Share of all pairs that flip besides, half each way.
-        power: Chance of finding the change.
-        level: Significance level of one test, after correction.
-
-    Returns:
-        The change as a share of all pairs, nan when even the largest change that the baseline
-        leaves room for is not found with this power.
-
-    Raises:
-        UserError: when a share is outside 0..1.
+    `centre` float [C, M]: what each does, without the part that is due to pairs; `noise` float32
+    [C, M, S]: what the draw of pairs adds; `tests`, `allowed`: independent tests of the contrast,
+    and controls that may be ahead of an effect.
     """
-    check_share(power, "power")
-    limit = room(baseline, noise)
 
-    def lack(change: float) -> float:
-        return mcnemar_power(n, change, noise=noise, level=level) - power
-
-    if limit <= 0 or lack(limit) < 0:
-        return float("nan")
-    return optimize.root_scalar(lack, bracket=(0.0, limit), method="brentq", xtol=1e-6).root
+    centre: Floats
+    noise: Floats
+    tests: float
+    allowed: int
 
 
-def pairs_needed(
-    change: float, baseline: float, *, noise: float = 0.0, power: float = 0.8, level: float = 0.05
-) -> int | None:
-    """Smallest number of pairs that finds a change in accuracy with this power.
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """One kind at one number of pairs.
 
-    Args:
-        change: Size of the change, share of all pairs; 0.05 is five points.
-        baseline: Accuracy at α = 0, share.
-        noise: Share of all pairs that flip besides, half each way.
-        power: Chance of finding the change.
-        level: Significance level of one test, after correction.
-
-    Returns:
-        The number of pairs; None when the baseline leaves no room for such a change, or when more
-        than 200,000 pairs would be needed.
-
-    Raises:
-        UserError: when a share is outside 0..1 or the change is 0.
+    `change` float [C, M, S]; `mean`, `spread` float [M, S] over its controls; `beyond` float [S]:
+    the excess that an effect must have, see `allowed`.
     """
-    check_share(abs(change), "change")
-    check_share(power, "power")
-    if abs(change) > room(baseline, noise):
-        return None
 
-    def enough(n: int) -> bool:
-        return mcnemar_power(n, change, noise=noise, level=level) >= power
+    change: Floats
+    mean: Floats
+    spread: Floats
+    beyond: Floats
 
-    high = 8
-    while not enough(high):
-        high *= 2
-        if high > MOST_PAIRS:
+
+class Simulation:
+    """Draws of one sweep; every number of pairs and every planted change is asked of the same."""
+
+    def __init__(self, answers: Answers, curves: Sequence[Curve], seed: int):
+        self.answers = answers
+        self.level = LEVEL / answers.looks
+        self.rank_level = self.level / answers.chosen
+        self.groups = int(answers.clusters.max()) + 1
+        rng = np.random.default_rng(seed)
+        kinds = [kind for kind in COMPARABLE if kind in answers.controls]
+        cells = sum(answers.controls[kind][..., 0].size for kind in kinds)
+        self.draws = int(np.clip(ENTRIES // cells, *DRAWS))
+        counts = rng.multinomial(self.groups, np.full(self.groups, 1 / self.groups), self.draws)
+        self.luck = rng.standard_normal(self.draws)
+        tests = {each.kind: each.tests for each in curves[0].contrasts}
+        sums = {kind: self.sums(kind) for kind in kinds}
+        self.kinds = [self.kind(sums[kind], counts.T - 1.0, tests[kind]) for kind in kinds]
+        # Which control stands in, of all kinds in turn.
+        owners = np.concatenate([np.full(len(sums[kind]), i) for i, kind in enumerate(kinds)])
+        numbers = np.concatenate([np.arange(len(sums[kind])) for kind in kinds])
+        pick = rng.permutation(self.draws) % owners.size
+        self.owner, self.number = owners[pick], numbers[pick]
+        self.second = [self.second_moment(list(sums.values()), i) for i in range(len(kinds))]
+        self.known: dict[int, list[Drawn]] = {}
+
+    def sums(self, kind: str) -> Floats:
+        """What each control changes in each cluster, float32 [C, M, G]."""
+        answers = self.answers
+        start = answers.weights * answers.baseline
+        each = [
+            cluster_sums(answers.weights * control - start, answers.clusters).astype(np.float32)
+            for control in answers.controls[kind]
+        ]
+        return np.stack(each).reshape(len(each), -1, self.groups)
+
+    def kind(self, sums: Floats, counts: Floats, tests: float) -> Kind:
+        """The controls of one kind, from their sums [C, M, G] and centred counts [G, S]."""
+        n = self.answers.n
+        change = sums.sum(-1) / n
+        apart = sums - sums.mean(0)
+        apart = np.square(apart - apart.mean(-1, keepdims=True)).sum(-1).mean(0) / n**2
+        seen = change.var(0, ddof=1) if len(change) > 1 else np.zeros(change.shape[1])
+        kept = np.sqrt(np.clip(1 - apart / np.maximum(seen, 1e-12), 0, 1))
+        mean = change.mean(0)
+        noise = np.matmul(sums, counts.astype(np.float32)) / np.float32(n)
+        allowed = int(np.floor(self.rank_level * (len(sums) + 1) + 1e-9)) - 1
+        return Kind(mean + kept * (change - mean), noise, tests, allowed)
+
+    def second_moment(self, sums: list[Floats], against: int) -> Floats:
+        """Mean square [M, S] of what a pair adds to the contrast of each draw's stand-in."""
+        mean = sums[against].mean(0)
+        found = np.empty((mean.shape[0], self.draws))
+        for owner in range(len(sums)):
+            count = len(sums[owner])
+            own = count / max(count - 1, 1) if owner == against else 1.0  # not against itself
+            squares = np.square(own * (sums[owner] - mean)).sum(-1) / self.answers.n
+            mine = self.owner == owner
+            found[:, mine] = squares[self.number[mine]].T
+        return found
+
+    @cached_property
+    def spacing(self) -> float:
+        """Mean size of the cluster that a pair is in."""
+        return float(np.square(np.bincount(self.answers.clusters)).sum() / self.answers.n)
+
+    def at(self, n: int) -> list[Drawn]:
+        """Every kind as n pairs would show it."""
+        if n not in self.known:
+            self.known[n] = [self.drawn(i, n) for i in range(len(self.kinds))]
+        return self.known[n]
+
+    def drawn(self, index: int, n: int) -> Drawn:
+        """One kind at n pairs."""
+        kind = self.kinds[index]
+        scale = np.float32(np.sqrt(self.answers.n / n))
+        change = kind.centre[..., None].astype(np.float32) + scale * kind.noise
+        mean, spread = change.mean(0), change.std(0)
+        size = beyond_rest(change, mean, spread, n).max(1)
+        mine = self.owner == index
+        size[self.number[mine], np.flatnonzero(mine)] = -np.inf  # it stands in for the direction
+        order = np.sort(size, axis=0)[::-1]
+        need = order[kind.allowed] if 0 <= kind.allowed < len(order) else np.full(len(mine), np.inf)
+        return Drawn(change, mean, spread, need)
+
+    def power(self, row: int, change: float, n: int) -> float:
+        """Share of draws in which a change planted in one curve is called an effect."""
+        if self.groups * n / self.answers.n < 1 - np.log2(self.level):
+            return 0.0  # too few clusters for any sign flips to be that rare
+        kinds, cells = self.at(n), self.cells(row)
+        columns = np.arange(self.draws)
+        real = np.empty((cells.size, self.draws))
+        for owner, drawn in enumerate(kinds):
+            mine = self.owner == owner
+            each = self.number[mine][:, None], cells, columns[mine][:, None]
+            real[:, mine] = drawn.change[each].T
+        planted = self.planted(change, real, n)
+        found = self.sides(row)
+        for index, drawn in enumerate(kinds):
+            found &= self.passes(index, drawn, cells, real, planted, n) == np.sign(change)
+        return float(found.any(0).mean())
+
+    def planted(self, change: float, real: Floats, n: int) -> Floats:
+        """What is planted [A, S]: as much of the change as there is room for, and its luck."""
+        right = self.answers.weights @ self.answers.baseline / self.answers.n + real
+        room = np.clip(1 - right if change > 0 else right, 0, 1)
+        size = np.minimum(abs(change), room)
+        share = np.divide(size, room, out=np.ones_like(size), where=room > 0)
+        luck = self.luck * np.sqrt(size * (1 - share) / n)
+        return np.sign(change) * np.clip(size + luck, 0, room)
+
+    def passes(
+        self, index: int, drawn: Drawn, cells: Ints, real: Floats, planted: Floats, n: int
+    ) -> Floats:
+        """Sign [A, S] of the contrast with one kind where both gates let it pass, else 0."""
+        count = len(drawn.change)
+        mine = self.owner == index
+        mean, spread = drawn.mean[cells], drawn.spread[cells]
+        own = np.where(mine, count / max(count - 1, 1), 1.0)
+        contrast = own * (real - mean) + planted
+        size = np.abs(planted)
+        second = self.second[index][cells] + size + (self.spacing - 1) * size**2
+        z = np.abs(contrast) * np.sqrt(n / np.maximum(second, 1e-12))
+        over = np.abs(contrast) / (spread + 1 / n) > drawn.beyond
+        return np.sign(contrast) * (over & (z >= critical(self.level, self.kinds[index].tests)))
+
+    def cells(self, row: int) -> Ints:
+        """Cells of a curve, int [A]."""
+        count = self.answers.alphas.size
+        return np.arange(row * count, (row + 1) * count)
+
+    def sides(self, row: int) -> np.ndarray:
+        """Where each draw plants, bool [A, S]: the α of one sign, in turn."""
+        alphas = self.answers.alphas
+        signs = [sign for sign in (-1, 1) if (np.sign(alphas) == sign).any()]
+        side = np.array(signs)[np.arange(self.draws) % len(signs)]
+        return np.sign(alphas)[:, None] == side
+
+    def smallest(self, row: int, sign: int) -> float:
+        """Smallest change of a sign that this run finds with `POWER`, share; nan when none."""
+        low, high = 0.0, self.room(sign)
+        if self.power(row, sign * high, self.answers.n) < POWER:
+            return float("nan")
+        while high - low > 0.0005:
+            middle = (low + high) / 2
+            enough = self.power(row, sign * middle, self.answers.n) >= POWER
+            low, high = (low, middle) if enough else (middle, high)
+        return high
+
+    def room(self, sign: int) -> float:
+        """Largest gain or loss that the baseline leaves room for."""
+        start = float(self.answers.weights @ self.answers.baseline / self.answers.n)
+        return 1 - start if sign > 0 else start
+
+    def pairs_needed(self, row: int, change: float) -> int | None:
+        """Fewest pairs that find a gain and a loss of this size, where there is room for them."""
+        signs = [sign for sign in (-1, 1) if self.room(sign) >= change]
+
+        def enough(step: int) -> bool:
+            pairs = grid_pairs(step)
+            return min(self.power(row, sign * change, pairs) for sign in signs) >= SAFE
+
+        low, high = 0, int(np.log(MOST_PAIRS / 8) / np.log(STEP))
+        if not signs or not enough(high):
             return None
-    # An exact test steps, so power dips a little between steps: this is the first n of the last
-    # rise that the halving meets, within a few pairs of any other reading.
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if enough(middle) else (middle, high)
+        return grid_pairs(high)
 
 
-def room(baseline: float, noise: float) -> float:
-    """Largest change that this baseline leaves room for beside the noise, as a share."""
-    if not 0 <= baseline <= 1 or not 0 <= noise <= 1:
-        raise UserError(f"baseline {baseline} and noise {noise} must be shares between 0 and 1")
-    return min(max(baseline, 1 - baseline) - noise / 2, 1 - noise)
+def grid_pairs(step: int) -> int:
+    """Numbers of pairs that are tried: from 8 upwards."""
+    return round(8 * STEP**step)
+
+
+def beyond_rest(change: Floats, mean: Floats, spread: Floats, n: int) -> Floats:
+    """|excess| of each of C controls [C, M, S] over the rest, as `controls.excess` has it."""
+    count = len(change)
+    if count < 2:
+        return np.zeros_like(change)
+    apart = (change - mean) * np.float32(count / (count - 1))
+    rest = (count * spread**2 - (count - 1) / count * apart**2) / (count - 1)
+    return np.abs(apart) / (np.sqrt(np.maximum(rest, 0)) + np.float32(1 / n))

@@ -15,10 +15,6 @@ from statsmodels.stats.proportion import proportion_confint
 
 from steer_core.errors import UserError
 
-FAIR = 0.5
-"""Chance that a flip is a gain where an edit changes no accuracy, on pairs that nobody chose by
-their answer; on others see `fair_after`."""
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -63,21 +59,6 @@ def wilson(correct: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Float
     return np.where(known, low, 0.0)[()], np.where(known, high, 1.0)[()]
 
 
-def fair_after(before: float, now: float) -> float:
-    """Chance that a flip is a gain where an edit changes no accuracy, on pairs chosen by answer.
-
-    Balancing keeps a larger part of the rarer kind of answer. An edit that only answers anew, and
-    loses as many of all pairs as it wins, then wins or loses more of those that were kept; a test
-    that takes the two for equally likely would call that an effect.
-
-    Args:
-        before: Share of right answers before the choice; without any kind of answer, `FAIR`.
-        now: The same among those that were kept.
-    """
-    won, lost = before * (1 - now), (1 - before) * now
-    return won / (won + lost) if min(won, lost) > 0 else FAIR
-
-
 def paired_flips(baseline: ArrayLike, steered: ArrayLike) -> Flips:
     """Count the pairs that an edit won and lost.
 
@@ -93,18 +74,19 @@ def paired_flips(baseline: ArrayLike, steered: ArrayLike) -> Flips:
 
 
 def mcnemar_exact(
-    wrong_to_right: ArrayLike, right_to_wrong: ArrayLike, fair: float = FAIR
+    wrong_to_right: ArrayLike, right_to_wrong: ArrayLike, fair: float = 0.5
 ) -> Floats:
     """Two-sided exact McNemar test on counts of flips.
 
-    Under the null a pair that flips is won with probability `fair`, one half in McNemar's own test.
+    Under the null a pair that flips is won with the chance `fair`, one half in McNemar's own test.
     There fewer than six flips cannot give p < 0.05: 0 against 5 has p = 0.0625, 0 against 6 has
     p = 0.03125.
 
     Args:
         wrong_to_right: Counts, any shape.
         right_to_wrong: Counts, broadcast against the first.
-        fair: See `FAIR` and `fair_after`.
+        fair: Where pairs were chosen by their answer and are weighed back, the weight of a loss
+            over that of a loss and a gain: then as many of all pairs are won as lost.
 
     Returns:
         p, float64, of the broadcast shape; 1 where nothing flipped.
@@ -134,27 +116,70 @@ def holm(p: ArrayLike) -> Floats:
 
 
 def paired_interval(
-    wrong_to_right: ArrayLike, right_to_wrong: ArrayLike, n: int, level: float = 0.95
+    wrong_to_right: ArrayLike,
+    right_to_wrong: ArrayLike,
+    n: int,
+    level: float = 0.95,
+    *,
+    effective: ArrayLike | None = None,
+    groups: int | None = None,
+    weights: tuple[float, float] = (1.0, 1.0),
 ) -> tuple[Floats, Floats]:
     """Interval of the change in accuracy on paired answers.
 
-    The Wald interval with half an observation added to each cell of the 2 × 2 table (Agresti and
-    Min, 2005), which keeps a width where nothing flipped.
+    The two shares of flips have Clopper and Pearson's exact limits, joined to limits of their
+    difference with the correlation that two shares of one sample have (Newcombe, 1998, method 10).
+    Where all flips go one way, the outer limit is the exact one; where nothing flipped it keeps a
+    width: no flip of 10 still allows for a change of 26 points (one-sided 95 %).
 
     Args:
         wrong_to_right: Counts, any shape.
         right_to_wrong: Counts, of the same shape.
         n: Number of pairs.
         level: Confidence level between 0 and 1.
+        effective: Independent pairs that would tell as much, see `clusters.effective_pairs`; `n`
+            when not given.
+        groups: Number of clusters where pairs hang together: so few draws widen the limits.
+        weights: What a gain and a loss count, where pairs were chosen by their answer.
 
     Returns:
         Lower and upper limit of accuracy(steered) − accuracy(baseline), as shares −1..1.
     """
     check_share(level, "level")
-    won, lost = ((np.asarray(flips) + 0.5) / (n + 2) for flips in (wrong_to_right, right_to_wrong))
-    change = won - lost
-    half = stats.norm.isf((1 - level) / 2) * np.sqrt((won + lost - change**2) / (n + 2))
-    return np.maximum(change - half, -1.0), np.minimum(change + half, 1.0)
+    size = np.asarray(n if effective is None else effective, float)
+    won, lost = (np.asarray(flips) / n for flips in (wrong_to_right, right_to_wrong))
+    tail = (1 - level) / 2
+    (won_low, won_high), (lost_low, lost_high) = (
+        clopper_pearson(share, size, tail) for share in (won, lost)
+    )
+    gain, loss = weights
+    together = np.sqrt(won * lost / np.maximum((1 - won) * (1 - lost), 1e-12))
+    wider = widening(groups, tail)
+    change = gain * won - loss * lost
+    below = joined(gain * (won - won_low), loss * (lost_high - lost), together)
+    above = joined(gain * (won_high - won), loss * (lost - lost_low), together)
+    return np.maximum(change - wider * below, -1.0), np.minimum(change + wider * above, 1.0)
+
+
+def clopper_pearson(share: Floats, n: Floats, tail: float) -> tuple[Floats, Floats]:
+    """Exact limits of a share, each missed with the chance `tail`; `n` need not be whole."""
+    count = share * n
+    with np.errstate(invalid="ignore"):
+        low = np.where(count > 0, stats.beta.ppf(tail, count, n - count + 1), 0.0)
+        high = np.where(count < n, stats.beta.isf(tail, count + 1, n - count), 1.0)
+    return low, high
+
+
+def joined(first: Floats, second: Floats, together: Floats) -> Floats:
+    """Half a width of a difference, from those of its two parts and their correlation."""
+    return np.sqrt(first**2 + second**2 + 2 * together * first * second)
+
+
+def widening(groups: int | None, tail: float) -> float:
+    """How much wider Student's limits are than normal ones, for a variance of so few clusters."""
+    if groups is None:
+        return 1.0
+    return float(stats.t.isf(tail, groups - 1) / stats.norm.isf(tail)) if groups > 1 else np.inf
 
 
 def paired(baseline: ArrayLike, steered: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

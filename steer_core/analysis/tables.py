@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from steer_core.analysis.bootstrap import bootstrap_mean, mean_by_pair
-from steer_core.analysis.curves import Curve
+from steer_core.analysis.bootstrap import bootstrap_mean
+from steer_core.analysis.clusters import effective_pairs
+from steer_core.analysis.curves import Answers, Contrast, Curve
 from steer_core.analysis.grid import FLIPS, OUTCOMES, STATES, CurveName, Floats, Grid
-from steer_core.analysis.statistics import holm, mcnemar_exact, paired_interval, wilson
+from steer_core.analysis.statistics import holm, mcnemar_exact, wilson
 
 NAME = ["site", "layer", "positions", "direction"]
-CONTROL_WORDS = {"random": "random", "shuffled": "label-shuffled"}
-"""Kinds of controls as sentences name them."""
 STANDING_OUT = "alpha accuracy correct change change_low change_high p_max".split()
 
 
@@ -23,16 +22,20 @@ def name_columns(name: CurveName) -> dict[str, object]:
     return {column: getattr(name, column) for column in NAME}
 
 
-def point_table(grid: Grid, curves: Sequence[Curve]) -> pd.DataFrame:
+def point_table(grid: Grid, answers: Answers, curves: Sequence[Curve]) -> pd.DataFrame:
     """One row per curve and α.
 
-    `alpha`, `n`, `correct`, `accuracy`, `low`, `high` (Wilson 95 %), `change` against α = 0 with
-    `change_low`, `change_high` (paired, 95 %), `won`, `lost` (pairs, wrong to right and back),
-    `p_mcnemar` (exact, one test), `p_holm` and `p_max` (adjusted over the run: Holm's, and the
-    permutation test's that keeps the correlation of neighbouring α), `flips` (answers other than
+    `alpha`, `n`, `correct`, `accuracy`, `low`, `high` (Wilson 95 %, at the number of independent
+    pairs that would tell as much), `change` against α = 0 with `change_low`, `change_high` (paired,
+    95 %), `won`, `lost` (pairs, wrong to right and back), `p_mcnemar` (exact, one test, each pair
+    by itself), `p_holm` (the same, by Holm over the run) and `p_max` (adjusted over the run by sign
+    flips of clusters, which keeps the correlation of neighbouring α), `flips` (answers other than
     at α = 0) and one column for each kind of them.
     """
-    parts = [points_of(name, curve) for name, curve in zip(grid.names, curves, strict=True)]
+    parts = [
+        points_of(name, curve, answers, row)
+        for row, (name, curve) in enumerate(zip(grid.names, curves, strict=True))
+    ]
     table = pd.concat(parts, ignore_index=True)
     edited = table["alpha"].ne(0)
     table["p_holm"] = 1.0
@@ -43,52 +46,59 @@ def point_table(grid: Grid, curves: Sequence[Curve]) -> pd.DataFrame:
     return table
 
 
-def points_of(name: CurveName, curve: Curve) -> pd.DataFrame:
+def points_of(name: CurveName, curve: Curve, answers: Answers, row: int) -> pd.DataFrame:
     """The rows of one curve, without what needs the whole run."""
-    won, lost, n = curve.wrong_to_right, curve.right_to_wrong, curve.n
-    correct = curve.baseline + won - lost
-    low, high = wilson(correct, n)
-    change_low, change_high = paired_interval(won, lost, n)
+    won, lost = curve.wrong_to_right, curve.right_to_wrong
+    right = answers.weights * answers.steered[row]
+    size = effective_pairs(right, answers.clusters)
+    accuracy = np.clip(curve.accuracy, 0.0, 1.0)
+    low, high = wilson(accuracy * size, size)
+    gain, loss = answers.flip_weights
+    fair = loss / (gain + loss)
     columns = {
         "alpha": curve.alphas,
-        "n": n,
-        "correct": correct,
-        "accuracy": curve.accuracy,
+        "n": curve.n,
+        "correct": curve.baseline + won - lost,
+        "accuracy": accuracy,
         "low": low,
         "high": high,
         "change": curve.change,
-        "change_low": np.where(curve.steered, change_low, 0.0),
-        "change_high": np.where(curve.steered, change_high, 0.0),
+        "change_low": curve.low,
+        "change_high": curve.high,
         "won": won,
         "lost": lost,
-        "p_mcnemar": mcnemar_exact(won, lost, curve.fair),
+        "p_mcnemar": mcnemar_exact(won, lost, fair),
         "p_max": curve.p,
     }
     return pd.DataFrame(name_columns(name) | columns)
 
 
-def band_table(grid: Grid, curves: Sequence[Curve]) -> pd.DataFrame:
+def band_table(
+    answers: Answers, names: Sequence[CurveName], curves: Sequence[Curve]
+) -> pd.DataFrame:
     """One row per curve, kind of control and α.
 
     `kind`, `alpha`, `controls` (their number), accuracies of the controls: `least`, `low` (2.5 %),
-    `middle` (median), `high` (97.5 %), `most`; `rank` of the real direction's |change| among all
-    (1 is the largest) with its exact `p` at this α, and `excess_p`, the exact p of how far it goes
-    beyond the controls, corrected over the run.
+    `middle` (median), `high` (97.5 %), `most`, `mean`; the real direction's `contrast` with that
+    mean, its 95 % interval `contrast_low`, `contrast_high` and `contrast_p` over pairs, corrected
+    over the run; its `rank` among all by distance from the others at this α (1 is the furthest)
+    with its exact `p`, and `excess_p`, the exact p corrected over the run.
     """
     rows = [
-        band_of(name, curve, kind, cells.correct[:, row].mean(-1))
-        for row, (name, curve) in enumerate(zip(grid.names, curves, strict=True))
-        for kind, cells in grid.controls.items()
+        band_of(name, curve, each, curve.start + answers.control_changes[each.kind][:, row])
+        for row, (name, curve) in enumerate(zip(names, curves, strict=True))
+        for each in curve.contrasts
     ]
     empty = pd.DataFrame(columns=[*NAME, "kind", "alpha"])
     return pd.concat(rows, ignore_index=True) if rows else empty
 
 
-def band_of(name: CurveName, curve: Curve, kind: str, accuracy: Floats) -> pd.DataFrame:
+def band_of(name: CurveName, curve: Curve, each: Contrast, accuracy: Floats) -> pd.DataFrame:
     """The band of one kind of controls, accuracies [X, A], around one curve."""
-    rank = next(each for each in curve.controls if each.name == CONTROL_WORDS[kind])
-    columns = {"kind": kind, "alpha": curve.alphas, "controls": len(accuracy)}
-    columns |= spread(accuracy) | {"rank": rank.rank, "p": rank.p, "excess_p": rank.excess_p}
+    columns = {"kind": each.kind, "alpha": curve.alphas, "controls": len(accuracy)}
+    columns |= spread(accuracy) | {"mean": accuracy.mean(0), "contrast": each.change}
+    columns |= {"contrast_low": each.low, "contrast_high": each.high, "contrast_p": each.p}
+    columns |= {"rank": 1 + each.rank.here, "p": each.rank.p, "excess_p": each.rank_p}
     return pd.DataFrame(name_columns(name) | columns)
 
 
@@ -99,50 +109,56 @@ def spread(values: Floats) -> dict[str, Floats]:
     return dict(zip(names, quantiles, strict=True))
 
 
-def outcome_table(grid: Grid, *, resamples: int, seed: int) -> pd.DataFrame:
+def outcome_table(grid: Grid, weights: Floats, *, resamples: int, seed: int) -> pd.DataFrame:
     """One row per curve, continuous outcome and α.
 
     `outcome`, `alpha`, `n` (pairs with a value at every α), `mean`, `change` against α = 0 with
-    `low`, `high` (bootstrap by pair, 95 %), and for each kind of control the 2.5 and 97.5 % points
-    of the controls' means: `random_low`, `random_high`, `shuffled_low`, `shuffled_high`. Margin in
-    logits; log-probabilities and KL in nats; dose is a share.
+    `low`, `high` (bootstrap by cluster, 95 %), and for each kind of control the 2.5 and 97.5 %
+    points of the controls' means, such as `random_low`, `random_high`. Margin in logits;
+    log-probabilities and KL in nats; dose is a share.
     """
     parts = [
         rows
-        for row, name in enumerate(grid.names)
+        for row in range(len(grid.names))
         for outcome in OUTCOMES
         if outcome in grid.real.measured
-        for rows in outcome_of(grid, row, name, outcome, resamples, seed)
+        for rows in outcome_of(grid, weights, row, outcome, {"resamples": resamples, "seed": seed})
     ]
     empty = pd.DataFrame(columns=[*NAME, "outcome", "alpha"])
     return pd.concat(parts, ignore_index=True) if parts else empty
 
 
 def outcome_of(
-    grid: Grid, row: int, name: CurveName, outcome: str, resamples: int, seed: int
+    grid: Grid, weights: Floats, row: int, outcome: str, settings: Mapping[str, int]
 ) -> list[pd.DataFrame]:
-    """One outcome along one curve; nothing when fewer than two pairs have a value."""
+    """One outcome along one curve; nothing when fewer than two clusters have a value."""
     values = grid.real.measured[outcome][row]
     known = np.isfinite(values).all(0)
-    ids = grid.pair_ids[known]
-    if np.unique(ids).size < 2:
+    if np.unique(grid.clusters[known]).size < 2:
         return []
     values, zero = values[:, known], int(np.flatnonzero(grid.alphas == 0)[0])
-    change = mean_by_pair(values - values[zero], ids)
-    interval = bootstrap_mean(change, resamples=resamples, seed=seed)
+    counts, clusters = weights[known], grid.clusters[known]
+    change = values - values[zero]
+    interval = bootstrap_mean(change, clusters=clusters, weights=counts, **settings)
     columns = {
         "outcome": outcome,
         "alpha": grid.alphas,
         "n": interval.n,
-        "mean": mean_by_pair(values, ids).mean(-1),
+        "mean": values @ counts / counts.sum(),
         "change": interval.mean,
         "low": interval.low,
         "high": interval.high,
     }
     for kind, cells in grid.controls.items():
-        means = np.nanmean(cells.measured[outcome][:, row][..., known], axis=-1)
+        means = weighed_means(cells.measured[outcome][:, row][..., known], counts)
         columns |= {f"{kind}_{k}": v for k, v in spread(means).items() if k in ("low", "high")}
-    return [pd.DataFrame(name_columns(name) | columns)]
+    return [pd.DataFrame(name_columns(grid.names[row]) | columns)]
+
+
+def weighed_means(values: Floats, weights: Floats) -> Floats:
+    """Means [X, A] of values [X, A, n] over the pairs that have one."""
+    known = np.isfinite(values)
+    return np.where(known, values, 0) @ weights / np.maximum(known @ weights, 1e-12)
 
 
 def transition_table(grid: Grid) -> pd.DataFrame:

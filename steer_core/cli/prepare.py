@@ -21,7 +21,7 @@ BAR = 24
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `prepare`."""
     parser = subparsers.add_parser(
-        "prepare", help="baseline, latent necessity and a balanced split of pairs"
+        "prepare", help="baseline, latent necessity and a split of pairs"
     )
     options.add_model(parser, required=False)
     parser.add_argument(
@@ -69,7 +69,9 @@ def add_split(parser: argparse.ArgumentParser) -> None:
         "--fractions", default="0.4,0.1,0.5", help="of fit, select, report (default 0.4,0.1,0.5)"
     )
     parser.add_argument(
-        "--keep-all-labels", action="store_true", help="do not balance right and wrong answers"
+        "--keep-all-labels",
+        action="store_true",
+        help="do not balance right and wrong answers of the fit split",
     )
     parser.add_argument(
         "--keep-unchanged",

@@ -73,8 +73,15 @@ def rows(source: "Source") -> list[dict[str, object]]:
             "kind": each.verdict.kind,
             "headline": each.verdict.headline,
             "sentence": each.verdict.sentence,
+            "alpha": each.verdict.alpha,
+            "change": each.verdict.change,
+            "contrast": each.verdict.contrast,
+            "bound": each.verdict.bound,
             "smallest_detectable": each.verdict.smallest,  # nan: no change could have been found
-            "pairs_for_5_points": each.needed,
+            "smallest_gain": each.power.gain,
+            "smallest_loss": each.power.loss,
+            "pairs_for_5_points": each.power.needed[0.05],
+            "pairs_for_10_points": each.power.needed[0.1],
             "finished": source.analysis.coverage.finished,
         }
         for each in source.analysis.results

@@ -86,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
     if args.resume and args.out is None:
         raise UserError("--resume needs the folder of the run; give it as --out")
     prepared, pairs = chosen_pairs(args)
+    note_repeats(pairs)
     # Texts that mean nothing are found before seconds go into loading the model.
     alphas = options.alphas_of(args.alphas)
     controls = controls_of(args.controls, args.split is not None)
@@ -122,6 +123,19 @@ def chosen_pairs(args: argparse.Namespace) -> "tuple[Prepared | None, list[Pair]
             f"{args.split} has no pairs in its {args.part} split; prepare with other --fractions"
         )
     return prepared, pairs
+
+
+def note_repeats(pairs: "list[Pair]") -> None:
+    """Say on stderr that questions come more than once, and how they are counted."""
+    from steer_core.data.problems import question_key
+
+    distinct = len({question_key(pair.clean.question) for pair in pairs})
+    if distinct < len(pairs):
+        _log.warning(
+            "%d pairs hold %d distinct questions (names aside); rows count every pair, a report's "
+            "tests and intervals count repeats as one draw",
+            *(len(pairs), distinct),
+        )
 
 
 def spec_of(

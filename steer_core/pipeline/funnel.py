@@ -25,6 +25,8 @@ SWAPPED = "twin's latents: the twin's answer"
 """Both of pairs that have both twins right."""
 OF_THESE = "of these"
 BALANCED = "balanced and split"
+"""Step of pairs that were stored when every split was balanced."""
+FIT_BALANCED = "fit balanced, split"
 
 
 def count(rows: Iterable[PreparedPair], label: str) -> int:
@@ -51,7 +53,7 @@ def funnel(
     steps.append(FunnelStep(f"{PASS} '{filter_name}'", len(passing), len(usable)))
     steps += [FunnelStep(f"{OF_THESE} {lbl}", count(passing, lbl), len(passing)) for lbl in LABELS]
     used = [row for row in rows if row.split]
-    name = BALANCED if balanced else "split"
+    name = FIT_BALANCED if balanced else "split"
     steps.append(FunnelStep(name, len(used), len(passing)))
     steps += [
         FunnelStep(split, sum(row.split == split for row in used), len(used)) for split in SPLITS

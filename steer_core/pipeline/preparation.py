@@ -7,9 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from steer_core.pipeline.funnel import BALANCED, EVERY, OF_THESE, PASS, SWAPPED, TURNED
+from steer_core.pipeline.funnel import (
+    BALANCED,
+    EVERY,
+    FIT_BALANCED,
+    OF_THESE,
+    PASS,
+    SWAPPED,
+    TURNED,
+)
 from steer_core.pipeline.prepared import (
     CORRECT,
+    FIT,
     FunnelStep,
     Necessity,
     Prepared,
@@ -39,11 +48,11 @@ class Preparation:
         """What a set of prepared pairs says of itself."""
         return cls(**{name.name: getattr(prepared, name.name) for name in dataclasses.fields(cls)})
 
-    @property
-    def before_balance(self) -> FunnelStep | None:
-        """Right answers among those the splits were balanced from; None where they were not."""
+    def before_balance(self, split: str | None) -> FunnelStep | None:
+        """Right answers among those a split was balanced from; None where it was not."""
         steps = {step.name: step for step in self.funnel}
-        return steps.get(f"{OF_THESE} {CORRECT}") if BALANCED in steps else None
+        chosen = BALANCED in steps or (FIT_BALANCED in steps and split == FIT)
+        return steps.get(f"{OF_THESE} {CORRECT}") if chosen else None
 
     @property
     def swapped(self) -> tuple[FunnelStep, FunnelStep] | None:

@@ -16,7 +16,8 @@ from steer_core.data.rows import Row, row_faults, row_pair
 from steer_core.errors import UserError
 from steer_core.files import write_whole
 
-SPLITS = ("fit", "select", "report")
+FIT = "fit"
+SPLITS = (FIT, "select", "report")
 """Directions come from fit, settings are chosen on select, results are shown on report."""
 
 CORRECT, WRONG = "correct", "wrong"
@@ -102,8 +103,8 @@ class Prepared:
 
     `model_sha256` is empty and `latents` 0 where the answers were read from files and no model was
     run. `pairs_sha256` is over the questions and answers of all rows. `fractions` are those of
-    `SPLITS`; `balanced`: as many right as wrong answers in each split. `findings` are what a reader
-    of files found wrong with them, one line each.
+    `SPLITS`; `balanced`: as many right as wrong answers in the fit split. `findings` are what a
+    reader of files found wrong with them, one line each.
     """
 
     model: str

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from steer_core.analysis.clusters import join_clusters
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Pair
 from steer_core.errors import UserError
@@ -14,7 +15,7 @@ from steer_core.names import RANDOM, REAL, DirectionRef
 from steer_core.pipeline import ledger
 from steer_core.pipeline.lazy import Needed, counts_of, more_counts, restored
 from steer_core.pipeline.preparation import Preparation
-from steer_core.pipeline.prepared import Prepared
+from steer_core.pipeline.prepared import Prepared, problem_keys
 from steer_core.pipeline.records import (
     Question,
     RunPlan,
@@ -189,6 +190,7 @@ def provenance_of(
         "pairs_sha256": problems_hash(p for pair in pairs for p in (pair.clean, pair.corrupted)),
         "split": origin.split,
         "n_pairs": len(pairs),
+        "clusters": pair_clusters(pairs),
         "seed": spec.seed,
         "versions": versions(),
         "command": origin.command,
@@ -196,6 +198,18 @@ def provenance_of(
         "prepared": origin.prepared and Preparation.of(origin.prepared).to_json(),
         "directions": direction_sources(model, curves, fit if origin.split else None),
     }
+
+
+def pair_clusters(pairs: Sequence[Pair]) -> list[int]:
+    """A number for each pair, the same where they share a template, an id or a twin."""
+    return join_clusters(
+        [*problem_keys(pair), *template_key(pair.clean.template)] for pair in pairs
+    ).tolist()
+
+
+def template_key(template: str | None) -> list[tuple[str, str]]:
+    """What pairs of one template share; nothing where none is known."""
+    return [] if template is None else [("template", template)]
 
 
 def direction_sources(

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from steer_core.analysis.clusters import join_clusters
 from steer_core.data.answers import same_number
 from steer_core.data.problems import Pair
 from steer_core.errors import UserError
 from steer_core.pipeline.funnel import FILTERS, UNCHANGED, count, funnel
 from steer_core.pipeline.prepared import (
     CORRECT,
+    FIT,
     LABELS,
     SPLITS,
     WRONG,
@@ -33,7 +35,9 @@ class SplitSettings:
     """How pairs are chosen and split.
 
     `filter` is one of `FILTERS`; `fractions` of fit, select and report sum to 1; `balanced`: as
-    many right as wrong answers in each split; `keep_unchanged`: also pairs whose corruption leaves
+    many right as wrong answers in the fit split, which directions come from. Select and report keep
+    the pairs' own share: accuracy on them is that of the pairs, and an edit that wins as many as it
+    loses changes nothing. `keep_unchanged`: also pairs whose corruption leaves
     the answer unchanged; `seed` of the order in which problems are dealt out.
     """
 
@@ -145,7 +149,7 @@ def dealt(rows: Sequence[PreparedPair], settings: SplitSettings) -> list[str | N
     """The split of each row, None where it is not needed.
 
     Rows that share a problem form a group, and a group goes to one side, the one that is furthest
-    from what it should hold; the larger groups first, while there is room.
+    from what it should hold; the larger groups first. Only the fit split is balanced afterwards.
     """
     quota = quotas(rows, settings)
     order = np.random.default_rng(settings.seed).permutation(len(rows))
@@ -156,10 +160,8 @@ def dealt(rows: Sequence[PreparedPair], settings: SplitSettings) -> list[str | N
         wanted = Counter(rows[i].label for i in group)
         split = max(SPLITS, key=lambda s: need(room[s], quota[s], wanted))
         for i in group:
-            # Without balance no pair is dropped: an uneven split only holds a few more.
-            if room[split][rows[i].label] > 0 or not settings.balanced:
-                room[split][rows[i].label] -= 1
-                sides[i] = split
+            room[split][rows[i].label] -= 1  # an uneven split only holds a few more
+            sides[i] = split
     return trimmed(rows, sides) if settings.balanced else sides
 
 
@@ -173,10 +175,9 @@ def need(room: Counter, quota: Counter, wanted: Counter) -> tuple[int, float]:
 def quotas(rows: Sequence[PreparedPair], settings: SplitSettings) -> dict[str, Counter]:
     """Rows of each label that each split should hold."""
     counts = Counter(row.label for row in rows)
-    least = min(counts[label] for label in LABELS)
     found: dict[str, Counter] = {split: Counter() for split in SPLITS}
     for label in LABELS:
-        parts = apportioned(least if settings.balanced else counts[label], settings.fractions)
+        parts = apportioned(counts[label], settings.fractions)
         for split, part in zip(SPLITS, parts, strict=True):
             found[split][label] = part
     return found
@@ -195,37 +196,22 @@ def apportioned(total: int, fractions: Sequence[float]) -> list[int]:
 
 def grouped(rows: Sequence[PreparedPair], order: Sequence[int]) -> list[list[int]]:
     """Indices of rows that are connected by a shared id or question, in the given order."""
-    parent = list(range(len(rows)))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = i = parent[parent[i]]
-        return i
-
-    first: dict[object, int] = {}
-    for i, row in enumerate(rows):
-        for key in problem_keys(row.pair):
-            parent[root(i)] = root(first.setdefault(key, i))
+    clusters = join_clusters(problem_keys(row.pair) for row in rows).tolist()
     groups: dict[int, list[int]] = defaultdict(list)
     for i in order:
-        groups[root(i)].append(i)
+        groups[clusters[i]].append(i)
     return list(groups.values())
 
 
 def trimmed(rows: Sequence[PreparedPair], sides: list[str | None]) -> list[str | None]:
-    """Drop rows of the larger label, so that both are equal in every split.
-
-    Only groups that could not be dealt out evenly make this necessary.
-    """
-    counts = Counter((side, row.label) for side, row in zip(sides, rows, strict=True))
-    found = list(sides)
-    for split in SPLITS:
-        least = min(counts[split, label] for label in LABELS)
-        for label in LABELS:
-            members = [i for i, side in enumerate(sides) if (side, rows[i].label) == (split, label)]
-            for i in members[least:]:
-                found[i] = None
-    return found
+    """Drop rows of the larger label from the fit split, so that both are equal there."""
+    mine = {
+        label: [i for i, side in enumerate(sides) if (side, rows[i].label) == (FIT, label)]
+        for label in LABELS
+    }
+    least = min(map(len, mine.values()))
+    dropped = {i for members in mine.values() for i in members[least:]}
+    return [None if i in dropped else side for i, side in enumerate(sides)]
 
 
 def check_enough(

@@ -181,11 +181,12 @@ def stored_funnel(rows: Sequence[PreparedPair], files: SeedFiles) -> tuple[Funne
 
 
 def shares(rows: Sequence[PreparedPair]) -> tuple[tuple[float, ...], bool]:
-    """The fractions that a stored split has, and whether it is balanced."""
+    """The fractions that a stored split has, and whether its fit split is balanced."""
     used = [row for row in rows if row.split]
     counts = [
         [sum((row.split, row.label) == (split, label) for row in used) for label in LABELS]
         for split in SPLITS
     ]
     fractions = tuple(sum(pair) / max(len(used), 1) for pair in counts)
-    return fractions, all(correct == wrong for correct, wrong in counts)
+    correct, wrong = counts[0]
+    return fractions, correct == wrong

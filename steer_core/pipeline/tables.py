@@ -18,6 +18,7 @@ from steer_core.pipeline.records import CurveKey, RunRecord, positions_text
 
 COLUMNS = (
     *("site", "layer", "positions", "direction", "kind", "alpha", "pair_id", "question_index"),
+    *("question", "cluster"),
     *("gold", "twin", "text", "token_ids", "answer", "correct", "flip", *SCORES),
 )
 """Columns of `full_table`."""
@@ -51,15 +52,16 @@ def full_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
 
     Columns `COLUMNS`: the curve (`site`, `layer` NA without one, `positions` such as "1-6",
     `direction`, `kind`) and `alpha`; the pair (`pair_id`, `question_index` in the order of the run,
-    `gold`, `twin`); what was decoded (`text`, `token_ids` as a JSON list, `answer` NaN without a
-    number, `correct`, `flip`); `margin`, log-probabilities, `kl`, `kl_number` and `shift` in nats
-    or logits, and `dose`, NaN where a row was not scored.
+    `question`, `cluster`: a number that pairs which hang together share, NA in runs that did not
+    note it, `gold`, `twin`); what was decoded (`text`, `token_ids` as a JSON list, `answer` NaN
+    without a number, `correct`, `flip`); `margin`, log-probabilities, `kl`, `kl_number` and `shift`
+    in nats or logits, and `dose`, NaN where a row was not scored.
     """
     rows = run_rows(db, run.id)
     scores = {name: rows.scores[:, i].astype(np.float64) for i, name in enumerate(SCORES)}
     columns = {
         **curve_columns(db, run, rows.cell),
-        **pair_columns(db, run.id, rows.pair),
+        **pair_columns(db, run, rows.pair),
         **output_columns(db, rows.output),
         "correct": rows.correct,
         "flip": pd.Categorical.from_codes(rows.flip, list(FLIPS)),
@@ -184,17 +186,20 @@ def curve_columns(db: sqlite3.Connection, run: RunRecord, cell: np.ndarray) -> d
     }
 
 
-def pair_columns(db: sqlite3.Connection, run: int, pair: np.ndarray) -> dict:
+def pair_columns(db: sqlite3.Connection, run: RunRecord, pair: np.ndarray) -> dict:
     """Which pair each row belongs to."""
     found = db.execute(
-        """SELECT pair_id, gold, twin FROM run_pairs JOIN questions ON questions.id = question
-        WHERE run = ? ORDER BY position""",
-        (run,),
+        """SELECT pair_id, text, gold, twin FROM run_pairs JOIN questions
+        ON questions.id = question WHERE run = ? ORDER BY position""",
+        (run.id,),
     ).fetchall()
-    ids, gold, twin = zip(*found, strict=True)
+    ids, text, gold, twin = zip(*found, strict=True)
+    clusters = run.provenance.get("clusters") or [None] * len(ids)
     return {
         "pair_id": pd.Series([json.loads(each) for each in ids]).take(pair).array,
         "question_index": pair,
+        "question": repeated(text, pair),
+        "cluster": repeated(clusters, pair),
         "gold": np.array([float(each) for each in gold])[pair],
         "twin": np.array([float(each) for each in twin])[pair],
     }
@@ -219,6 +224,7 @@ def output_columns(db: sqlite3.Connection, output: np.ndarray) -> dict:
 
 
 def repeated(values, which: np.ndarray, categories=None) -> pd.Categorical:
-    """Texts by index as categories."""
-    known = pd.Categorical(list(values), categories=categories or list(dict.fromkeys(values)))
+    """Values by index as categories; None is none of them."""
+    distinct = [value for value in dict.fromkeys(values) if value is not None]
+    known = pd.Categorical(list(values), categories=categories or distinct)
     return pd.Categorical.from_codes(known.codes[which], dtype=known.dtype)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from steer_core.analysis.statistics import wilson
-from steer_core.analysis.tables import CONTROL_WORDS
 from steer_core.analysis.verdict import Verdict
 from steer_core.codi.config import middle_layer
+from steer_core.names import KIND_WORDS
 from steer_core.pipeline.funnel import RIGHT_AT_BASELINE
 from steer_core.pipeline.prepared import FunnelStep
 from steer_core.report import words
@@ -194,7 +194,7 @@ def effect_rows(name: str, side: str, first: Source, second: Source) -> list[tup
     """The curve with the largest change on one side of each run, and the controls right there."""
     one, other = largest(first, side), largest(second, side)
     rows = [(name, effect_text(first, one, side), effect_text(second, other, side))]
-    for kind, word in CONTROL_WORDS.items():
+    for kind, word in KIND_WORDS.items():
         texts = controls_text(first, one, side, kind), controls_text(second, other, side, kind)
         if any(texts):
             rows.append((f"{word} directions there", texts[0] or "—", texts[1] or "—"))

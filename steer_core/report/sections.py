@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 
 from steer_core.analysis.statistics import wilson
-from steer_core.analysis.tables import CONTROL_WORDS
 from steer_core.analysis.verdict import Verdict
+from steer_core.names import COMPARABLE, KIND_WORDS
 from steer_core.pipeline.ledger import Looks
 from steer_core.pipeline.prepared import FunnelStep, Necessity
 from steer_core.pipeline.records import positions_text
@@ -30,15 +30,26 @@ from steer_core.steering.units import unit_words
 HANGS = 0.2
 """Share of pairs above which, as far as is sure, answers are said to hang on latents."""
 MEANING = (
-    ("effect", "Accuracy differs from α = 0, and more than random and label-shuffled ones do."),
+    (
+        "effect",
+        "Accuracy is apart from the mean of every comparable kind of controls, over pairs and "
+        "among directions.",
+    ),
     (
         "as random",
-        "Accuracy differs from α = 0, but so it does along directions without meaning: random "
-        "ones, or ones computed from shuffled right and wrong labels.",
+        "Accuracy differs from α = 0, but so it does along directions without meaning: drawn from "
+        "the states' covariance, or computed from shuffled or unrelated labels.",
     ),
-    ("no effect", "A real null: the edit arrived, and the pairs rule out more than the named x."),
+    (
+        "no effect",
+        "A real null: the edit arrived, and a change in accuracy of more than x does not fit.",
+    ),
     ("edit never arrived", "Nothing at the answer changed; the flat line is about the edit only."),
-    ("too small to tell", "An effect may or may not be there: pairs or controls are too few."),
+    ("too small to tell", "An effect may or may not be there: the pairs are too few."),
+    (
+        "too few controls",
+        "It would be an effect if there were comparable controls enough to tell it from.",
+    ),
 )
 
 
@@ -62,7 +73,7 @@ def verdicts(source: Source) -> list[Block]:
         Paragraph(f"{what}: {counts}. {baseline_words(source)}"),
         *remarks(source),
         Cards(tuple(cards)),
-        Table(("verdict", "means"), MEANING, "What the five verdicts mean", left=2, folded=True),
+        Table(("verdict", "means"), MEANING, "What the six verdicts mean", left=2, folded=True),
     ]
 
 
@@ -83,13 +94,26 @@ def baseline_words(source: Source) -> str:
     """The baseline: with its interval, or that it is half by choice."""
     found = source.analysis
     fact = f"Without an edit {found.correct} of {found.n} pairs are answered right"
-    step = source.prepared.before_balance if source.prepared else None
-    if step is not None:
+    if (step := balanced_from(source)) is not None:
         before = f"{step.count} of {step.of} ({step.percent:.1f} %)"
         return f"{fact}, as many as wrong by choice: before balancing it was {before}."
     low, high = wilson(found.correct, found.n)
     limits = words.interval(float(low), float(high))
-    return f"{fact}: {words.share(found.baseline)} (95 % {limits})."
+    together = (
+        f" They come in {found.groups} clusters that share a template or a question, and count as "
+        "so many draws in every test and interval of a change."
+    )
+    return f"{fact}: {words.share(found.baseline)} (95 % {limits}).{together * clustered(source)}"
+
+
+def balanced_from(source: Source) -> FunnelStep | None:
+    """Right answers among those that the pairs were balanced from; None where they were not."""
+    return source.prepared and source.prepared.before_balance(source.split)
+
+
+def clustered(source: Source) -> bool:
+    """Whether pairs hang together."""
+    return source.analysis.groups < source.analysis.n
 
 
 def remarks(source: Source) -> list[Block]:
@@ -107,14 +131,10 @@ def remarks(source: Source) -> list[Block]:
                 "chosen",
             )
         )
-    if missing := [name for kind, name in CONTROL_WORDS.items() if kind not in found.controls]:
-        marks.append(
-            Callout(
-                f"No {' and no '.join(missing)} directions were decoded: what looks like an effect "
-                "may be what any direction does. Sweep with --controls random=20,shuffled=20.",
-                "warning",
-            )
-        )
+    if not set(COMPARABLE) & set(found.controls):
+        marks.append(Callout(without_comparable(source), "warning"))
+    if found.coverage.finished and found.coverage.left_out:
+        marks.append(Callout(nonfinite_words(source), "warning"))
     return marks + looked_at(source.looks)
 
 
@@ -124,6 +144,28 @@ def looked_at(looks: Looks) -> list[Callout]:
     if looks.words:
         marks.append(Callout(looks.words))
     return marks + [Callout(f"{problem}.") for problem in looks.problems]
+
+
+def without_comparable(source: Source) -> str:
+    """That nothing can be called an effect, and what would change that."""
+    names = [KIND_WORDS[kind] for kind in COMPARABLE]
+    only = "Isotropic noise hardly enters the components that states vary in; " * bool(
+        source.analysis.controls
+    )
+    return (
+        f"No {', '.join(names[:-1])} or {names[-1]} directions were decoded, so nothing here can "
+        f"be called an effect. {only}without comparable controls a direction may do what any "
+        "does. Sweep with --controls covariance=20,shuffled=20."
+    )
+
+
+def nonfinite_words(source: Source) -> str:
+    """That rows were left out because a score is no number."""
+    coverage = source.analysis.coverage
+    return (
+        f"{words.count(coverage.nonfinite)} rows hold a score that is no number. All numbers leave "
+        f"out {' and '.join(coverage.left_out)}."
+    )
 
 
 def unfinished_words(source: Source) -> str:
@@ -166,20 +208,18 @@ def chosen_by_answer(source: Source) -> list[str]:
     if source.prepared is None:
         return []
     found = []
-    if step := source.prepared.before_balance:
-        fair = source.analysis.results[0].curve.fair
+    if step := balanced_from(source):
         found.append(
-            "These pairs were balanced by their answer at α = 0. On them an edit that only answers "
-            f"anew moves accuracy towards the {step.percent:.1f} % from before, so changes, their "
-            "intervals and extremes hold some of that. The tests allow for it: where nothing "
-            f"changes, a flip counts as a gain with probability {fair:.2f}. Controls "
-            "are decoded on the same pairs."
+            "These pairs were balanced by their answer at α = 0. Every accuracy, change, interval, "
+            f"test and verdict here weighs them back to the {step.percent:.1f} % right answers "
+            "from before; only counts of pairs are as decoded."
         )
     if step := source.prepared.filter:
         found.append(
             f"Only pairs that {step.name} were kept ({step.count} of {step.of}), which reads their "
             "answers at α = 0 with and without latents. Any disturbance then loses more than it "
-            "gains, and no test here allows for that: compare with the controls."
+            "gains. Verdicts allow for that: an effect is a contrast with the mean of controls, "
+            "which lose alike on these very pairs. Changes against α = 0 do not."
         )
     return found
 
@@ -199,7 +239,7 @@ def chosen(source: Source, what: str, curves: int = 1) -> Callout:
 def what_was_run(source: Source) -> list[Block]:
     """Model, pairs, grid and controls in a few lines."""
     found, spec = source.analysis, source.record.spec
-    controls = ", ".join(f"{n} {CONTROL_WORDS[kind]}" for kind, n in found.controls.items())
+    controls = ", ".join(f"{n} {KIND_WORDS[kind]}" for kind, n in found.controls.items())
     names = [result.name for result in found.results]
     rows = [
         ("model", source.model),

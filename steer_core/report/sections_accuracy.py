@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from steer_core.analysis.analyse import LEVEL
+from steer_core.analysis.curves import LEVEL
 from steer_core.analysis.grid import FLIPS, STATES
 from steer_core.report import figures, words
 from steer_core.report.blocks import Block, Figure, Heading, Paragraph, Table
@@ -101,13 +101,13 @@ def point_tables(source: Source) -> list[Block]:
     """One table a curve, a row for each α."""
     blocks: list[Block] = [
         Paragraph(
-            "adj. p: permutation test with the maximum statistic, corrected over every curve and "
+            "adj. p: sign flips with the maximum statistic, corrected over every curve and "
             "α of the run; Holm: exact McNemar tests with Holm's correction over the same, which "
             "no verdict rests on. Flips are answers other than at α = 0: right ones won, "
             "right ones lost to a wrong number other than the twin's, answers that became the "
             "twin's, wrong numbers that became others, and answers without a number. Rank: place "
-            "of the change among the controls of that kind, 1 is the largest. Marked rows: "
-            "adj. p ≤ 0.05."
+            "among the controls of that kind by distance from the others, 1 is the furthest. "
+            "Marked rows: adj. p ≤ 0.05."
         )
     ]
     for i, label in enumerate(labels(source)):

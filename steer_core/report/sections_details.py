@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from steer_core.analysis.verdict import GOAL
+from steer_core.analysis.power import GOALS
 from steer_core.report import figures, words
 from steer_core.report.blocks import Block, Code, Facts, Figure, Heading, Paragraph, Table
 from steer_core.report.sections import labels
@@ -24,16 +24,25 @@ FIRST = (
 )
 """Provenance in this order; what else there is follows."""
 METHOD = (
-    "Intervals of accuracies are Wilson's, those of changes are paired (Agresti and Min), those "
-    "of continuous outcomes come from a bootstrap over pairs (BCa).",
+    "Pairs that share a template, a pair id or a question are one cluster, and clusters are what "
+    "is drawn: signs are flipped and pairs resampled by cluster.",
+    "Intervals of accuracies are Wilson's, those of changes join Clopper and Pearson's limits of "
+    "gains and losses (Newcombe), those of continuous outcomes come from a bootstrap over clusters "
+    "(BCa).",
     "Accuracies are compared on the same pairs, by one permutation test over all curves and α that "
-    "swaps each pair's answers for all columns at once. Exact McNemar tests with Holm's correction "
-    "stand beside it; no verdict rests on them.",
-    "A direction counts as more than a random one when it goes further beyond the controls than "
-    "each control goes beyond the others, anywhere on the grid: p = (1 + controls at least as "
-    "extreme) / (1 + controls), exact.",
+    "flips each cluster's sign for all columns at once: against α = 0, and against the mean of "
+    "each kind of controls. Exact McNemar tests with Holm's correction stand beside it; no verdict "
+    "rests on them.",
+    "A direction counts as more than its controls when it is further from their mean, either way, "
+    "than each control is from the others, anywhere on the grid: p = (1 + controls at least as "
+    "extreme) / (1 + controls), exact. An effect needs both, against every comparable kind.",
+    "Power is simulated through that whole verdict on this run's own rows: a control stands in for "
+    "the direction, clusters are drawn again, and a gain or a loss is planted at every α of one "
+    "sign.",
     "Controls have the norm of the direction at every position, so equal α are equal doses. "
     "Label-shuffled ones are computed as the direction is, from randomly relabelled answers.",
+    "What each verdict means, with a simulated example and what would change it, is in "
+    "docs/verdicts.md of the program.",
 )
 
 
@@ -148,19 +157,23 @@ def power(source: Source) -> list[Block]:
         (
             label,
             str(found.n),
-            words.share(each.curve.noise),
-            words.decimal(each.curve.tests, 1),
-            smallest_words(each.verdict.smallest),
-            "more than 200,000, or no room" if each.needed is None else words.count(each.needed),
+            smallest_words(each.power.gain),
+            smallest_words(each.power.loss),
+            *(needed_words(each.power.needed[goal]) for goal in GOALS),
+            words.change(each.verdict.bound).removeprefix("+"),
         )
         for label, each in zip(labels(source), found.results, strict=True)
     )
-    columns = ("", "pairs", "two-way flips", "independent tests", "smallest change seen")
-    columns += ("pairs for 5 points",)
+    columns = ("", "pairs", "smallest gain", "smallest loss")
+    columns += tuple(f"pairs for {100 * goal:g} points" for goal in GOALS)
+    caption = (
+        "Gains and losses at every α of one sign that would have been called an effect with 80 % "
+        "power; a change as large as the bound still fits the answers (95 %)."
+    )
     return [
         Heading("What this run could have seen"),
         Paragraph(power_words(source)),
-        Table(columns, rows, "80 % power, exact McNemar test at 5 %, corrected over the run."),
+        Table((*columns, "bound"), rows, caption),
     ]
 
 
@@ -169,21 +182,33 @@ def smallest_words(value: float) -> str:
     return "none" if math.isnan(value) else words.change(value).removeprefix("+")
 
 
+def needed_words(pairs: int | None) -> str:
+    """How many pairs a change takes."""
+    return "no number would do" if pairs is None else words.count(pairs)
+
+
 def power_words(source: Source) -> str:
     """The paragraph on power, for the curve that sees least."""
     results = source.analysis.results
+    if not results[0].curve.comparable:
+        return "Without comparable controls nothing could have been called an effect."
     worst = max(results, key=lambda each: np.nan_to_num(each.verdict.smallest, nan=np.inf))
-    smallest, needed = worst.verdict.smallest, [each.needed for each in results]
+    smallest, needed = worst.verdict.smallest, [each.power.needed[GOALS[0]] for each in results]
     could = (
-        "no change at all could have been shown"
+        "no gain or no loss at all could have been shown along some curve"
         if math.isnan(smallest)
-        else f"a change of {smallest_words(smallest)} or more would have been shown"
+        else f"a gain or a loss of {smallest_words(smallest)} or more would have been shown"
     )
     most = None if None in needed else max(filter(None, needed))
-    more = "" if most is None else f" To see {100 * GOAL:g} points takes {words.count(most)} pairs."
+    points = f"{100 * GOALS[0]:g} points"
+    more = (
+        f"No number of pairs shows {points} along every curve: the controls differ by more."
+        if most is None
+        else f"To show {points} takes {words.count(most)} pairs."
+    )
     return (
-        f"With these {source.analysis.n} pairs, {could} with a chance of 80 %, after correction "
-        f"for every α and curve of the run.{more}"
+        f"With these {source.analysis.n} pairs and controls, {could} with a chance of 80 %, "
+        f"through the whole verdict and its corrections. {more}"
     )
 
 

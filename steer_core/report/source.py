@@ -124,7 +124,7 @@ def source_of(
         analysis=analyse(
             table[table["flip"] != FLIPS[NOT_FINITE]],
             expected=expected_rows(record),
-            before=right_before(prepared),
+            before=right_before(prepared, record),
             seed=seed,
         ),
         prepared=prepared,
@@ -159,9 +159,10 @@ def expected_rows(record: RunRecord) -> int | None:
     return None if pairs is None else int(pairs) * (1 + len(record.curves) * edited)
 
 
-def right_before(prepared: Preparation | None) -> float | None:
+def right_before(prepared: Preparation | None, record: RunRecord) -> float | None:
     """Share of right answers before pairs were balanced by them; None where they were not."""
-    step = None if prepared is None else prepared.before_balance
+    split = record.provenance.get("split")
+    step = None if prepared is None else prepared.before_balance(split)
     return step and step.percent / 100
 
 

@@ -199,7 +199,7 @@ def prepare_panel() -> dict[str, Any]:
             ),
             "balanced": gr.Checkbox(
                 value=DEFAULTS["balanced"],
-                label="As many right as wrong answers",
+                label="As many right as wrong answers to fit on",
                 elem_id="exp-balanced",
             ),
         }

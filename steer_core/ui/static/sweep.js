@@ -102,17 +102,14 @@ function status(sweep, ghost) {
   const faint = ghost ? " · faint: the setting before" : "";
   if (!sweep.finished) return `so far ${sweep.decoded} of ${sweep.rows} answers${faint}`;
   const baseline = sweep.baseline === null ? "" : ` · baseline ${percent(sweep.baseline)} (dashed)`;
-  const lost = (sweep.nonfinite ?? []).reduce((sum, count) => sum + count, 0);
-  const overflowed = lost ? ` · ${lost} answers overflowed (not finite) and are left out` : "";
-  return `n = ${sweep.total} · ${sweep.alphas.length} α · Wilson 95 % band${baseline}${overflowed}`;
+  return `n = ${sweep.total} · ${sweep.alphas.length} α · Wilson 95 % band${baseline}`;
 }
 
 function reading(sweep, alpha) {
   const i = nearest(sweep.alphas, alpha);
   const near = Math.abs(sweep.alphas[i] - alpha) > 0.01 ? ` (nearest to ${signed(alpha)})` : "";
   const at = `α = ${signed(sweep.alphas[i])}${near}`;
-  const lost = sweep.nonfinite?.[i] ?? 0;
-  if (!sweep.n[i]) return lost ? `${at}: no answers, numbers overflowed on ${lost} problems` : `${at}: not decoded yet`;
+  if (!sweep.n[i]) return `${at}: not decoded yet`;
   const flips = `${sweep.wrong_to_right[i]} wrong → right, ${sweep.right_to_wrong[i]} right → wrong`;
   if (!sweep.finished) {
     const parts = `baseline ${percent(sweep.baseline)} and the change on ${sweep.n[i]} pairs`;
@@ -120,5 +117,5 @@ function reading(sweep, alpha) {
   }
   const share = percent(sweep.correct[i] / sweep.n[i]);
   const interval = `${percent(sweep.low[i])} to ${percent(sweep.high[i])}`;
-  return `${at}: ${sweep.correct[i]} of ${sweep.n[i]} right, ${share} (${interval}); ${flips}${lost ? `; ${lost} overflowed` : ""}`;
+  return `${at}: ${sweep.correct[i]} of ${sweep.n[i]} right, ${share} (${interval}); ${flips}`;
 }
