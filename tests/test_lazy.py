@@ -46,3 +46,7 @@ def test_what_is_decided_would_not_have_been_an_effect(seed: int):
     number = whole["direction"].str.extract(r"shuffled-(\d+)")[0].astype(float)
     if not more_controls_needed(whole[~(number >= 20)]):
         assert "effect" not in kinds(whole)
+
+
+def test_a_null_is_decided_by_the_first_controls():
+    assert more_controls_needed(runs.run_table(layers=[1], seed=1)) == ()

@@ -12,6 +12,7 @@ from scipy import stats
 
 from steer_core.analysis.clusters import cluster_numbers, cluster_sums, effective_pairs
 from steer_core.analysis.controls import ControlRank, rank_among_controls
+from steer_core.analysis.exchange import Exchange, exchange_test
 from steer_core.analysis.permutation import MaxPermutation, max_permutation
 from steer_core.analysis.statistics import Floats, Ints, paired_flips, paired_interval
 from steer_core.errors import UserError
@@ -19,6 +20,7 @@ from steer_core.names import COMPARABLE, KIND_WORDS
 
 LEVEL = 0.05
 """Of every test and, one-sided, of the bound on a change."""
+EXCHANGES = 1999
 Bools = NDArray[np.bool_]
 
 
@@ -30,9 +32,11 @@ class Contrast:
         kind: such as "covariance".
         change: float64 [A], the direction's change in accuracy minus the controls' mean change.
         low, high: float64 [A], 95 % interval of it, over pairs and the draw of the controls.
-        p: float64 [A], two-sided p of it over pairs, adjusted for the sweep and for looks.
+        p: float64 [A], two-sided p of it over pairs, adjusted for the sweep and for looks: the
+            larger of two, by sign flips and by exchange with the controls.
         rank: the direction among the controls.
-        tests: number of independent tests that p is adjusted for.
+        tests: number of independent tests that sign flips are adjusted for.
+        z: |z| that the exchange needs for a p of `LEVEL`.
         looks: by how much the rank's p is raised for other looks, and for settings that this one
             was chosen from.
     """
@@ -44,6 +48,7 @@ class Contrast:
     p: Floats
     rank: ControlRank
     tests: float = 1.0
+    z: float = 0.0
     looks: float = 1.0
 
     @property
@@ -181,7 +186,11 @@ class Answers:
     @cached_property
     def differences(self) -> Floats:
         """What each pair adds to the change, float64 [L, A, n]."""
-        return self.weights * (self.steered.astype(np.int8) - self.baseline.astype(np.int8))
+        return self.changes(self.steered)
+
+    def changes(self, answers: Bools) -> Floats:
+        """What each pair adds to the change that these answers [..., n] are."""
+        return self.weights * (answers.astype(np.int8) - self.baseline.astype(np.int8))
 
     @cached_property
     def control_changes(self) -> dict[str, Floats]:
@@ -346,10 +355,25 @@ def contrast(answers: Answers, kind: str, settings: Mapping) -> Contrast:
     change = each.mean(-1)
     half = half_width(each, answers.clusters, rank)
     test = max_permutation(each, **settings)
-    p = raised(test, answers.looks)
+    swaps = exchanged(answers, kind, settings)
+    p = np.maximum(test.p, swaps.p.reshape(change.shape))
+    p = np.minimum(1.0, p * answers.looks)
     limits = change - half, change + half
+    z = swaps.critical(LEVEL / answers.looks)
     more = answers.looks * answers.chosen
-    return Contrast(kind, change, *limits, p, rank, test.independent, more)
+    return Contrast(kind, change, *limits, p, rank, test.independent, z, more)
+
+
+def exchanged(answers: Answers, kind: str, settings: Mapping) -> Exchange:
+    """The test that a direction answers pair by pair as its controls do, over L × A columns.
+
+    With several curves, the same one of the directions is put in place of all of them.
+    """
+    changes = [answers.differences, *(answers.changes(each) for each in answers.controls[kind])]
+    sums = [cluster_sums(each, answers.clusters).astype(np.float32) for each in changes]
+    stacked = np.stack(sums).reshape(len(sums), -1, sums[0].shape[-1])
+    draws = min(settings["resamples"], EXCHANGES)
+    return exchange_test(stacked, resamples=draws, seed=settings["seed"])
 
 
 def half_width(each: Floats, clusters: Ints, rank: ControlRank) -> Floats:
@@ -365,7 +389,7 @@ def half_width(each: Floats, clusters: Ints, rank: ControlRank) -> Floats:
 def row_of_contrast(each: Contrast, row: int) -> Contrast:
     """The contrast of one curve."""
     grids = (getattr(each, name)[row] for name in ("change", "low", "high", "p"))
-    return Contrast(each.kind, *grids, each.rank.at(row), each.tests, each.looks)
+    return Contrast(each.kind, *grids, each.rank.at(row), each.tests, each.z, each.looks)
 
 
 def row_of(values: ArrayLike | None, row: int, kind: type) -> NDArray | None:

@@ -21,7 +21,7 @@ from functools import cached_property
 import numpy as np
 
 from steer_core.analysis.clusters import cluster_sums
-from steer_core.analysis.curves import LEVEL, Answers, Curve
+from steer_core.analysis.curves import LEVEL, Answers, Contrast, Curve
 from steer_core.analysis.permutation import critical
 from steer_core.analysis.statistics import Floats, Ints
 from steer_core.names import COMPARABLE
@@ -79,13 +79,16 @@ class Kind:
     """The C controls of one kind over M cells (curves × α), and S draws of pairs.
 
     `centre` float [C, M]: what each does, without the part that is due to pairs; `noise` float32
-    [C, M, S]: what the draw of pairs adds; `tests`, `allowed`: independent tests of the contrast,
-    and controls that may be ahead of an effect.
+    [C, M, S]: what the draw of pairs adds; `tests`, `z`: independent tests of the contrast, and
+    |z| that the exchange with controls needs; `between` float [M]: variance over controls of what a
+    pair adds; `allowed`: controls that may be ahead of an effect.
     """
 
     centre: Floats
     noise: Floats
     tests: float
+    z: float
+    between: Floats
     allowed: int
 
 
@@ -117,9 +120,9 @@ class Simulation:
         self.draws = int(np.clip(ENTRIES // cells, *DRAWS))
         counts = rng.multinomial(self.groups, np.full(self.groups, 1 / self.groups), self.draws)
         self.luck = rng.standard_normal(self.draws)
-        tests = {each.kind: each.tests for each in curves[0].contrasts}
+        contrasts = {each.kind: each for each in curves[0].contrasts}
         sums = {kind: self.sums(kind) for kind in kinds}
-        self.kinds = [self.kind(sums[kind], counts.T - 1.0, tests[kind]) for kind in kinds]
+        self.kinds = [self.kind(sums[kind], counts.T - 1.0, contrasts[kind]) for kind in kinds]
         # Which control stands in, of all kinds in turn.
         owners = np.concatenate([np.full(len(sums[kind]), i) for i, kind in enumerate(kinds)])
         numbers = np.concatenate([np.arange(len(sums[kind])) for kind in kinds])
@@ -138,18 +141,20 @@ class Simulation:
         ]
         return np.stack(each).reshape(len(each), -1, self.groups)
 
-    def kind(self, sums: Floats, counts: Floats, tests: float) -> Kind:
+    def kind(self, sums: Floats, counts: Floats, contrast: Contrast) -> Kind:
         """The controls of one kind, from their sums [C, M, G] and centred counts [G, S]."""
         n = self.answers.n
         change = sums.sum(-1) / n
         apart = sums - sums.mean(0)
+        between = np.square(apart).mean(0).sum(-1) / n
         apart = np.square(apart - apart.mean(-1, keepdims=True)).sum(-1).mean(0) / n**2
         seen = change.var(0, ddof=1) if len(change) > 1 else np.zeros(change.shape[1])
         kept = np.sqrt(np.clip(1 - apart / np.maximum(seen, 1e-12), 0, 1))
         mean = change.mean(0)
         noise = np.matmul(sums, counts.astype(np.float32)) / np.float32(n)
         allowed = int(np.floor(self.rank_level * (len(sums) + 1) + 1e-9)) - 1
-        return Kind(mean + kept * (change - mean), noise, tests, allowed)
+        centre = mean + kept * (change - mean)
+        return Kind(centre, noise, contrast.tests, contrast.z, between, allowed)
 
     def second_moment(self, sums: list[Floats], against: int) -> Floats:
         """Mean square [M, S] of what a pair adds to the contrast of each draw's stand-in."""
@@ -224,9 +229,14 @@ class Simulation:
         contrast = own * (real - mean) + planted
         size = np.abs(planted)
         second = self.second[index][cells] + size + (self.spacing - 1) * size**2
+        kind = self.kinds[index]
         z = np.abs(contrast) * np.sqrt(n / np.maximum(second, 1e-12))
+        sure = z >= critical(self.level, kind.tests)
+        # With the planted direction among them, the directions differ by more.
+        between = kind.between[cells][:, None] + size / (count + 1)
+        sure &= np.abs(contrast) * np.sqrt(n / np.maximum(between, 1e-12)) >= kind.z
         over = np.abs(contrast) / (spread + 1 / n) > drawn.beyond
-        return np.sign(contrast) * (over & (z >= critical(self.level, self.kinds[index].tests)))
+        return np.sign(contrast) * (over & sure)
 
     def cells(self, row: int) -> Ints:
         """Cells of a curve, int [A]."""
