@@ -159,6 +159,15 @@ def test_only_the_fit_split_is_balanced():
     assert step(funnel, "fit") == (16, 64)
 
 
+def test_pairs_that_are_reported_on_may_all_be_right():
+    rows, _ = arrange([pair(i) for i in range(6)], twins("rrrrrw"), SplitSettings(fractions=HALVES))
+    assert counts(rows) == {
+        ("fit", "correct"): 1,
+        ("fit", "wrong"): 1,
+        ("report", "correct"): 2,
+    }
+
+
 def test_all_labels_can_be_kept():
     rows, funnel = arrange(
         [pair(i) for i in range(80)], twins("rrrw" * 20), SplitSettings(balanced=False)
@@ -277,7 +286,7 @@ def test_settings_that_cannot_be_are_refused(settings: dict, message: str):
             "filter 'clean' leaves 3 right and 0 wrong .*--filter none",
         ),
         ("rrrwww", {}, "split select gets 0 right and 0 wrong answers of 3 correct and 3 wrong"),
-        ("rrrrrw", {"fractions": HALVES}, "split (fit|report) gets 0 right and 0 wrong"),
+        ("rrrrrw", {"fractions": (0.3, 0, 0.7)}, "split fit gets 2 right and 0 wrong .*both are"),
     ],
 )
 def test_too_few_of_a_label_is_an_error_with_counts(labels: str, settings: dict, message: str):

@@ -197,7 +197,7 @@ def test_markdown_holds_the_same_tables(folder: Path, tmp_path: Path, shown: Doc
     assert len(rows) == sum(len(block.rows) + 2 for block in tables)
     assert all(row.replace("\\|", "").count("|") >= 3 for row in rows)
     text = out.read_text()
-    assert "**Layer 1: effect.** At α = −2 accuracy falls" in text
+    assert "points below its controls.** At α = −2 accuracy falls" in text
 
 
 def test_the_points_table_has_the_numbers_of_the_run(shown: Document, table):
@@ -270,7 +270,7 @@ def test_an_unfinished_run_says_so(other: Path):
 
 def test_missing_controls_are_said(other: Path):
     warnings = [b.text for b in document([load_source(other)]).blocks if isinstance(b, Callout)]
-    assert any("No label-shuffled directions" in text for text in warnings)
+    assert any("nothing here can be called an effect" in text for text in warnings)
 
 
 def test_two_folders_are_compared(folder: Path, other: Path, tmp_path: Path):
@@ -341,7 +341,9 @@ def test_the_command_writes_and_prints(folder: Path, tmp_path: Path, capsys):
     assert [row["layer"] for row in rows] == [1, 2]
     assert [row["kind"] for row in rows] == ["effect", "effect"]
     assert all(row["n"] == 60 and 0 < row["smallest_detectable"] < 1 for row in rows)
-    assert rows[0]["sentence"].startswith("Effect: at α")
+    assert rows[0]["sentence"].startswith(
+        "Effect on accuracy: 16.7 points below its controls: at α"
+    )
     assert rows[0]["headline"] == "effect"
     assert out.read_text().startswith("# Steering tiny-llama")
 

@@ -233,13 +233,18 @@ def check_enough(
 def check_split(
     rows: Sequence[PreparedPair], passing: Sequence[PreparedPair], settings: SplitSettings
 ) -> None:
-    """Raise a `UserError` where a split that should hold both labels lacks one."""
+    """Raise a `UserError` where fit lacks a label, or another split that has a share any pair."""
     for split, fraction in zip(SPLITS, settings.fractions, strict=True):
         found = [count([r for r in rows if r.split == split], label) for label in LABELS]
-        if fraction > 0 and min(found) == 0:
+        lacks, need = (
+            (min(found) == 0, "both are needed")
+            if split == FIT
+            else (sum(found) == 0, "some are needed")
+        )
+        if fraction > 0 and lacks:
             parts = " and ".join(f"{count(passing, label)} {label}" for label in LABELS)
             raise UserError(
                 f"split {split} gets {found[0]} right and {found[1]} wrong answers of "
-                f"{parts} ones, both are needed; use more pairs, --filter none or other "
+                f"{parts} ones, {need}; use more pairs, --filter none or other "
                 "--fractions (0.5,0,0.5 has no select)"
             )
