@@ -167,6 +167,16 @@ class Looks:
         return max(1.0, self.curves / max(self.own, 1))
 
     @property
+    def chosen(self) -> float:
+        """Settings that each curve of a report run was chosen from on select, at least 1.
+
+        New pairs are a new draw of pairs, but the direction is the one that stood out there.
+        """
+        if self.part != REPORT:
+            return 1.0
+        return max(1.0, len(self.compared) / max(self.own, 1))
+
+    @property
     def mark(self) -> str:
         """What every figure, table and verdict of the run says of it; empty for a first look."""
         marks = []
@@ -188,7 +198,8 @@ class Looks:
         many = len(self.compared)
         return (
             f"{many} {'setting was' if many == 1 else 'settings were'} compared on the select "
-            "split; on the report split counts what was opened there."
+            "split: p over pairs counts what was opened on the report split alone, the rank among "
+            "controls counts the choice too, for the direction is the same one."
         )
 
 

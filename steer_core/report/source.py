@@ -125,6 +125,8 @@ def source_of(
             table[table["flip"] != FLIPS[NOT_FINITE]],
             expected=expected_rows(record),
             before=right_before(prepared, record),
+            looks=looks.factor,
+            chosen=looks.chosen,
             seed=seed,
         ),
         prepared=prepared,
