@@ -344,7 +344,7 @@ def test_the_command_writes_and_prints(folder: Path, tmp_path: Path, capsys):
     assert rows[0]["sentence"].startswith(
         "Effect on accuracy: 16.7 points below its controls: at α"
     )
-    assert rows[0]["headline"] == "effect"
+    assert rows[0]["headline"] == "effect on accuracy: 16.7 points below its controls"
     assert out.read_text().startswith("# Steering tiny-llama")
 
 
