@@ -65,10 +65,15 @@ def test_every_alpha_is_what_its_own_decode_gives(
         row = single(model, problem, site, layer, alpha)
         assert (strip.texts[a], strip.answers[a]) == (row.text, row.answer)
         assert strip.correct[a] == (row.answer == problem.answer)
-        moved = np.linalg.norm(row.hidden - plain.hidden, axis=-1)
+        states = row.hidden.copy()
+        if (
+            site == "thought"
+        ):  # the decoder keeps the state, and hands the projection the edited one
+            states[list(WHERE), -1] += alpha * direction(model).vectors[list(WHERE)].numpy()
+        moved = np.linalg.norm(states - plain.hidden, axis=-1)
         assert_close(strip.delta_norm[a], moved)
         assert_close(strip.relative[a], moved / size)
-        assert_close(strip.norm_change[a], np.linalg.norm(row.hidden, axis=-1) - size)
+        assert_close(strip.norm_change[a], np.linalg.norm(states, axis=-1) - size)
         before, after = (
             torch.from_numpy(x.first_logits).double().log_softmax(-1) for x in (plain, row)
         )
@@ -96,10 +101,23 @@ def test_dose_is_the_edit_over_the_state_it_is_added_to(
     assert_close(strip.dose, wanted)
 
 
-def test_dose_is_what_arrives_at_the_first_edited_position(model: CodiModel, problem: Problem):
-    """Relative change and dose are the same number where nothing came before the edit."""
-    strip = strip_of(model, problem, "residual", 2)
-    assert_close(strip.relative[:, WHERE[0], 2], strip.dose[:, WHERE[0]])
+@pytest.mark.parametrize(
+    ("site", "layer", "row"), [("residual", 2, 2), ("thought", None, L), ("embedding", None, 0)]
+)
+def test_the_edit_is_what_arrives_at_the_first_edited_position(
+    model: CodiModel, problem: Problem, site: str, layer: int | None, row: int
+):
+    """Change and edit, as lengths and as shares, are the same where nothing came before."""
+    strip = strip_of(model, problem, site, layer)
+    assert strip.dose[:ZERO, WHERE[0]].all()
+    assert_close(strip.delta_norm[:, WHERE[0], row], np.abs(ALPHAS) * strip.norms[WHERE[0]])
+    if site != "embedding":  # GPT-2 adds its position embedding to that state
+        assert_close(strip.relative[:, WHERE[0], row], strip.dose[:, WHERE[0]])
+
+
+def test_an_edit_that_nothing_reads_moves_no_state(model: CodiModel, problem: Problem):
+    strip = strip_of(model, problem, "thought", None, positions=(K,))
+    assert not strip.delta_norm.any()
 
 
 def test_the_baseline_has_not_moved(model: CodiModel, problem: Problem):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +34,9 @@ class AlphaStrip:
     without a gold answer; `baseline` is the index of alpha = 0. Against the baseline's states h,
     for positions 0..K and layers 0..L (0 input embedding, 1..L-1 block outputs, L after the final
     norm), float32 [A, K+1, L+1]: `delta_norm` is the norm of the change, `relative` the same over
-    the norm of h, `norm_change` the change of the norm. `dose` float32 [A, K+1]: norm of the edit
+    the norm of h, `norm_change` the change of the norm. An edit of the thought acts on the final
+    state on its way into the projection, so there these are of the state with its edit, which is
+    what the next step is made of; the decoder keeps it without. `dose` float32 [A, K+1]: norm of the edit
     over the norm of the state it is added to, 0 where nothing is edited. `norms` float32 [K+1]:
     norm of the direction. `kl` float32 [A]: KL divergence in nats from the baseline's distribution
     at the first answer step. `inert`: edited positions that cannot act, with reasons. `finite` [A]:
@@ -91,6 +93,7 @@ def alpha_strip(
     if 0.0 not in alphas:
         raise UserError(f"the {len(alphas)} alphas lack 0, the baseline; add it")
     where = tuple(positions)
+    dead = dead_positions(model.config, site, layer, where)
     edits = [Edit(direction.vectors, alpha, site, layer, where) for alpha in alphas]
     questions = [question] * len(edits)
     decoded = decode(
@@ -109,16 +112,28 @@ def alpha_strip(
         dose=dose(model, decoded[zero], site, layer, where, direction, values),
         norms=direction.norms,
         kl=divergence(decoded, zero),
-        inert=tuple(dead_positions(model.config, site, layer, where).items()),
+        inert=tuple(dead.items()),
         seconds=time.perf_counter() - began,
         finite=tuple(each.finite for each in decoded),
-        **changes(decoded, zero),
+        **changes(states_with(decoded, edits, dead), zero),
     )
 
 
-def changes(decoded: Sequence[Decoded], zero: int) -> dict[str, np.ndarray]:
-    """How far every state moved from the baseline's: three arrays [A, K+1, L+1]."""
+def states_with(
+    decoded: Sequence[Decoded], edits: Sequence[Edit], dead: Container[int]
+) -> np.ndarray:
+    """The states [A, K+1, L+1, D] with the edits of thoughts that are read."""
     states = without_last_block(stacked_states(decoded))
+    for row, edit in zip(states, edits, strict=True):
+        if edit.site == "thought":
+            for position in set(edit.positions).difference(dead):
+                added = edit.coefficient(position) * edit.direction[position]
+                row[position, -1] += added.float().cpu().numpy()
+    return states
+
+
+def changes(states: np.ndarray, zero: int) -> dict[str, np.ndarray]:
+    """How far every state moved from the baseline's: three arrays [A, K+1, L+1]."""
     base = states[zero]
     norm = np.linalg.norm(base, axis=-1)
     moved = np.linalg.norm(states - base, axis=-1)
