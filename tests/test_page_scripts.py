@@ -39,9 +39,14 @@ def test_the_page_starts_at_the_layer_of_the_commands(layers: int, middle: int):
 
 
 def test_a_link_with_a_filter(explorer):
-    for problem, keep in (("t003", "wrong"), ("t001", "all")):  # t001 is answered right
-        values, complaints = links.restore(explorer, {"problem": problem, "keep": "wrong"})
-        assert (values["keep"], complaints) == (keep, [])
+    values, complaints = links.restore(explorer, {"problem": "t003", "keep": "wrong"})
+    assert (values["keep"], complaints) == ("wrong", [])
+    values, complaints = links.restore(explorer, {"problem": "t001", "keep": "wrong"})
+    assert values["keep"] == "all"  # t001 is answered right
+    assert complaints == [
+        "tiny-llama does not get problem t001 wrong; choose one of the 4 in the list"
+        " (the page shows all)"
+    ]
 
 
 def test_of_many_choices_the_ends_are_named(explorer):
@@ -74,6 +79,30 @@ def test_a_wrong_link_falls_back_and_complains(explorer, query):
     values, complaints = links.restore(explorer, query)
     assert len(complaints) == 1
     assert values == links.restore(explorer, {})[0]
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ({"layer": "99"}, "2"),
+        ({"alpha": "77"}, "0"),
+        ({"alpha": "1.23"}, "1.2"),
+        ({"mask": "1,9"}, "1, 2, 3, 4, 5, 6"),
+        ({"model": "nobody"}, "tiny-llama"),
+        ({"unit": "metres"}, "raw"),
+        ({"gold": "many"}, "nothing"),
+    ],
+)
+def test_a_wrong_link_says_what_is_shown_instead(explorer, query, shown):
+    (complaint,) = links.restore(explorer, query)[1]
+    assert complaint.endswith(f" (the page shows {shown})")
+
+
+def test_alpha_of_a_link_is_one_that_the_slider_has(explorer):
+    assert links.restore(explorer, {"alpha": "1.23"})[0]["alpha"] == 1.2
+    for alpha in settings.STRIP_ALPHAS:
+        values, complaints = links.restore(explorer, {"alpha": str(alpha)})
+        assert (values["alpha"], complaints) == (alpha, [])
 
 
 def test_options_come_from_the_environment():

@@ -36,9 +36,9 @@ class AlphaStrip:
     norm), float32 [A, K+1, L+1]: `delta_norm` is the norm of the change, `relative` the same over
     the norm of h, `norm_change` the change of the norm. An edit of the thought acts on the final
     state on its way into the projection, so there these are of the state with its edit, which is
-    what the next step is made of; the decoder keeps it without. `dose` float32 [A, K+1]: norm of the edit
-    over the norm of the state it is added to, 0 where nothing is edited. `norms` float32 [K+1]:
-    norm of the direction. `kl` float32 [A]: KL divergence in nats from the baseline's distribution
+    what the next step is made of; the decoder keeps it without. `dose` float32 [A, K+1]: norm of
+    the edit over the norm of the state it is added to, 0 where nothing is edited. `norms` float32
+    [K+1]: norm of the direction. `kl` float32 [A]: KL divergence in nats from the baseline's distribution
     at the first answer step. `inert`: edited positions that cannot act, with reasons. `finite` [A]:
     where not, numbers overflowed, and there is no text or answer to look at.
     """

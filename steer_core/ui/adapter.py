@@ -10,7 +10,7 @@ from steer_core.errors import UserError
 from steer_core.names import with_unit
 from steer_core.ui import links
 from steer_core.ui.handlers import Asked, Explorer, ModelChoice
-from steer_core.ui.lines import line_of, told
+from steer_core.ui.lines import line_of, short, told
 from steer_core.ui.panels import Controls
 from steer_core.ui.payload import number_text
 from steer_core.ui.settings import Setting
@@ -28,7 +28,9 @@ class Adapter:
         """Set every control from the address line, and show the inputs that belong to them."""
         values, complaints = links.restore(self._explorer, dict(request.query_params))
         for complaint in complaints:
-            _toast(complaint)
+            toast(
+                complaint, None
+            )  # until it is closed: loading may take longer than a notice lasts
         info = self._explorer.info(values["model"])
         choices = self._explorer.problems(info.name, values["variant"], values["keep"])
         updates = values | {
@@ -106,7 +108,7 @@ class Adapter:
         try:
             choices = self._explorer.problems(model, variant, keep)
         except UserError as error:
-            _toast(str(error))
+            toast(str(error))
             return gr.skip()
         ids = [pair_id for _, pair_id in choices]
         place = ids.index(problem) + step if problem in ids else 0
@@ -137,5 +139,6 @@ def _positions(info: ModelChoice, chosen: list[int]) -> Any:
     return gr.update(choices=choices, value=chosen)
 
 
-def _toast(line: str) -> None:
-    gr.Warning(html.escape(line))
+def toast(line: str, seconds: float | None = 10) -> None:
+    """Show a line as a notice, for so long; None: until it is closed."""
+    gr.Warning(html.escape(short(line)), duration=seconds)

@@ -17,7 +17,8 @@ the box, so that whoever drags alpha for the first time sees something happen.""
 def restore(explorer: Explorer, query: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
     """Return the value of every control, and one line for each part of the address that is wrong.
 
-    A wrong part falls back to its default, so an old link still opens the page.
+    A wrong part falls back to its default, so an old link still opens the page; its line names that
+    too.
     """
     complaints: list[str] = []
 
@@ -27,7 +28,7 @@ def restore(explorer: Explorer, query: Mapping[str, str]) -> tuple[dict[str, Any
         try:
             return check(query[name])
         except UserError as error:
-            complaints.append(str(error))
+            complaints.append(f"{error} ({_instead(default)})")
             return default
 
     first = next(iter(explorer.models.values()))
@@ -39,13 +40,40 @@ def restore(explorer: Explorer, query: Mapping[str, str]) -> tuple[dict[str, Any
     usual = SHOWN_FIRST if SHOWN_FIRST in known else known[0]
     values["problem"] = take("problem", usual, lambda text: settings.choose("problem", text, known))
     values["keep"] = take("keep", "all", lambda text: _keep(explorer, values, text))
+    values["alpha"], asked = _on_slider(values["alpha"]), values["alpha"]
+    if values["alpha"] != asked:
+        step = f"α is {asked:g}; the slider has steps of {settings.ALPHA_STEP:g}"
+        complaints.append(f"{step} ({_instead(values['alpha'])})")
     return values, complaints
 
 
+def _on_slider(alpha: float) -> float:
+    """The nearest α of the slider: box, slider, figures and address all show one."""
+    return min(settings.STRIP_ALPHAS, key=lambda known: abs(known - alpha))
+
+
+def _instead(default: Any) -> str:
+    """What the page shows where the address is wrong, in words."""
+    if isinstance(default, ModelChoice):
+        default = default.name
+    if isinstance(default, list):
+        default = ", ".join(map(str, default))
+    if isinstance(default, float):
+        default = f"{default:g}"
+    return f"the page shows {'nothing' if default in (None, '') else default}"
+
+
 def _keep(explorer: Explorer, values: Mapping[str, Any], text: str) -> str:
-    """The filter, if the problem that is shown passes it."""
+    """The filter, which the problem that is shown must pass.
+
+    Raises:
+        UserError: if it does not.
+    """
     left = explorer.problems(values["model"], values["variant"], text)
-    return text if values["problem"] in [pair_id for _, pair_id in left] else "all"
+    if values["problem"] not in [pair_id for _, pair_id in left]:
+        wanted = f"{values['model']} does not get problem {values['problem']} {text}"
+        raise UserError(f"{wanted}; choose one of the {len(left)} in the list")
+    return text
 
 
 def defaults(info: ModelChoice) -> dict[str, Any]:

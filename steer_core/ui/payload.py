@@ -36,7 +36,8 @@ def strip_payload(job: StripJob, strip: Any, layers: int) -> dict[str, Any]:
         "relative": _numbers(strip.relative),
         "change": _numbers(strip.norm_change),
         "dose": _numbers(strip.dose),
-        "norms": _numbers(strip.norms),
+        # Where nothing is edited no direction was asked for: it has no length, not the length 0.
+        "norms": _numbers(strip.norms if job.setting.positions else np.nan * strip.norms),
         "inert": [[int(position), str(reason)] for position, reason in strip.inert],
         "seconds": round(float(strip.seconds), 3),
     }

@@ -192,7 +192,9 @@ function reading(view, index, mode, hovered) {
   if (!alive.length) return "The edit (dashed) is at a place that no answer depends on.";
   if (index === view.baseline) return "Outlined: where the edit acts. Move α to see how far it carries.";
   const dose = Math.max(...alive.map((position) => view.dose[index][position] ?? 0));
-  return `The edit (outlined) is up to ${percent(dose, 0)} of the norm of the state it is added to.`;
+  // The last block's row is shown behind the final norm, which the edit is in front of.
+  const place = view.site === "residual" && view.layer === view.layers ? ", in front of the final norm" : "";
+  return `The edit (outlined) is up to ${percent(dose, 0)} of the norm of the state it is added to${place}.`;
 }
 
 function spoken(view, index, mode) {

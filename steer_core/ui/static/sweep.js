@@ -1,9 +1,9 @@
 // Accuracy against α over the test pairs, filling in while the server decodes.
 import { fit, loadPlotly } from "./plotly.js";
 import { arrived, moveSlider, nearest, on, store, UNANSWERED } from "./store.js";
-import { colours, layout, soFar, traces } from "./sweep_figure.js";
+import { colours, layout, traces } from "./sweep_figure.js";
 import { saveCsv, tableInto } from "./sweep_table.js";
-import { percent, signed } from "./words.js";
+import { reading, status } from "./sweep_words.js";
 
 export function mountSweep(element, props, watch, plotly) {
   const find = (selector) => element.querySelector(selector);
@@ -97,25 +97,3 @@ function onTap(node, act) {
 
 const CONFIG = { displayModeBar: false, showSendToCloud: false, displaylogo: false };
 const EMPTY = { alphas: [], n: [], correct: [], low: [], high: [], wrong_to_right: [], right_to_wrong: [] };
-
-function status(sweep, ghost) {
-  const faint = ghost ? " · faint: the setting before" : "";
-  if (!sweep.finished) return `so far ${sweep.decoded} of ${sweep.rows} answers${faint}`;
-  const baseline = sweep.baseline === null ? "" : ` · baseline ${percent(sweep.baseline)} (dashed)`;
-  return `n = ${sweep.total} · ${sweep.alphas.length} α · Wilson 95 % band${baseline}`;
-}
-
-function reading(sweep, alpha) {
-  const i = nearest(sweep.alphas, alpha);
-  const near = Math.abs(sweep.alphas[i] - alpha) > 0.01 ? ` (nearest to ${signed(alpha)})` : "";
-  const at = `α = ${signed(sweep.alphas[i])}${near}`;
-  if (!sweep.n[i]) return `${at}: not decoded yet`;
-  const flips = `${sweep.wrong_to_right[i]} wrong → right, ${sweep.right_to_wrong[i]} right → wrong`;
-  if (!sweep.finished) {
-    const parts = `baseline ${percent(sweep.baseline)} and the change on ${sweep.n[i]} pairs`;
-    return `${at} so far: ${percent(soFar(sweep, i))}, from ${parts} (${flips})`;
-  }
-  const share = percent(sweep.correct[i] / sweep.n[i]);
-  const interval = `${percent(sweep.low[i])} to ${percent(sweep.high[i])}`;
-  return `${at}: ${sweep.correct[i]} of ${sweep.n[i]} right, ${share} (${interval}); ${flips}`;
-}
