@@ -133,12 +133,6 @@ def test_the_corrupted_twin_is_another_problem(explorer, setting):
     assert clean["question"] != corrupted["question"]
 
 
-def test_only_an_edit_has_a_direction_with_a_length(explorer, setting):
-    bare = explorer.strip(Asked(pair_id="t001"), replace(setting, positions=()))
-    assert bare["norms"] == [None] * 7
-    assert None not in explorer.strip(Asked(pair_id="t001"), setting)["norms"]
-
-
 def test_an_own_question_is_decoded(explorer, setting):
     value = explorer.strip(Asked(source="own", question=" What is 2 + 2? ", gold=4), setting)
     assert (value["question"], value["gold"]) == ("What is 2 + 2?", "4")

@@ -180,6 +180,12 @@ def test_numbers_for_json_keep_four_digits_and_lose_what_is_not_finite():
     assert payload.number_text(2**53 + 1) == "9007199254740993"
 
 
+def test_only_an_edit_has_a_direction_with_a_length(explorer, setting):
+    bare = explorer.strip(Asked(pair_id="t001"), replace(setting, positions=()))
+    assert bare["norms"] == [None] * 7
+    assert None not in explorer.strip(Asked(pair_id="t001"), setting)["norms"]
+
+
 def test_a_sweep_may_hold_the_gpu_longer_than_one_problem(setting):
     engine = fake_engine.engine()
     strip, sweep = StripJob(setting, "1 + 1?", 2, (0.0,)), SweepJob(setting, (0.0,))

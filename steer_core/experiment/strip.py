@@ -38,9 +38,9 @@ class AlphaStrip:
     state on its way into the projection, so there these are of the state with its edit, which is
     what the next step is made of; the decoder keeps it without. `dose` float32 [A, K+1]: norm of
     the edit over the norm of the state it is added to, 0 where nothing is edited. `norms` float32
-    [K+1]: norm of the direction. `kl` float32 [A]: KL divergence in nats from the baseline's distribution
-    at the first answer step. `inert`: edited positions that cannot act, with reasons. `finite` [A]:
-    where not, numbers overflowed, and there is no text or answer to look at.
+    [K+1]: norm of the direction. `kl` float32 [A]: KL divergence in nats from the baseline's
+    distribution at the first answer step. `inert`: edited positions that cannot act, with reasons.
+    `finite` [A]: where not, numbers overflowed, and there is no text or answer to look at.
     """
 
     alphas: np.ndarray
