@@ -41,8 +41,10 @@ def event(**data):
 
 
 def test_a_size_fills_in_what_it_means(wiring):
-    assert wiring.fill("quick") == [200, "-3,3", 5, 5]
-    assert all(len(wiring.fill(size)) == 4 for size in SIZES)
+    noise, shuffled, covariance, nuisance, most = 0, 5, 5, 5, 0
+    wanted = [200, "-3,3", noise, shuffled, covariance, nuisance, most]
+    assert wiring.fill("quick") == wanted
+    assert all(len(wiring.fill(size)) == len(wanted) for size in SIZES)
 
 
 def test_another_model_has_other_layers(wiring, desk):
