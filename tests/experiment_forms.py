@@ -29,6 +29,9 @@ SMALL: dict[str, Any] = {
     "unit": "raw",
     "random": 1,
     "shuffled": 1,
+    "covariance": 0,
+    "nuisance": 0,
+    "most_controls": 0,
     "seed": 0,
 }
 LONG = {**SMALL, "name": "long", "most": 0, "random": 60, "shuffled": 60, "alphas": "-3:3:0.5"}

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from steer_core.errors import UserError
+from steer_core.names import CONTROL_KINDS
 from steer_core.pipeline.records import RunRecord, SweepSpec, read_curves
 
 # Rows of a run: its setting x its questions x its edits, as far as they are stored.
@@ -98,7 +99,8 @@ def check_whole(db: sqlite3.Connection, found: RunRecord) -> None:
 
 def is_spec(spec: SweepSpec) -> bool:
     """Whether every field of a stored spec holds what it should."""
-    numbers = (spec.random, spec.shuffled, spec.seed, spec.max_new_tokens)
+    counts = [getattr(spec, name) for name in (*CONTROL_KINDS, "most")]
+    numbers = (*counts, spec.seed, spec.max_new_tokens)
     return (
         isinstance(spec.site, str)
         and all(isinstance(layer, int | None) for layer in spec.layers)

@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 
+from steer_core.analysis.lazy import more_controls_needed
 from steer_core.errors import UserError
 from steer_core.names import DirectionRef
+from steer_core.pipeline.ledger import looks_at
+from steer_core.pipeline.outcomes import FLIPS, NOT_FINITE
 from steer_core.pipeline.records import CurveKey, RunRecord, SweepSpec
 from steer_core.pipeline.spec import Drawer, SpecCurve, first_seed
 from steer_core.pipeline.store import Store
@@ -21,6 +24,29 @@ from steer_core.pipeline.store import Store
 Needed = Callable[[pd.DataFrame, int], Iterable[str]]
 """From a complete table of a run, and the most controls of a kind that may be drawn, the kinds of
 which more could change a verdict."""
+
+
+def left_open(store: Store, record: RunRecord, before: float | None) -> Needed:
+    """What a verdict on the run needs, with what else was looked at on its pairs.
+
+    Args:
+        store: Of the run.
+        record: The run.
+        before: Share of right answers before its pairs were balanced by them; None where they
+            were not.
+    """
+
+    def needed(table: pd.DataFrame, most: int) -> Iterable[str]:
+        looks = 1.0
+        if store.path is not None:
+            looks = looks_at(store.path.parent, record, store.runs()).factor
+        finite = pd.DataFrame(table[table["flip"] != FLIPS[NOT_FINITE]])
+        try:
+            return more_controls_needed(finite, looks=looks, most=most, before=before)
+        except UserError:  # nothing that could be judged, with however many controls
+            return ()
+
+    return needed
 
 
 def restored(

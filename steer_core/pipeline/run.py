@@ -13,7 +13,7 @@ from steer_core.data.problems import Pair
 from steer_core.errors import UserError
 from steer_core.names import RANDOM, REAL, DirectionRef
 from steer_core.pipeline import ledger
-from steer_core.pipeline.lazy import Needed, counts_of, more_counts, restored
+from steer_core.pipeline.lazy import Needed, counts_of, left_open, more_counts, restored
 from steer_core.pipeline.preparation import Preparation
 from steer_core.pipeline.prepared import Prepared, problem_keys
 from steer_core.pipeline.records import (
@@ -65,7 +65,7 @@ def run_sweep(
     resume: bool = False,
     progress: Progress = lambda done, total, seconds: None,
     stop: Callable[[], bool] = lambda: False,
-    needed: Needed = lambda table, most: (),
+    needed: Needed | None = None,
 ) -> RunRecord:
     """Decode the clean twins of pairs, unedited and at every α of every curve, into a store.
 
@@ -84,7 +84,8 @@ def run_sweep(
         resume: Only go on with a run that the store holds; an empty store begins one.
         progress: Called after every batch.
         stop: Asked before every decoding step; True raises `steer_core.codi.engine.Cancelled`.
-        needed: Says of which kinds more controls are drawn where the spec allows more.
+        needed: Says of which kinds more controls are drawn where the spec allows more; by default
+            those that leave a verdict open.
 
     Returns:
         The finished run.
@@ -110,12 +111,20 @@ def run_sweep(
         runner.run()
         record = store.run(runner.ids.run)
         counts = counts_of(spec, record.curves[len(first) :])
-        more = more_counts(record, counts, needed, store)
+        judge = needed or left_open(store, record, right_before(origin))
+        more = more_counts(record, counts, judge, store)
         if more == counts:
             store.finish(record.id)
             return store.run(record.id)
         _log.info("the controls so far leave it open; going on to %s", words_of(more))
         later += drawer.later(counts, more)
+
+
+def right_before(origin: Origin) -> float | None:
+    """Share of right answers before the pairs were balanced by them; None where they were not."""
+    preparation = origin.prepared and Preparation.of(origin.prepared)
+    step = preparation and preparation.before_balance(origin.split)
+    return step.percent / 100 if step else None
 
 
 def note_look(store: Store, run: int, plan: RunPlan, origin: Origin) -> None:

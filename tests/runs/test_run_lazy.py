@@ -152,3 +152,21 @@ def test_later_controls_that_come_out_otherwise_are_refused(
         monkeypatch.setattr(specs.Drawer, "later", lambda *_: [])
         with pytest.raises(UserError, match="control random-5 that cannot be drawn again"):
             run_sweep(fresh(model), asked, lazy, store, needed=Judge(random=2))
+
+
+def test_by_default_it_is_the_verdict_that_is_asked(
+    model: CodiModel, asked: list[Pair], lazy: SweepSpec, monkeypatch: pytest.MonkeyPatch, tmp_path
+):
+    """With the looks at the same pairs, of which another run is one."""
+    told = []
+
+    def needed(table: pd.DataFrame, **options) -> tuple[str, ...]:
+        told.append(options)
+        return ()
+
+    monkeypatch.setattr("steer_core.pipeline.lazy.more_controls_needed", needed)
+    (tmp_path / "experiment").mkdir()
+    with Store(tmp_path / "experiment" / "results.sqlite") as store:
+        run_sweep(fresh(model), asked, replace(lazy, alphas=(1.0,), most=0), store)
+        run_sweep(fresh(model), asked, lazy, store)
+    assert told == [{"looks": 2.0, "most": 5, "before": None}]
