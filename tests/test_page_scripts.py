@@ -164,6 +164,7 @@ def test_numbers_for_json_keep_four_digits_and_lose_what_is_not_finite():
         correct=np.array([2, 0]),
         wrong_to_right=np.array([1, 0]),
         right_to_wrong=np.array([0, 0]),
+        nonfinite=np.array([1, 0]),
         low=np.array([0.123456, math.nan]),
         high=np.array([0.98768, math.inf]),
         total=3,
@@ -173,7 +174,7 @@ def test_numbers_for_json_keep_four_digits_and_lose_what_is_not_finite():
     )
     setting = settings.Setting("m", "residual", 1, (1,), "random")
     value = payload.sweep_payload(setting, state, finished=False)
-    assert value["low"] == [0.1235, None]
+    assert (value["low"], value["nonfinite"]) == ([0.1235, None], [1, 0])
     assert value["high"] == [0.9877, None]
     assert (value["baseline"], value["finished"]) == (None, False)
     assert [payload.number_text(x) for x in (12, -3.0, 0.25, None)] == ["12", "-3", "0.25", None]

@@ -127,7 +127,7 @@ class Wiring:
             "js": _waiting("sweep"),
             "trigger_mode": "multiple",
             "concurrency_id": SWEEP,
-            "concurrency_limit": 8,
+            "concurrency_limit": 4,  # one decodes at a time; the others hold memory meanwhile
             **QUIET,
         }
         inputs = self._named(*EDIT)
