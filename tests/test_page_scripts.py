@@ -15,6 +15,7 @@ import pytest
 from steer_core.codi.config import CodiConfig
 from steer_core.errors import UserError
 from steer_core.ui import compute, links, payload, settings
+from steer_core.ui.adapter import Adapter
 from steer_core.ui.api import Endpoints
 from steer_core.ui.compute import StripJob, SweepJob
 from steer_core.ui.engine import Loader
@@ -179,6 +180,17 @@ def test_numbers_for_json_keep_four_digits_and_lose_what_is_not_finite():
     assert (value["baseline"], value["finished"]) == (None, False)
     assert [payload.number_text(x) for x in (12, -3.0, 0.25, None)] == ["12", "-3", "0.25", None]
     assert payload.number_text(2**53 + 1) == "9007199254740993"
+
+
+def test_an_answer_says_what_was_asked(explorer):
+    edit = {**fake_engine.EDIT, "model": "tiny-llama", "unit": "raw"}
+    asked = {"source": "pairs", "problem": "t001", "variant": "clean"}
+    typed = {"question": "typed, and not sent", "gold": "7"}
+    view = Adapter(explorer).view(**edit, **asked, **typed)
+    assert view["asked"] == {**edit, **asked}
+    states = list(Adapter(explorer).sweep(SimpleNamespace(session_hash="v"), **edit))
+    assert [state["asked"] for state in states] == [edit] * len(states) != []
+    assert states[-1]["finished"]
 
 
 def test_only_an_edit_has_a_direction_with_a_length(explorer, setting):

@@ -1,7 +1,7 @@
 """Between Gradio and the handlers: values of inputs in, updates of components out."""
 
 import html
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
@@ -38,7 +38,9 @@ class Adapter:
             "positions": _positions(info, values["mask"]),
             "problem": gr.update(choices=choices, value=values["problem"]),
         }
-        return [updates[name] for name in Controls.__slots__] + self.show_source(values["source"])
+        listed = [pair_id for _, pair_id in choices]
+        inputs = [updates[name] for name in Controls.__slots__]
+        return [*inputs, *self.show_source(values["source"]), listed]
 
     @told
     def configure(self, model: str, site: str) -> list[Any]:
@@ -70,24 +72,24 @@ class Adapter:
             gold = number_text(answer)
         return [*self.show_source(source), question, gold]
 
+    @told
     def pick(self, model: str, variant: str, keep: str, problem: str) -> Any:
         """List the problems that pass the filter; keep the chosen one if it is among them."""
-        return self._step(0, model, variant, keep, problem)
-
-    def stepper(self, step: int) -> Callable[..., Any]:
-        """Return the handler that moves `step` problems through the list."""
-
-        def move(model: str, variant: str, keep: str, problem: str) -> Any:
-            return self._step(step, model, variant, keep, problem)
-
-        return move
+        try:
+            choices = self._explorer.problems(model, variant, keep)
+        except UserError as error:
+            toast(str(error))
+            return [gr.skip(), gr.skip()]
+        ids = [pair_id for _, pair_id in choices]
+        return [gr.update(choices=choices, value=problem if problem in ids else ids[0]), ids]
 
     def view(self, **values: Any) -> dict[str, Any]:
         """Return the answers of one problem at every α, or the reason why there are none yet."""
         serial = self._explorer.serial()
         try:
             setting, asked = self._setting(values), _asked(values)
-            return {"serial": serial, **self._explorer.strip(asked, setting)}
+            answer = self._explorer.strip(asked, setting)
+            return {"serial": serial, "asked": _chosen(values), **answer}
         except Exception as error:
             return {"serial": serial, "error": line_of(error)}
 
@@ -95,7 +97,8 @@ class Adapter:
         """Yield the growing sweep over the test pairs."""
         try:
             setting, there = self._setting(values), still_there(request)
-            yield from self._explorer.sweep(str(request.session_hash), setting, there)
+            for state in self._explorer.sweep(str(request.session_hash), setting, there):
+                yield {"asked": _chosen(values), **state}
         except Exception as error:
             yield {"run": self._explorer.serial(), "error": line_of(error)}
 
@@ -103,21 +106,15 @@ class Adapter:
         """Stop what a visitor left behind."""
         self._explorer.leave(str(request.session_hash))
 
-    @told
-    def _step(self, step: int, model: str, variant: str, keep: str, problem: str) -> Any:
-        try:
-            choices = self._explorer.problems(model, variant, keep)
-        except UserError as error:
-            toast(str(error))
-            return gr.skip()
-        ids = [pair_id for _, pair_id in choices]
-        place = ids.index(problem) + step if problem in ids else 0
-        return gr.update(choices=choices, value=ids[place % len(ids)])
-
     def _setting(self, values: dict[str, Any]) -> Setting:
         edit = {name: values[name] for name in ("model", "site", "layer", "positions")}
         direction = with_unit(values["direction"], values["unit"])
         return self._explorer.setting(**edit, direction=direction)
+
+
+def _chosen(values: dict[str, Any]) -> dict[str, Any]:
+    """What an answer is to, but for what is typed: the browser compares it with what it holds."""
+    return {name: value for name, value in values.items() if name not in ("question", "gold")}
 
 
 def _asked(values: dict[str, Any]) -> Asked:

@@ -46,7 +46,7 @@ class Wiring:
     def connect(self, page: gr.Blocks) -> None:
         """Register every event of the page."""
         part = self._parts
-        every = [*self._parts.values(), *self._sources()]
+        every = [*self._parts.values(), *self._sources(), self._layout.listed]
         restored = page.load(self._handle.restore, None, every, **OPENS)
         configured = self._layout.view.model_picked(
             self._handle.configure,
@@ -56,7 +56,7 @@ class Wiring:
         ).then(
             self._handle.pick,
             inputs_kwargs=self._named("model", "variant", "keep", "problem"),
-            outputs=part["problem"],
+            outputs=[part["problem"], self._layout.listed],
             **OPENS,
         )
         self._show_view(restored, configured, *self._problem_events())
@@ -76,16 +76,18 @@ class Wiring:
             [part["keep"].input, part["variant"].input],
             self._handle.pick,
             inputs_kwargs=self._named("model", "variant", "keep", "problem"),
-            outputs=part["problem"],
+            outputs=[part["problem"], layout.listed],
             trigger_mode="always_last",
             **OPENS,
         )
+        # In the browser: a request that is on its way would swallow the next clicks.
         steps = [
             button.click(
-                self._handle.stepper(step),
-                inputs_kwargs=self._named("model", "variant", "keep", "problem"),
-                outputs=part["problem"],
-                **OPENS,
+                None,
+                [layout.listed, part["problem"]],
+                part["problem"],
+                js=f"(ids, id) => window.steer ? window.steer.step({step}, ids, id) : id",
+                **QUIET,
             )
             for button, step in ((layout.previous, -1), (layout.following, 1))
         ]

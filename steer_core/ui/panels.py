@@ -26,6 +26,8 @@ DIRECTION_INFO = (
 PICKED = ("model_picked", "problem_picked", "again")
 """Told by the first figure: Gradio's own lists tell of an input each time they are left; `again`
 asks once more for what was not ready."""
+MOST_LISTED = 10_000
+"""Problems in the drop-down list: all that there are. Left out, Gradio shows the first 100."""
 ABOUT = (
     "A CODI model reasons in a few hidden vectors instead of words. Here you add"
     " **α × a direction** to those vectors and see what happens to the answer."
@@ -56,6 +58,8 @@ class Layout:
     """The built page: inputs, buttons, groups that are shown in turn, and the two outputs."""
 
     controls: Controls
+    listed: gr.HTML
+    """Ids of the test problems that are listed, for the browser, which steps through them."""
     previous: gr.Button
     following: gr.Button
     ask: gr.Button
@@ -130,7 +134,10 @@ def pair_inputs() -> dict[str, Any]:
         label="Twin (corrupted: one number changed)",
         elem_id="variant",
     )
-    problem = gr.Dropdown([], label="Test problem", filterable=True, elem_id="problem")
+    problem = gr.Dropdown(
+        [], label="Test problem", filterable=True, num_choices_shown=MOST_LISTED, elem_id="problem"
+    )
+    listed = gr.HTML(value=[], html_template="", visible="hidden", elem_id="listed")
     with gr.Row(elem_id="step"):
         previous = gr.Button("← Previous", size="sm", elem_id="previous")
         following = gr.Button("Next →", size="sm", elem_id="following")
@@ -138,6 +145,7 @@ def pair_inputs() -> dict[str, Any]:
         "keep": keep,
         "variant": variant,
         "problem": problem,
+        "listed": listed,
         "previous": previous,
         "following": following,
     }
@@ -169,7 +177,10 @@ def edit_panel() -> dict[str, Any]:
             "site": gr.Radio(
                 list(SITES), value="residual", label="Site", info=SITE_INFO, elem_id="site"
             ),
-            "layer": gr.Slider(1, 4, value=2, step=1, label="Layer (block)", elem_id="layer"),
+            # No reset button: what it does is no input to Gradio, and no figure would follow.
+            "layer": gr.Slider(
+                1, 4, value=2, step=1, label="Layer (block)", buttons=[], elem_id="layer"
+            ),
             "positions": gr.CheckboxGroup(
                 [],
                 label="Latent tokens to steer",

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import fake_engine
 import pytest
 from page_parts import text
 from playwright.sync_api import expect
 
 from steer_core.ui import assets
+from steer_core.ui.handlers import Explorer
+from steer_core.ui.page import build, launch_options
 
 pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def tab_of_240(tab, tmp_path):
+    """A page over as many problems as the bundled test pairs are."""
+    page = build(Explorer(fake_engine.engine(batch_seconds=0.0, pairs=240)), tmp_path)
+    _, tab.home, _ = page.launch(
+        prevent_thread_lock=True, server_name="127.0.0.1", quiet=True, **launch_options(tmp_path)
+    )
+    yield tab
+    page.close()
+
 
 SWEEP = {
     "alphas": [-0.5, 0.0, 0.5],
@@ -23,12 +38,38 @@ SWEEP = {
 }
 
 
-def call(tab, module: str, name: str, *arguments):
-    """The result of an exported function of one of the page's modules."""
+CLICKS = """([selector, count]) => {
+  for (let i = 0; i < count; i++) document.querySelector(selector).click();
+}"""
+QUICK_CHANGES = """async (path) => {
+  const { whenAsked, inputsChanged } = await import(path);
+  const painted = [];
+  const take = whenAsked((value) => painted.push(value.at));
+  const choose = (layer) => { window.steerLink = [["layer", "question"], [layer, "typed"]]; };
+  choose(3);
+  take({ at: "a", asked: { layer: 2 } });  // late: the inputs went on to 3
+  take({ at: "b", asked: { layer: 3 } });
+  take({ at: "c", asked: { layer: 4 } });  // early: the inputs tell of it a little later
+  inputsChanged();
+  choose(4);
+  inputsChanged();
+  inputsChanged();
+  take({ at: "error" });
+  return painted;
+}"""
+
+
+def page_files(tab) -> str:
+    """Open one of the page's own files; the path that the others lie under."""
     where = assets.mount_script("x").split("root + '")[1].split("/page.js")[0]
     tab.page.goto(f"{tab.home.rstrip('/')}{where}/page.css")
+    return where
+
+
+def call(tab, module: str, name: str, *arguments):
+    """The result of an exported function of one of the page's modules."""
     code = "([path, name, args]) => import(path).then((module) => module[name](...args))"
-    return tab.page.evaluate(code, [f"{where}/{module}", name, list(arguments)])
+    return tab.page.evaluate(code, [f"{page_files(tab)}/{module}", name, list(arguments)])
 
 
 @pytest.mark.parametrize("alpha", [-0.5, -0.3, 0, 0.1, 0.5])
@@ -60,3 +101,45 @@ def test_a_wrong_link_says_what_is_shown_instead_until_it_is_read(tab):
     page.wait_for_timeout(11_000)
     expect(notice).to_be_visible()
     assert text(page, ".steered .at") == "α = 0"
+
+
+def test_every_click_on_next_and_previous_is_a_step(tab):
+    page = tab.open()
+    page.evaluate(CLICKS, ["#following", 5])
+    expect(page.locator("#question .text")).to_contain_text("Mia has 8 boxes")
+    for _ in range(3):
+        page.locator("#previous").click()
+    expect(page.locator("#question .text")).to_contain_text("Mia has 5 boxes")
+    page.evaluate(CLICKS, ["#previous", 3])
+    expect(page.locator("#question .text")).to_contain_text("Mia has 62 boxes")  # the last one
+    tab.in_address("problem=t059")
+    tab.finished()
+
+
+def test_steps_stay_within_the_filter_and_start_where_the_list_stands(tab):
+    ids = ["a", "b", "c"]
+    for by, problem, wanted in ((1, "a", "b"), (-1, "a", "c"), (1, "c", "a"), (1, "gone", "a")):
+        assert call(tab, "picks.js", "step", by, ids, problem) == wanted
+    assert call(tab, "picks.js", "step", 1, [], "a") == "a"
+
+
+def test_the_list_holds_every_problem(tab_of_240):
+    page = tab_of_240.open()
+    page.locator("#problem input").click()
+    expect(page.get_by_role("option")).to_have_count(240)
+
+
+def test_of_quick_changes_only_what_the_inputs_hold_is_painted(tab):
+    where = page_files(tab)
+    assert tab.page.evaluate(QUICK_CHANGES, f"{where}/asked.js") == ["b", "c", "error"]
+
+
+def test_an_answer_to_what_the_inputs_no_longer_hold_is_superseded(tab):
+    now = [["layer", "positions", "question"], [2, [1, 2], "typed since"]]
+    for asked, wanted in (
+        ({"layer": 2, "positions": [1, 2]}, False),
+        ({"layer": 3, "positions": [1, 2]}, True),
+        ({"layer": 2, "positions": [1]}, True),
+        (None, False),  # an error
+    ):
+        assert call(tab, "asked.js", "superseded", asked, now) is wanted

@@ -1,5 +1,6 @@
 // Entry point: every panel's element arrives here, and window.steer is what inputs call.
 import { mountAnswers } from "./answers.js";
+import { inputsChanged } from "./asked.js";
 import { watchBoxes } from "./boxes.js";
 import { mountDeltas } from "./deltas.js";
 import { keepLink, keepTab } from "./link.js";
@@ -7,7 +8,7 @@ import { failed, follow, listenToSlider, wait } from "./store.js";
 import { mountStrip } from "./strip.js";
 import { mountSweep } from "./sweep.js";
 import { watchOwn } from "./own.js";
-import { pick, watchLists } from "./picks.js";
+import { pick, step, watchLists } from "./picks.js";
 import { mountQuestion } from "./question.js";
 
 const panels = {
@@ -31,7 +32,12 @@ export async function mount(name, element, props, watch, plotly, page) {
   panel(element, props, watch, plotly, page);
 }
 
-window.steer = { follow, wait, failed, pick, link: keepLink, tab: keepTab };
+const link = () => {
+  keepLink();
+  inputsChanged();
+};
+
+window.steer = { follow, wait, failed, pick, step, link, tab: keepTab };
 watchBoxes();
 watchOwn();
 watchLists();

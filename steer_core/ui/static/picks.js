@@ -1,7 +1,9 @@
 // Drop-down lists as a keyboard needs them. Gradio tells of an input whenever a list is left, also when
 // nothing else was picked, and opens it again behind whoever tabs on.
 
+const FOLLOWS_MS = 500;
 let trigger = () => {};
+let stepped = null; // where the last step went
 
 // The panel whose events say that another model or problem was picked.
 export function tellPicks(send) {
@@ -13,7 +15,19 @@ export function pick(name, value) {
   const sent = (window.steerSent ??= {});
   if (sent[name] === value) return;
   sent[name] = value;
+  stepped = null;
   trigger(`${name}_picked`);
+}
+
+// The problem `by` places further in the list. Clicks may be faster than their effect on the inputs:
+// such a one goes on from where the last one went.
+export function step(by, ids, problem) {
+  if (!ids?.length) return problem;
+  const quick = stepped && performance.now() - stepped.at < FOLLOWS_MS && ids.includes(stepped.id);
+  const from = ids.indexOf(quick ? stepped.id : problem);
+  const id = from < 0 ? ids[0] : ids[(from + by + ids.length) % ids.length];
+  stepped = { id, at: performance.now() };
+  return id;
 }
 
 export function watchLists() {

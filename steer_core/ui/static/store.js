@@ -1,4 +1,5 @@
 // What all figures share: the answers of the shown problem at every α, and the current α.
+import { whenAsked } from "./asked.js";
 import { enter } from "./boxes.js";
 
 const listeners = { view: [], draw: [], wait: [] };
@@ -25,7 +26,7 @@ function emit(event) {
 
 // A new answer from the server. Older answers that arrive late are dropped.
 let newest = 0;
-export function receive(value) {
+export const receive = whenAsked((value) => {
   if (!value || value.serial < newest) return;
   newest = value.serial;
   store.waiting.view = false;
@@ -35,7 +36,7 @@ export function receive(value) {
   emit("wait");
   emit("view");
   draw();
-}
+});
 
 export function wait(figure) {
   store.waiting[figure] = true;

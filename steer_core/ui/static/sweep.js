@@ -1,4 +1,5 @@
 // Accuracy against α over the test pairs, filling in while the server decodes.
+import { whenAsked } from "./asked.js";
 import { fit, loadPlotly } from "./plotly.js";
 import { arrived, moveSlider, nearest, on, store, UNANSWERED } from "./store.js";
 import { colours, layout, traces } from "./sweep_figure.js";
@@ -30,7 +31,7 @@ export function mountSweep(element, props, watch, plotly) {
     Plotly.react(plot, traces(sweep, colours(), ghost()), layout(colours()), CONFIG);
   };
 
-  const receive = (value) => {
+  const receive = whenAsked((value) => {
     if (!value || value.run < (sweep?.run ?? 0)) return;
     if (value.note) {
       find(".status").textContent = value.note;
@@ -55,7 +56,7 @@ export function mountSweep(element, props, watch, plotly) {
     tableInto(find("table"), sweep);
     refresh();
     read();
-  };
+  });
 
   on("draw", () => {
     place();
