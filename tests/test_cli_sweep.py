@@ -71,8 +71,9 @@ def sweep(model: list[str], direction: str, pairs: str) -> list[str]:
     return ["sweep", *model, "--pairs", pairs, "--direction", direction, "--alphas=-1,0,2", *SHORT]
 
 
-FIELDS = {"layer", "alpha", "direction", "n", "correct", "accuracy", "low", "high", "flips"} | {
-    "nonfinite"
+FIELDS = {
+    *("site", "layer", "operation", "alpha", "direction"),
+    *("n", "correct", "accuracy", "low", "high", "flips", "nonfinite"),
 }
 
 

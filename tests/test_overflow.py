@@ -18,7 +18,7 @@ from steer_core.cli import main
 from steer_core.cli.sweep_table import table_text
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Pair
-from steer_core.experiment.grid import Curve, fill_grid
+from steer_core.experiment.grid import fill_grid
 from steer_core.experiment.strip import alpha_strip
 from steer_core.pipeline.export import export_results
 from steer_core.pipeline.outcomes import FLIPS, NOT_FINITE
@@ -29,6 +29,7 @@ from steer_core.report.sections import unfinished_words
 from steer_core.report.source import load_source
 from steer_core.steering.directions import Direction
 from steer_core.steering.rows import OVERFLOWED
+from steer_core.steering.spec import EditCurve
 from steer_core.ui.payload import strip_payload, sweep_payload
 
 MASK, LIMIT = (1, 2, 3, 4, 5, 6), 6
@@ -133,7 +134,7 @@ def test_an_export_holds_null_for_them(swept: tuple[Store, Path]):
 
 
 def test_the_page_is_told(model: CodiModel, asked: list[Pair]):
-    curve = Curve(Direction(noise(model), "noise", "residual", 2), "residual", 2, MASK)
+    curve = EditCurve.along(Direction(noise(model), "noise", "residual", 2), "residual", 2, MASK)
     problems = [pair.clean for pair in asked]
     *_, tally = fill_grid(model, problems, [curve], [0.0, 1.0, HUGE], max_new_tokens=LIMIT)
     state = tally.state(0)

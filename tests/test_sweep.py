@@ -16,8 +16,9 @@ from steer_core.codi.engine import Cancelled
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Pair
 from steer_core.experiment import sweep as sweeping
-from steer_core.experiment.grid import Curve, CurveState, cells_in_order, fill_grid
+from steer_core.experiment.grid import CurveState, cells_in_order, fill_grid
 from steer_core.experiment.sweep import iter_sweep
+from steer_core.steering.spec import EditCurve
 
 ALPHAS = (-2.5, 0.0, 2.0)  # at -3 two logits of one row are equal to 1e-7
 WHERE = (1, 3, 4)
@@ -45,9 +46,13 @@ class Counts:
 
 
 def naive(
-    model: CodiModel, asked: list[Pair], baseline: list[float | None], curve: Curve, alpha: float
+    model: CodiModel,
+    asked: list[Pair],
+    baseline: list[float | None],
+    curve: EditCurve,
+    alpha: float,
 ) -> Counts:
-    edit = Edit(curve.direction.vectors, alpha, curve.site, curve.layer, curve.positions)
+    (edit,) = curve.at(alpha)
     answers = [answer(model, pair, edit) for pair in asked]
     gold = [pair.clean.answer for pair in asked]
     before = [a == g for a, g in zip(baseline, gold, strict=True)]
@@ -71,8 +76,8 @@ def baseline(model: CodiModel, asked: list[Pair]) -> list[float | None]:
     return [answer(model, pair, None) for pair in asked]
 
 
-def curves_of(model: CodiModel) -> list[Curve]:
-    return [Curve(direction(model, *place), *place, WHERE) for place in PLACES[1:4:2]]
+def curves_of(model: CodiModel) -> list[EditCurve]:
+    return [EditCurve.along(direction(model, *place), *place, WHERE) for place in PLACES[1:4:2]]
 
 
 def filled(model: CodiModel, asked: list[Pair], **options) -> list[CurveState]:
@@ -267,7 +272,7 @@ def test_iter_sweep_is_the_grid_of_one_layer(model: CodiModel, asked: list[Pair]
         positions=WHERE,
         direction=direction(model),
     )
-    curve = Curve(direction(model), "thought", None, WHERE)
+    curve = EditCurve.along(direction(model), "thought", None, WHERE)
     problems = [pair.clean for pair in asked[:2]]
     *_, tally = fill_grid(model, problems, [curve], (0.0, 2.0), max_new_tokens=LIMIT)
     assert np.array_equal(state.correct, tally.state(0).correct)
@@ -276,6 +281,6 @@ def test_iter_sweep_is_the_grid_of_one_layer(model: CodiModel, asked: list[Pair]
 
 def test_a_direction_of_other_weights_never_enters_a_grid(model: CodiModel, asked: list[Pair]):
     foreign = replace(direction(model), vectors=torch.full((7, 32), torch.inf))
-    curve = Curve(foreign, "residual", 2, WHERE)
+    curve = EditCurve.along(foreign, "residual", 2, WHERE)
     with pytest.raises(UserError, match="not finite"):
         next(fill_grid(model, [asked[0].clean], [curve], ALPHAS))

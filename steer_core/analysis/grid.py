@@ -114,7 +114,8 @@ def build_grid(table: pd.DataFrame, expected: int | None = None) -> Grid:
             unfinished run is complete.
     """
     check_columns(table)
-    table = table.assign(layer=table["layer"].astype("Int64").fillna(-1).astype(int))
+    layers = table["layer"].astype("Int64").fillna(-1).astype(int)
+    table = table.assign(layer=layers, site=place_words(table))
     kinds, alphas = table["kind"].to_numpy(object), table["alpha"].to_numpy(float)
     unedited, broken = kinds == "baseline", nonfinite(table)
     base = rows_where(table, unedited & ~broken).drop_duplicates(subset="question_index")
@@ -181,6 +182,18 @@ def clusters_of(base: pd.DataFrame) -> NDArray[np.int64]:
 def cluster_key(name: str, value: object) -> tuple[str, str]:
     """A value of a clustering column; questions that differ in names alone are one."""
     return name, question_key(str(value)) if name == "question" else str(value)
+
+
+def place_words(table: pd.DataFrame) -> NDArray[np.object_]:
+    """The site of each row, with what is done there where that is not an addition.
+
+    So an edit of another operation is a curve of its own, with controls of its own.
+    """
+    sites = table["site"].to_numpy(object)
+    if "operation" not in table:  # of a run from before there were others
+        return sites
+    done = table["operation"].to_numpy(object)
+    return np.where(np.isin(done, ("add", "")), sites, sites + " " + done)
 
 
 def rows_where(table: pd.DataFrame, mask: Bools) -> pd.DataFrame:

@@ -17,8 +17,9 @@ from steer_core.bench.shapes import Subject
 from steer_core.bench.transformers_way import Asked, TransformersWay
 from steer_core.codi import cores
 from steer_core.codi.memory import predicted_peak, weight_bytes
-from steer_core.experiment.grid import ROWS_AT_A_TIME, Curve, fill_grid
+from steer_core.experiment.grid import ROWS_AT_A_TIME, fill_grid
 from steer_core.process import give_back_freed_memory
+from steer_core.steering.spec import EditCurve
 from steer_core.version import versions
 
 BATCH = 128
@@ -91,7 +92,9 @@ def grid_of(subject: Subject, alphas: Sequence[float]) -> list[Asked]:
 def engine(subject: Subject, alphas: Sequence[float], cap: int | None) -> tuple[float, Ids]:
     """Seconds of the engine for the whole grid, and every row's ids."""
     positions = subject.model.config.positions[1:]
-    curves = [Curve(subject.directions[at], "residual", at, positions) for at in subject.layers]
+    curves = [
+        EditCurve.along(subject.directions[at], "residual", at, positions) for at in subject.layers
+    ]
     found: Ids = {}
 
     def keep(curve: int, alpha: int, problem: int, decoded) -> None:

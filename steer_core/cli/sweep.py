@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from steer_core.cli import options, presets
+from steer_core.cli import edits, options, presets
 from steer_core.cli.json_lines import json_line
 from steer_core.cli.prepare import command_of
 from steer_core.cli.sweep_table import table_text
@@ -15,6 +15,7 @@ from steer_core.cli.values import whole
 from steer_core.errors import UserError
 
 if TYPE_CHECKING:
+    from steer_core.codi.config import CodiConfig
     from steer_core.codi.model import CodiModel
     from steer_core.data.problems import Pair
     from steer_core.pipeline.prepared import Prepared
@@ -36,8 +37,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     options.add_model(parser)
     options.add_edit(parser)
     presets.add_preset(parser)
+    edits.add_more(parser)
     add_pairs(parser)
     parser.add_argument("--layers", help="such as 1,2,3 (default the middle one)")
+    parser.add_argument("--sites", help="several sites in one run, such as residual,thought,values")
+    parser.add_argument("--directions", help="several directions in one run, by name or file")
+    parser.add_argument("--operations", help="several operations in one run, such as add,rotate")
     parser.add_argument(
         "--alphas", default="-3:3:0.5", help="list or start:stop:step, as --alphas=-3:3:0.5"
     )
@@ -82,7 +87,7 @@ def add_pairs(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Sweep and print one row per layer, direction and alpha."""
-    presets.settle(args)
+    settle(args)
     if args.resume and args.out is None:
         raise UserError("--resume needs the folder of the run; give it as --out")
     prepared, pairs = chosen_pairs(args)
@@ -93,8 +98,7 @@ def run(args: argparse.Namespace) -> int:
     layers = options.integers_of(args.layers) if args.layers else None
     model = options.load(args)
     spec = spec_of(args, model, layers, alphas, controls)
-    where = sorted({position for mask in spec.masks for position in mask})
-    presets.report_dead(model.config, spec.site, spec.layers, where)
+    report_dead(model.config, spec)
     with opened(args.out) as store:
         if args.resume and args.controls is None:
             spec = as_begun(spec, store)
@@ -146,22 +150,82 @@ def spec_of(
     controls: dict[str, int],
 ) -> "SweepSpec":
     """The options as a spec, checked against the model."""
-    from steer_core.pipeline.spec import SweepSpec, check_spec, layers_of
+    from steer_core.pipeline.records import canonical
+    from steer_core.pipeline.spec import SweepSpec, check_spec
+    from steer_core.steering.sites import Site
 
     latents = model.config.latents
     masks = [None] if args.positions is None else args.positions.split(";")
+    sites = list(map(str.strip, args.sites.split(","))) if args.sites else [args.site]
+    schedule = None if args.schedule is None else edits.factors_of(args.schedule)
+    if schedule is not None and args.positions is None:
+        masks = [f"0-{latents}"]  # a factor of 0 leaves a position out
     spec = SweepSpec(
-        site=args.site,
-        layers=layers_of(model, args.site, layers),
+        site=sites[0],
+        layers=sweep_layers(model, sites, layers),
         alphas=tuple(alphas),
         masks=tuple(options.positions_of(mask, latents) for mask in masks),
-        directions=names_of(args.direction),
+        directions=names_of(args.directions or args.direction),
         **controls,
         seed=args.seed,
         max_new_tokens=args.max_new_tokens,
+        sites=tuple(sites[1:]),
+        operations=tuple(map(str.strip, (args.operations or args.operation or "add").split(","))),
+        schedule=schedule,
+        at_once=at_once(args, Site(sites[0]).has_layers),
+        edits="" if args.edits is None else canonical(edits.read_edits(args.edits)),
     )
     check_spec(model, spec)
     return spec
+
+
+def settle(args: argparse.Namespace) -> None:
+    """Fill in what was not given.
+
+    Raises:
+        UserError: for options that contradict each other.
+    """
+    for one, several in (("site", "sites"), ("operation", "operations")):
+        if getattr(args, one) is not None and getattr(args, several) is not None:
+            raise UserError(f"--{one} and --{several} both name {several}; give one of them")
+    if args.directions is not None and args.direction != options.MEAN_DIFFERENCE:
+        raise UserError("--direction and --directions both name directions; give one of them")
+    if args.edits is not None:
+        names = (*edits.INSTEAD, "sites", "operations", "directions", "layers", "preset")
+        if both := [name for name in names if getattr(args, name, None) is not None]:
+            raise UserError(f"--edits says what is edited; leave out --{both[0].replace('_', '-')}")
+    presets.settle(args)
+
+
+def sweep_layers(
+    model: "CodiModel", sites: list[str], layers: list[int] | None
+) -> tuple[int | None, ...]:
+    """The layers of the sites that have any, see `layers_of`."""
+    from steer_core.pipeline.spec import layers_of
+    from steer_core.steering.sites import Site
+
+    layered = [site for site in sites if Site(site).has_layers]
+    return layers_of(model, (layered or sites)[0], layers)
+
+
+def at_once(args: argparse.Namespace, layered: bool) -> tuple[int, ...]:
+    """The blocks that are edited together."""
+    if args.layers_at_once is None:
+        return ()
+    if args.layers is not None or not layered:
+        other = "--layers" if layered else "the site, which has no layers"
+        raise UserError(f"--layers-at-once {args.layers_at_once} contradicts {other}")
+    return tuple(options.integers_of(args.layers_at_once))
+
+
+def report_dead(config: "CodiConfig", spec: "SweepSpec") -> None:
+    """Say which of the edited positions can change no answer."""
+    from steer_core.pipeline.spec import shapes
+
+    parts = {part for shape in shapes(config, spec) for part in shape}
+    for site in sorted({part.site for part in parts}):
+        where = {k for part in parts if part.site == site for k in part.positions}
+        presets.report_dead(config, site.name, [site.layer], sorted(where))
 
 
 def names_of(text: str) -> tuple[str, ...]:

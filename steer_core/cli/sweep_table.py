@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from steer_core.pipeline.records import CurveKey
 
-PLACE = ("layer", "alpha", "direction", "positions", "n", "correct")
+PLACE = ("site", "layer", "operation", "alpha", "direction", "positions", "n", "correct")
 SHARES = {"accuracy": "accuracy %", "low": "low", "high": "high"}
 
 
@@ -24,6 +24,8 @@ def table_text(found: "pd.DataFrame", curves: "Sequence[CurveKey]", alphas: int)
         alphas: Number of α.
     """
     table = folded(found, curves, alphas)
+    same = [name for name in ("site", "operation") if table[name].nunique() == 1]
+    table = table.drop(columns=same)
     table = table.assign(
         layer=["-" if at is None else f"{at:g}" for at in table["layer"]],
         alpha=[f"{alpha:g}" for alpha in table["alpha"]],

@@ -1,4 +1,4 @@
-"""The grid of an experiment: curves (layer, direction) x alpha x problems, in batches."""
+"""The grid of an experiment: curves of edits x alpha x problems, in batches."""
 
 from __future__ import annotations
 
@@ -12,25 +12,11 @@ from steer_core.codi.model import CodiModel
 from steer_core.data.answers import same_number
 from steer_core.data.problems import Problem
 from steer_core.steering.decode import Decoded, Options, Row, acting, decode_rows
-from steer_core.steering.directions import Direction, check_direction
-from steer_core.steering.edits import Edit, check_alphas
+from steer_core.steering.edits import check_alphas
+from steer_core.steering.spec import EditCurve
 
 ROWS_AT_A_TIME = 512
 """Rows between two updates of a chart: large enough to be efficient, small enough to look live."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Curve:
-    """One line of a sweep: a direction at a site (and layer) on a set of positions."""
-
-    direction: Direction
-    site: str
-    layer: int | None
-    positions: tuple[int, ...]
-
-    def edit(self, alpha: float) -> Edit:
-        """The edit at one alpha."""
-        return Edit(self.direction.vectors, alpha, self.site, self.layer, self.positions)
 
 
 UNKNOWN, NOT_FINITE = -1, -2
@@ -73,7 +59,7 @@ class Tally:
     without a number; `base` and `base_answer` [n] the same for unedited rows.
     """
 
-    def __init__(self, curves: Sequence[Curve], alphas: np.ndarray, problems: int):
+    def __init__(self, curves: Sequence[EditCurve], alphas: np.ndarray, problems: int):
         self.curves, self.alphas = curves, alphas
         self.right = np.full((len(curves), len(alphas), problems), -1, dtype=np.int8)
         self.answer = np.full(self.right.shape, np.nan)
@@ -122,7 +108,7 @@ class Tally:
 def fill_grid(
     model: CodiModel,
     problems: Sequence[Problem],
-    curves: Sequence[Curve],
+    curves: Sequence[EditCurve],
     alphas: Sequence[float],
     *,
     seed: int = 0,
@@ -154,9 +140,9 @@ def fill_grid(
     """
     check_alphas(alphas)
     for curve in curves:
-        check_direction(curve.direction, model)
+        curve.check(model)
     cells = [(c, a) for c in range(len(curves)) for a in range(len(alphas))]
-    edits = {(c, a): acting(model, curves[c].edit(alphas[a])) for c, a in cells}
+    edits = {(c, a): acting(model, curves[c].at(alphas[a])) for c, a in cells}
     tally = Tally(curves, np.array(alphas, dtype=np.float64), len(problems))
     where = list(cells_in_order(cells, len(problems), seed))
     rows = [Row(p, edits.get((c, a), ())) for c, a, p in where]

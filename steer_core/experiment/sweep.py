@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Pair
-from steer_core.experiment.grid import Curve, CurveState, fill_grid
+from steer_core.experiment.grid import CurveState, fill_grid
 from steer_core.steering.directions import Direction
+from steer_core.steering.spec import EditCurve
 
 SWEEP_ALPHAS = tuple(round(-3 + 0.5 * i, 1) for i in range(13))
 
@@ -35,7 +36,7 @@ def iter_sweep(
         direction: What is added, times alpha.
         stop: Asked before every decoding step; True raises `Cancelled`.
     """
-    curve = Curve(direction, site, layer, tuple(positions))
+    curve = EditCurve.along(direction, site, layer, positions)
     problems = [pair.clean for pair in pairs]
     for tally in fill_grid(model, problems, [curve], alphas, stop=stop):
         yield tally.state(0)

@@ -15,7 +15,7 @@ from pandas.api.types import is_numeric_dtype
 
 from steer_core.errors import UserError
 from steer_core.files import replacing, write_whole
-from steer_core.pipeline.records import RunRecord
+from steer_core.pipeline.records import RunRecord, said
 from steer_core.pipeline.store import Store
 
 FORMATS = (".parquet", ".csv", ".json")
@@ -88,7 +88,8 @@ def noted(out: Path) -> object:
 
 def about_run(record: RunRecord) -> dict[str, Any]:
     """What a reader of exported rows must know of their run."""
-    return asdict(record)
+    curves = [said(curve) for curve in record.curves]
+    return asdict(record) | {"spec": record.spec.content, "curves": curves}
 
 
 def write_parquet(table: pd.DataFrame, about: dict[str, Any], part: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from steer_core.files import append
 from steer_core.names import REAL
-from steer_core.pipeline.records import CurveKey, RunRecord, canonical, positions_text
+from steer_core.pipeline.records import CurveKey, RunRecord, canonical, positions_text, said
 from steer_core.pipeline.store import now
 
 FILE = "looks.jsonl"
@@ -56,7 +56,7 @@ class Look:
         """What a run looks at."""
         facts, real = record.provenance, real_curves(record.curves)
         model, pairs = str(facts.get("model_sha256", "")), str(facts.get("pairs_sha256", ""))
-        curves = [asdict(curve) for curve in real]
+        curves = [said(curve) for curve in real]
         what = hashed(canonical([model, pairs, curves, sorted(record.spec.alphas)]), 32)
         return cls(
             what=what,
@@ -99,7 +99,8 @@ def real_curves(curves: Iterable[CurveKey]) -> list[CurveKey]:
 def setting_words(curve: CurveKey) -> str:
     """A setting as a reader sees it."""
     place = curve.site if curve.layer is None else f"{curve.site} {curve.layer}"
-    return f"{curve.direction} at {place}, positions {positions_text(curve.positions)}"
+    done = "" if curve.doing == "add" else f" ({curve.doing})"
+    return f"{curve.direction}{done} at {place}, positions {positions_text(curve.positions)}"
 
 
 def hashed(text: str, digits: int) -> str:

@@ -12,9 +12,22 @@ from typing import Any
 from steer_core.data.answers import Number, format_number
 from steer_core.names import CONTROL_KINDS, REAL, DirectionRef
 
-LATER: dict[str, object] = {"covariance": 0, "nuisance": 0, "most": 0}
-"""Fields of a spec that runs had not at first: left out where they say nothing, so that a run of
-before keeps its key."""
+LATER: dict[str, object] = {
+    **{"covariance": 0, "nuisance": 0, "most": 0},
+    **{"sites": (), "operations": ("add",), "schedule": None, "at_once": (), "edits": ""},
+    **{"operation": "add", "parts": ()},
+}
+"""Fields of specs and curves that runs had not at first: left out where they say nothing, so that a
+run of before keeps its key."""
+
+
+def said(record: Any) -> dict[str, Any]:
+    """The fields of a dataclass as JSON keeps them; those of `LATER` where they say anything."""
+    return {
+        name: value
+        for name, value in asdict(record).items()
+        if name not in LATER or value != LATER[name]
+    }
 
 
 def canonical(value: object) -> str:
@@ -33,7 +46,11 @@ class SweepSpec:
     alpha behind it or without (`steer_core.names`); `random`, `shuffled`, `covariance`, `nuisance`:
     number of controls of each kind for every direction; of the kinds that are drawn at all, up to
     `most` where so few leave a verdict open (0: no more). `seed` is that of the first control of
-    each kind, nuisance labels apart, and of the order of the pairs.
+    each kind, nuisance labels apart, and of the order of the pairs. Besides: `sites`, more of them,
+    at the same `layers` where they have layers; `operations`, each swept on its own; `schedule`,
+    [K+1] factors of α by position; `at_once`, blocks that are edited together instead of `layers`;
+    `edits`, JSON of an edits file (`steering.spec.specs_of`), one curve that takes the place of all
+    of this.
     """
 
     site: str
@@ -48,6 +65,11 @@ class SweepSpec:
     covariance: int = 0
     nuisance: int = 0
     most: int = 0
+    sites: tuple[str, ...] = ()
+    operations: tuple[str, ...] = ("add",)
+    schedule: tuple[float, ...] | None = None
+    at_once: tuple[int, ...] = ()
+    edits: str = ""
 
     def __post_init__(self) -> None:
         # Equal grids are equal specs: each value once, masks as sets, -0.0 as the baseline's 0.0.
@@ -56,9 +78,14 @@ class SweepSpec:
             "alphas": [float(alpha) + 0.0 for alpha in self.alphas],
             "masks": [tuple(sorted(set(mask))) for mask in self.masks],
             "directions": self.directions,
+            "sites": [site for site in self.sites if site != self.site],
+            "operations": self.operations,
+            "at_once": self.at_once,
         }
         for name, values in each.items():
             object.__setattr__(self, name, tuple(dict.fromkeys(values)))
+        if self.schedule is not None:
+            object.__setattr__(self, "schedule", tuple(map(float, self.schedule)))
 
     @property
     def controls(self) -> dict[str, int]:
@@ -67,12 +94,8 @@ class SweepSpec:
 
     @property
     def content(self) -> dict[str, Any]:
-        """The fields as JSON keeps them; those of `LATER` where they say anything."""
-        return {
-            name: value
-            for name, value in asdict(self).items()
-            if name not in LATER or value != LATER[name]
-        }
+        """See `said`."""
+        return said(self)
 
     @classmethod
     def from_json(cls, text: str) -> SweepSpec:
@@ -104,8 +127,32 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class PartKey:
+    """One of several edits that are made together, at α = 1 of their curve; see `EditKey`."""
+
+    operation: str
+    site: str
+    layer: int | None
+    positions: tuple[int, ...]
+    factor: float
+    direction: str
+    schedule: tuple[float, ...] | None = None
+
+    @property
+    def words(self) -> str:
+        """What it does, for a reader; its direction is named elsewhere."""
+        place = self.site if self.layer is None else f"{self.site} {self.layer}"
+        times = "" if self.factor == 1 else f" × {self.factor:g}"
+        return f"{self.operation} at {place}{times}{schedule_words(self.schedule)}"
+
+
+@dataclass(frozen=True, slots=True)
 class EditKey:
-    """One edit by content; `direction` is the sha256 of its float32 bytes [K+1, D]."""
+    """One edit by content; `direction` is the sha256 of its float32 bytes [K+1, D].
+
+    `schedule`: factors of α by position, None without. `parts`: several edits that are made
+    together, which then say everything but α.
+    """
 
     operation: str
     site: str
@@ -113,13 +160,16 @@ class EditKey:
     positions: tuple[int, ...]
     alpha: float
     direction: str
+    schedule: tuple[float, ...] | None = None
+    parts: tuple[PartKey, ...] = ()
 
     @property
     def key(self) -> str:
-        """Its identity in a store."""
-        return canonical(
-            [self.operation, self.site, self.layer, self.positions, self.alpha, self.direction]
-        )
+        """Its identity in a store; what an edit had not at first is left out where it is not."""
+        place = [self.operation, self.site, self.layer, self.positions, self.alpha, self.direction]
+        if self.parts:
+            return canonical([*place, [asdict(part) for part in self.parts]])
+        return canonical(place if self.schedule is None else [*place, self.schedule])
 
 
 NO_EDIT = EditKey("", "", None, (), 0.0, "")
@@ -150,18 +200,29 @@ class CurveKey:
     direction: str
     kind: str
     sha256: str
+    operation: str = "add"
+    schedule: tuple[float, ...] | None = None
+    parts: tuple[PartKey, ...] = ()
 
     def edit(self, alpha: float) -> EditKey:
         """The edit at one α."""
         if alpha == 0:
             return NO_EDIT
-        return EditKey("add", self.site, self.layer, self.positions, alpha, self.sha256)
+        place = self.operation, self.site, self.layer, self.positions
+        return EditKey(*place, alpha, self.sha256, self.schedule, self.parts)
+
+    @property
+    def doing(self) -> str:
+        """What is done along the direction: "add", "rotate", or all of several edits."""
+        if self.parts:
+            return ", then ".join(part.words for part in self.parts)
+        return self.operation + schedule_words(self.schedule)
 
     def controls(self, real: CurveKey) -> bool:
         """Whether this is a control of a real curve, at its place; it may name the direction."""
-        place = (self.site, self.layer, self.positions) == (real.site, real.layer, real.positions)
+        mine, its = ((key.site, key.layer, key.positions, key.doing) for key in (self, real))
         named = DirectionRef.of_label(self.direction).of
-        return place and self.kind != REAL and named in ("", real.direction)
+        return mine == its and self.kind != REAL and named in ("", real.direction)
 
 
 @dataclass(frozen=True)
@@ -197,7 +258,7 @@ class RunPlan:
         parts = [
             self.setting.key,
             self.spec.content,
-            [asdict(curve) for curve in self.curves],
+            [said(curve) for curve in self.curves],
             [question.key for question in self.questions],
             self.pair_ids,
         ]
@@ -236,8 +297,22 @@ def positions_text(positions: Sequence[int]) -> str:
     return ",".join(f"{span[0]}-{span[-1]}" if len(span) > 1 else str(span[0]) for span in spans)
 
 
+def schedule_words(schedule: Sequence[float] | None) -> str:
+    """Factors by position for a reader; nothing where there are none."""
+    return "" if schedule is None else f" × ({', '.join(f'{factor:g}' for factor in schedule)})"
+
+
 def read_curves(text: str) -> tuple[CurveKey, ...]:
     """The curves of a stored run, from their JSON."""
-    return tuple(
-        CurveKey(**{**found, "positions": tuple(found["positions"])}) for found in json.loads(text)
-    )
+    return tuple(read_curve(found) for found in json.loads(text))
+
+
+def read_curve(found: dict[str, Any]) -> CurveKey:
+    """One of them."""
+    parts = tuple(PartKey(**tuples(part)) for part in found.get("parts", ()))
+    return CurveKey(**tuples(found) | {"parts": parts})
+
+
+def tuples(found: dict[str, Any]) -> dict[str, Any]:
+    """The same with tuples for lists, as dataclasses have them."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}

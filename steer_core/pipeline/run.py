@@ -184,7 +184,7 @@ def provenance_of(
 ) -> dict[str, object]:
     """Which model, pairs, directions, seed, versions and command a run comes from."""
     setting = dataclasses.asdict(setting_of(model, spec))
-    drawn = [c.curve.direction for c in curves if c.key.kind not in (REAL, RANDOM)]
+    drawn = [c.curve.parts[0][1] for c in curves if c.key.kind not in (REAL, RANDOM)]
     source = fit.provenance if fit else drawn[0].provenance if drawn else None
     return {
         "model": model.name,
@@ -231,9 +231,11 @@ def direction_sources(
     """
     found: dict[str, object] = {}
     for each in curves:
-        name = f"{each.key.direction}, {place_name(each.key.site, each.key.layer)}"
-        if each.key.kind == REAL and name not in found:
-            found[name] = direction_source(model, each.curve.direction, fit)
+        for _, direction in each.curve.parts if each.key.kind == REAL else ():
+            label = each.key.direction if not each.key.parts else direction.method
+            name = f"{label}, {place_name(direction.site, direction.layer)}"
+            if name not in found:
+                found[name] = direction_source(model, direction, fit)
     return found
 
 

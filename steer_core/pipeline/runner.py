@@ -12,7 +12,7 @@ import numpy as np
 
 from steer_core.codi.model import CodiModel
 from steer_core.data.answers import Number
-from steer_core.pipeline.dose import Doses, state_sizes
+from steer_core.pipeline.dose import Doses
 from steer_core.pipeline.outcomes import outcome
 from steer_core.pipeline.records import RunPlan
 from steer_core.pipeline.spec import SpecCurve
@@ -56,7 +56,7 @@ class Runner:
         self.curves = [each.curve for each in (*first, *later)]
         self.report, self.stop = progress, stop
         self.edits = self.acting_edits()
-        self.doses = Doses(model.config, self.curves)
+        self.doses = Doses(model, self.curves)
         self.options = Options(plan.spec.max_new_tokens)
         self.ids = store.begin(self.plan)
         self.questions = dict(zip(self.ids.questions, plan.questions, strict=True))
@@ -68,7 +68,7 @@ class Runner:
     def acting_edits(self) -> list[Edits]:
         """What each cell's rows are changed by, checked; nothing where it cannot act."""
         return [
-            () if c < 0 else acting(self.model, self.curves[c].edit(edit.alpha))
+            () if c < 0 else acting(self.model, self.curves[c].at(edit.alpha))
             for c, edit in self.plan.cells
         ]
 
@@ -107,7 +107,7 @@ class Runner:
         for i, decoded in self.decoded([(question, ()) for question in questions], options):
             question = questions[i]
             assert decoded.states is not None
-            doses[question] = self.doses.of(state_sizes(self.model, decoded.states))
+            doses[question] = self.doses.of(decoded.states)
             if edit in missing[question]:
                 result = outcome(decoded, self.questions[question], decoded.answer, 0.0)
                 rows.append(StoredRow(question, edit, result))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ from pathlib import Path
 
 from torch import Tensor
 
+from steer_core.codi.config import CodiConfig
 from steer_core.codi.model import CodiModel
 from steer_core.errors import UserError
-from steer_core.experiment.grid import Curve
 from steer_core.names import (
     CONTROL_KINDS,
     NUISANCE,
@@ -22,15 +23,22 @@ from steer_core.names import (
     name_and_unit,
     with_unit,
 )
-from steer_core.pipeline.records import CurveKey, SweepSpec
+from steer_core.pipeline.records import CurveKey, PartKey, SweepSpec, canonical
 from steer_core.steering.controls import Background, draw
 from steer_core.steering.decode import Options
 from steer_core.steering.directions import MOVED, Direction, check_direction, fitted
-from steer_core.steering.edits import check_alphas, check_positions, check_site
+from steer_core.steering.edits import check_alphas, check_positions
 from steer_core.steering.fit import FIT, FitSet, bundled_fit_problems, fit_set
 from steer_core.steering.library import find_direction, is_file_name, is_known
 from steer_core.steering.nuisance import MOST as NUISANCES
+from steer_core.steering.sites import Site
+from steer_core.steering.spec import UNDIRECTED, EditCurve, EditSpec, specs_of, undirected
 from steer_core.steering.units import in_unit
+
+EDITS = "edits"
+"""What a curve of an edits file is called, and what several operations at once are."""
+Shape = tuple[EditSpec, ...]
+"""Edits that are made together, directions apart."""
 
 __all__ = ["SpecCurve", "SweepSpec", "check_spec", "expand", "layers_of"]
 
@@ -39,15 +47,24 @@ __all__ = ["SpecCurve", "SweepSpec", "check_spec", "expand", "layers_of"]
 class SpecCurve:
     """A curve to decode, and what identifies it in a store."""
 
-    curve: Curve
+    curve: EditCurve
     key: CurveKey
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Labelled:
+class Named:
     """A direction under the label and kind it has in a run."""
 
     direction: Direction
+    label: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """A curve of edits under the label and kind it has in a run."""
+
+    curve: EditCurve
     label: str
     kind: str
 
@@ -58,7 +75,7 @@ def layers_of(model: CodiModel, site: str, layers: Sequence[int] | None) -> tupl
     Raises:
         UserError: for layers at a site that has none.
     """
-    if site == "residual":
+    if Site(site).has_layers:
         return tuple(layers or [model.config.middle_layer])
     if layers:
         raise UserError(
@@ -70,10 +87,15 @@ def layers_of(model: CodiModel, site: str, layers: Sequence[int] | None) -> tupl
 
 def check_spec(model: CodiModel, spec: SweepSpec) -> None:
     """Raise a `UserError` for a spec that the model cannot decode; nothing is decoded for it."""
-    for layer in spec.layers:
-        check_site(model.config, spec.site, layer)
-        if layer is not None:
-            layers_of(model, spec.site, [layer])
+    names = () if spec.edits else (spec.site, *spec.sites)
+    for name in names:
+        Site(name, 1).check(model.config)  # the name; its layers are looked at below
+    layered = [name for name in names if Site(name).has_layers]
+    if not layered and not spec.edits:
+        layers_of(model, spec.site, [layer for layer in spec.layers if layer is not None])
+    for shape in shapes(model.config, spec):
+        for part in shape:
+            part.check(model.config)
     check_alphas(spec.alphas)
     Options(spec.max_new_tokens)
     for mask in spec.masks:
@@ -130,8 +152,9 @@ class Drawer:
         stop: Callable[[], bool] = lambda: False,
     ):
         check_spec(model, spec)
-        self.model, self.spec = model, spec
-        self.real = {layer: real_directions(model, spec, layer, fit) for layer in spec.layers}
+        self.model, self.spec, self.shapes = model, spec, shapes(model.config, spec)
+        self.given, self.found = fit, {}
+        self.real = [self.real_curves(shape) for shape in self.shapes]
         if fit is None and set(spec.controls) - {RANDOM}:
             fit = fit_set(model, bundled_fit_problems(), FIT, stop=stop)
         self.fit = fit
@@ -147,29 +170,54 @@ class Drawer:
         numbers = {kind: range(since[kind], count) for kind, count in until.items()}
         return self.curves(lambda real: self.controls(real, numbers))
 
-    def curves(self, shown: Callable[[Labelled], Iterable[Labelled]]) -> list[SpecCurve]:
-        """What is shown of each direction as curves, by layer, mask and direction."""
-        families = {
-            layer: [each for real in several for each in shown(real)]
-            for layer, several in self.real.items()
-        }
+    def real_curves(self, shape: Shape) -> list[Labelled]:
+        """The curves of one shape, a curve for each direction; equal labels get their path."""
+        if self.spec.edits:
+            parts = tuple((part, self.named(part, part.direction).direction) for part in shape)
+            return [Labelled(EditCurve(parts), EDITS, REAL)]
+        each = [[self.named(part, name) for part in shape] for name in self.spec.directions]
+        check_sizes([several[0] for several in each])
+        count = Counter(several[0].label for several in each)
         return [
-            spec_curve(each, self.spec.site, layer, mask)
-            for layer in self.spec.layers
-            for mask in self.spec.masks
-            for each in families[layer]
+            Labelled(
+                EditCurve(tuple(zip(shape, (one.direction for one in several), strict=True))),
+                several[0].label if count[several[0].label] == 1 else name,
+                several[0].kind,
+            )
+            for name, several in zip(self.spec.directions, each, strict=True)
+        ]
+
+    def named(self, part: EditSpec, name: str) -> Named:
+        """A direction by name where a part acts, looked up once."""
+        site = part.site
+        key = site, name, part.operation in UNDIRECTED
+        if key not in self.found:
+            self.found[key] = (
+                Named(undirected(self.model, site), label_of(name), REAL)
+                if part.operation in UNDIRECTED
+                else named_direction(self.model, site.name, site.layer, name, self.given)
+            )
+        return self.found[key]
+
+    def curves(self, shown: Callable[[Labelled], Iterable[Labelled]]) -> list[SpecCurve]:
+        """What is shown of each curve, by place, mask, operation and direction."""
+        return [
+            spec_curve(each) for several in self.real for real in several for each in shown(real)
         ]
 
     def controls(self, real: Labelled, numbers: Mapping[str, range]) -> Iterator[Labelled]:
-        """Controls of a direction, by kind from one number to another.
+        """Controls of a curve, by kind from one number to another: one of each of its directions.
 
         They are named by kind and seed; of several directions each has its own, named after it.
         """
         several = len(self.spec.directions) > 1
         for kind, seed in self.seeds(numbers):
-            found = draw(kind, real.direction, seed, self.background(real.direction, kind))
+            parts = tuple(
+                (part, draw(kind, direction, seed, self.background(direction, kind)))
+                for part, direction in real.curve.parts
+            )
             label = str(DirectionRef(kind, seed, of=real.label if several else ""))
-            yield Labelled(found, label, kind)
+            yield Labelled(EditCurve(parts), label, kind)
 
     def seeds(self, numbers: Mapping[str, range]) -> Iterator[tuple[str, int]]:
         """(kind, seed) of controls by number."""
@@ -193,20 +241,7 @@ def first_seed(spec: SweepSpec, kind: str) -> int:
     return 0 if kind == NUISANCE else spec.seed
 
 
-def real_directions(
-    model: CodiModel, spec: SweepSpec, layer: int | None, fit: FitSet | None
-) -> list[Labelled]:
-    """The directions of a spec at one layer; labels that would be equal get their path."""
-    found = [named_direction(model, spec.site, layer, name, fit) for name in spec.directions]
-    check_sizes(found)
-    count = Counter(each.label for each in found)
-    return [
-        each if count[each.label] == 1 else Labelled(each.direction, name, each.kind)
-        for each, name in zip(found, spec.directions, strict=True)
-    ]
-
-
-def check_sizes(found: Sequence[Labelled]) -> None:
+def check_sizes(found: Sequence[Named]) -> None:
     """Raise a `UserError` where a control that was asked for by name has another size.
 
     It is held against every direction of its place that is no control.
@@ -223,17 +258,24 @@ def check_sizes(found: Sequence[Labelled]) -> None:
 
 def named_direction(
     model: CodiModel, site: str, layer: int | None, name: str, fit: FitSet | None
-) -> Labelled:
+) -> Named:
     """One direction, see `find_direction`; those of the model itself come from `fit` if given."""
     ref = DirectionRef.parse(name)
     if fit is not None and is_known(name):
         direction = in_unit(computed(model, site, layer, ref, fit), ref.unit)
     else:
         direction = find_direction(model, site, layer, name)
-    stem = with_unit(Path(ref.method.removeprefix(MOVED)).stem.replace(":", "-"), ref.unit)
-    label = stem if is_file_name(name) else direction.method
+    label = label_of(name) if is_file_name(name) else direction.method
     check_direction(direction, model)
-    return Labelled(direction, label, ref.kind)
+    return Named(direction, label, ref.kind)
+
+
+def label_of(name: str) -> str:
+    """What a direction is called in a run; a file by its name without folder and ending."""
+    ref = DirectionRef.parse(name)
+    if not is_file_name(name):
+        return str(ref)
+    return with_unit(Path(ref.method.removeprefix(MOVED)).stem.replace(":", "-"), ref.unit)
 
 
 def computed(
@@ -246,11 +288,56 @@ def computed(
     return draw(ref.kind, real, ref.seed or 0, Background.at(model, fit, site, layer))
 
 
-def spec_curve(each: Labelled, site: str, layer: int | None, mask: tuple[int, ...]) -> SpecCurve:
+def spec_curve(each: Labelled) -> SpecCurve:
     """One curve with its identity."""
-    sha256 = vectors_hash(each.direction.vectors)
-    key = CurveKey(site, layer, mask, each.label, each.kind, sha256)
-    return SpecCurve(Curve(each.direction, site, layer, mask), key)
+    parts = [part_key(spec, direction) for spec, direction in each.curve.parts]
+    if len(parts) == 1 and parts[0].factor == 1:
+        (part,) = parts
+        key = CurveKey(
+            *(part.site, part.layer, part.positions, each.label, each.kind, part.direction),
+            operation=part.operation,
+            schedule=part.schedule,
+        )
+        return SpecCurve(each.curve, key)
+    sites = list(dict.fromkeys(part.site for part in parts))
+    positions = sorted({k for part in parts for k in part.positions})
+    content = hashlib.sha256(canonical([part.direction for part in parts]).encode()).hexdigest()
+    place = " + ".join(sites), each.curve.layer, tuple(positions)
+    done = {part.operation for part in parts}
+    operation = done.pop() if len(done) == 1 else EDITS
+    key = CurveKey(*place, each.label, each.kind, content, operation, parts=tuple(parts))
+    return SpecCurve(each.curve, key)
+
+
+def part_key(spec: EditSpec, direction: Direction) -> PartKey:
+    """One edit of a curve with its identity."""
+    place = spec.operation, spec.site.name, spec.site.layer, spec.positions
+    return PartKey(*place, spec.factor, vectors_hash(direction.vectors), spec.schedule)
+
+
+def shapes(config: CodiConfig, spec: SweepSpec) -> list[Shape]:
+    """Edits of every curve of a spec, directions apart: by site, layer, mask and operation."""
+    if spec.edits:
+        return [tuple(specs_of(json.loads(spec.edits), config))]
+    return [
+        tuple(EditSpec(at, mask, operation=operation, schedule=spec.schedule) for at in together)
+        for together in places_of(spec)
+        for mask in spec.masks
+        for operation in spec.operations
+    ]
+
+
+def places_of(spec: SweepSpec) -> list[tuple[Site, ...]]:
+    """Where the curves of a spec act: one place each, or several at once."""
+    found: list[tuple[Site, ...]] = []
+    for name in (spec.site, *spec.sites):
+        if not Site(name).has_layers:
+            found.append((Site(name),))
+        elif spec.at_once:
+            found.append(tuple(Site(name, layer) for layer in spec.at_once))
+        else:
+            found += [(Site(name, layer),) for layer in spec.layers if layer is not None]
+    return found
 
 
 def vectors_hash(vectors: Tensor) -> str:

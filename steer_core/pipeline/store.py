@@ -11,7 +11,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from steer_core.pipeline.records import (
     RunPlan,
     RunRecord,
     canonical,
+    said,
 )
 
 if TYPE_CHECKING:
@@ -279,7 +280,7 @@ def enter_cells(
 
 def curves_json(plan: RunPlan) -> str:
     """All curves of a run, in the order of their cells."""
-    return canonical([asdict(curve) for curve in (*plan.curves, *plan.later)])
+    return canonical([said(curve) for curve in (*plan.curves, *plan.later)])
 
 
 def output_ids(db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> list[int]:

@@ -17,14 +17,14 @@ from steer_core.pipeline.outcomes import FLIPS, NOT_FINITE, SAME, SCORES, unpack
 from steer_core.pipeline.records import CurveKey, RunRecord, positions_text
 
 COLUMNS = (
-    *("site", "layer", "positions", "direction", "kind", "alpha", "pair_id", "question_index"),
-    *("question", "cluster"),
+    *("site", "layer", "positions", "operation", "direction", "kind", "alpha"),
+    *("pair_id", "question_index", "question", "cluster"),
     *("gold", "twin", "text", "token_ids", "answer", "correct", "flip", *SCORES),
 )
 """Columns of `full_table`."""
 SUMMARY = [
-    *("layer", "alpha", "direction", "n", "correct", "accuracy", "low", "high", "flips"),
-    "nonfinite",
+    *("site", "layer", "operation", "alpha", "direction"),
+    *("n", "correct", "accuracy", "low", "high", "flips", "nonfinite"),
 ]
 """Columns of `summary_table`; `positions` too where several masks were swept."""
 NOWHERE = CurveKey("", None, (), BASELINE, BASELINE, "")
@@ -73,9 +73,10 @@ def full_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
 def summary_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
     """One row for each layer, mask, direction and α of the grid, α = 0 included where it is in it.
 
-    Columns `SUMMARY`: `n` decoded pairs, `correct` ones, `accuracy` with its Wilson 95 % interval
-    `low`, `high` (shares; NaN where nothing is decoded), `flips`: answers other than at α = 0.
-    `nonfinite` more pairs were decoded and their numbers overflowed: they are in no other count.
+    Columns `SUMMARY`: `site`, `layer` and `operation` of the curve; `n` decoded pairs, `correct`
+    ones, `accuracy` with its Wilson 95 % interval `low`, `high` (shares; NaN where nothing is
+    decoded), `flips`: answers other than at α = 0. `nonfinite` more pairs were decoded and their
+    numbers overflowed: they are in no other count.
     """
     rows = run_rows(db, run.id)
     edits = cells_of(db, run.id)
@@ -94,7 +95,7 @@ def summary_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
             share = [correct[i] / n[i], low[i], high[i]] if known else [math.nan] * 3
             counts = [int(n[i]), int(correct[i]), *map(float, share), int(flips[i])]
             counts.append(int(nonfinite[i]))
-            place = [curve.layer, alpha, curve.direction]
+            place = [curve.site, curve.layer, curve.operation, alpha, curve.direction]
             found.append([*place, *counts, positions_text(curve.positions)])
     table = pd.DataFrame(found, columns=[*SUMMARY, "positions"])
     return table if len(run.spec.masks) > 1 else table.drop(columns="positions")
@@ -180,6 +181,7 @@ def curve_columns(db: sqlite3.Connection, run: RunRecord, cell: np.ndarray) -> d
         "site": repeated([curve.site for curve in curves], which),
         "layer": layers.take(which),
         "positions": repeated([positions_text(curve.positions) for curve in curves], which),
+        "operation": repeated([curve.doing for curve in curves], which),
         "direction": repeated([curve.direction for curve in curves], which),
         "kind": repeated([curve.kind for curve in curves], which, KINDS),
         "alpha": alpha[cell],

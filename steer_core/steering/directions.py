@@ -21,6 +21,7 @@ from steer_core.files import replacing
 from steer_core.steering.edits import check_site
 from steer_core.steering.fit import FitSet, Provenance, fit_set, site_states
 from steer_core.steering.methods import MEAN_DIFFERENCE, METHODS
+from steer_core.steering.sites import Site
 
 SCALES = ("sd", "dose")
 """Tensors of a file beside the direction, see `Scales`."""
@@ -143,7 +144,7 @@ def load_direction(
     if provenance is not None and vectors.dim() == 2:
         vectors = vectors[: model.config.latents + 1]
     direction = Direction(
-        vectors=all_positions(vectors, model, path),
+        vectors=all_positions(vectors, model, path, about.get("site", site)),
         method=about.get("method", path.stem),
         site=about.get("site", site),
         layer=about.get("layer", layer),
@@ -188,9 +189,9 @@ def first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-def all_positions(vectors: Tensor, model: CodiModel, path: Path) -> Tensor:
+def all_positions(vectors: Tensor, model: CodiModel, path: Path, site: str) -> Tensor:
     """One row per position 0..K."""
-    latents, hidden = model.config.latents, model.config.hidden
+    latents, hidden = model.config.latents, Site(site).width(model.config)
     if vectors.shape == (hidden,):
         return vectors.expand(latents + 1, -1).clone()
     if vectors.shape == (latents, hidden):

@@ -22,10 +22,11 @@ from steer_core.names import (
     name_and_unit,
 )
 from steer_core.steering.controls import Background, draw
-from steer_core.steering.directions import MOVED, Direction, load_direction, place_name
+from steer_core.steering.directions import MOVED, Direction, fitted, load_direction, place_name
 from steer_core.steering.edits import check_site
-from steer_core.steering.fit import FIT, bundled_fit_problems, fit_set
+from steer_core.steering.fit import FIT, FitSet, bundled_fit_problems, fit_set
 from steer_core.steering.methods import MEAN_DIFFERENCE, METHODS
+from steer_core.steering.sites import Site
 from steer_core.steering.units import in_unit, listed_units
 
 DIRECTIONS_DIR = Path(__file__).parents[2] / "cached_directions"
@@ -47,7 +48,7 @@ def kept_folder(model: CodiModel) -> Path:
 
 def direction_path(folder: Path, site: str, layer: int | None) -> Path:
     """The file of one site and layer."""
-    place = f"{site}-{layer}" if site == "residual" else site
+    place = f"{site}-{layer}" if Site(site).has_layers else site
     return folder / f"{place}.safetensors"
 
 
@@ -80,7 +81,9 @@ def cached_direction(
             f"{COVARIANCE}:3 (of {listed(CONTROL_KINDS)}) or a file, with {listed_units()} behind "
             "it where alpha shall count another unit"
         )
-    found = known_direction(model, site, layer)
+    found = known_direction(model, site, layer) if method == MEAN_DIFFERENCE else None
+    if found is None and (method != MEAN_DIFFERENCE or Site(site).cached):
+        return fitted(model, bundled_fit(model), site, layer, method)
     if found is None:
         raise UserError(
             f"{model.name} has no cached direction for site {site}; compute it once with "
@@ -102,8 +105,16 @@ def bundled_background(model: CodiModel, kind: str, direction: Direction) -> Bac
     """
     if kind == RANDOM:
         return None
-    fit = fit_set(model, bundled_fit_problems(), FIT)
-    return Background.at(model, fit, direction.site, direction.layer)
+    return Background.at(model, bundled_fit(model), direction.site, direction.layer)
+
+
+def bundled_fit(model: CodiModel) -> FitSet:
+    """The bundled fit set, decoded once and remembered with its model."""
+    fit = model.session.get(FIT)
+    if fit is None:
+        fit = fit_set(model, bundled_fit_problems(), FIT)
+        model.session.put(FIT, fit, fit.states.nbytes)
+    return fit
 
 
 def known_direction(model: CodiModel, site: str, layer: int | None) -> Direction | None:

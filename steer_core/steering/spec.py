@@ -10,7 +10,7 @@ from typing import Any
 from steer_core.codi.config import CodiConfig
 from steer_core.codi.model import CodiModel
 from steer_core.errors import UserError, shortened
-from steer_core.steering.directions import Direction
+from steer_core.steering.directions import Direction, check_direction
 from steer_core.steering.edits import Edit, check_alphas, check_edit, check_positions
 from steer_core.steering.library import find_direction
 from steer_core.steering.methods import MEAN_DIFFERENCE
@@ -80,9 +80,34 @@ class EditCurve:
 
     parts: tuple[tuple[EditSpec, Direction], ...]
 
+    @classmethod
+    def along(
+        cls, direction: Direction, site: str, layer: int | None, positions: Sequence[int]
+    ) -> EditCurve:
+        """The usual curve: one direction, added at one place."""
+        spec = EditSpec(Site(site, layer), tuple(positions), direction.method)
+        return cls(((spec, direction),))
+
+    @property
+    def layer(self) -> int | None:
+        """The block of its edits; None where they are at several, or at a site without layers."""
+        layers = {spec.site.layer for spec, _ in self.parts}
+        return layers.pop() if len(layers) == 1 else None
+
+    @property
+    def is_addition(self) -> bool:
+        """Whether it is one direction that is added at one place, at every position alike."""
+        spec, _ = self.parts[0]
+        return len(self.parts) == 1 and spec.operation == "add" and spec.schedule is None
+
     def at(self, alpha: float) -> tuple[Edit, ...]:
         """The edits at one α, in their order."""
         return tuple(spec.edit(alpha, direction) for spec, direction in self.parts)
+
+    def check(self, model: CodiModel) -> None:
+        """Raise a `UserError` for directions of other weights, or that are not finite."""
+        for _, direction in self.parts:
+            check_direction(direction, model)
 
 
 def resolved(model: CodiModel, specs: Sequence[EditSpec], find: Find = find_direction) -> EditCurve:
