@@ -192,8 +192,10 @@ def place_words(table: pd.DataFrame) -> NDArray[np.object_]:
     sites = table["site"].to_numpy(object)
     if "operation" not in table:  # of a run from before there were others
         return sites
-    done = table["operation"].to_numpy(object)
-    return np.where(np.isin(done, ("add", "")), sites, sites + " " + done)
+    usual = table["operation"].isin(("add", "")).to_numpy()
+    if usual.all():
+        return sites
+    return np.where(usual, sites, sites + " " + table["operation"].to_numpy(object))
 
 
 def rows_where(table: pd.DataFrame, mask: Bools) -> pd.DataFrame:
