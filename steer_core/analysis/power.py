@@ -21,6 +21,7 @@ from functools import cached_property
 import numpy as np
 
 from steer_core.analysis.clusters import cluster_sums
+from steer_core.analysis.controls import MARGIN
 from steer_core.analysis.curves import LEVEL, Answers, Contrast, Curve
 from steer_core.analysis.permutation import critical
 from steer_core.analysis.statistics import Floats, Ints
@@ -235,7 +236,7 @@ class Simulation:
         # With the planted direction among them, the directions differ by more.
         between = kind.between[cells][:, None] + size / (count + 1)
         sure &= np.abs(contrast) * np.sqrt(n / np.maximum(between, 1e-12)) >= kind.z
-        over = np.abs(contrast) / (spread + 1 / n) > drawn.beyond
+        over = np.abs(contrast) / (spread + 1 / n) > MARGIN * drawn.beyond
         return np.sign(contrast) * (over & sure)
 
     def cells(self, row: int) -> Ints:

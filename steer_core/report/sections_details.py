@@ -34,8 +34,9 @@ METHOD = (
     "each kind of controls. Exact McNemar tests with Holm's correction stand beside it; no verdict "
     "rests on them.",
     "A direction counts as more than its controls when it is further from their mean, either way, "
-    "than each control is from the others, anywhere on the grid: p = (1 + controls at least as "
-    "extreme) / (1 + controls), exact. An effect needs both, against every comparable kind.",
+    "than each control is from the others, anywhere on the grid and a quarter added: p = (1 + "
+    "controls as extreme) / (1 + controls), valid whatever their distribution. An effect needs "
+    "both, against every comparable kind.",
     "Power is simulated through that whole verdict on this run's own rows: a control stands in for "
     "the direction, clusters are drawn again, and a gain or a loss is planted at every α of one "
     "sign.",
