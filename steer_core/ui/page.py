@@ -67,7 +67,10 @@ def launch_options(
     fonts = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
     mono = ["ui-monospace", "SFMono-Regular", "Menlo", "monospace"]
     return {
-        "theme": Default(primary_hue="violet", font=fonts, font_mono=mono),
+        "theme": Default(primary_hue="violet", font=fonts, font_mono=mono).set(
+            button_primary_background_fill="*primary_600",
+            button_primary_background_fill_hover="*primary_700",
+        ),
         "css": assets.read("page.css") + assets.read("experiments.css"),
         "app_kwargs": {
             "routes": [*assets.routes(), *files.routes(runs)],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import fake_engine
 import pytest
 from page_parts import text
@@ -25,6 +27,7 @@ def tab_of_240(tab, tmp_path):
     page.close()
 
 
+CONTRAST = Path(__file__).with_name("contrast.js")
 SWEEP = {
     "alphas": [-0.5, 0.0, 0.5],
     "n": [20, 20, 20],
@@ -143,3 +146,17 @@ def test_an_answer_to_what_the_inputs_no_longer_hold_is_superseded(tab):
         (None, False),  # an error
     ):
         assert call(tab, "asked.js", "superseded", asked, now) is wanted
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["explore", "experiment"])
+def test_every_text_is_read_at_a_contrast_of_four_and_a_half(tab, theme, name):
+    page = tab.open(f"?__theme={theme}&alpha=2.9")
+    if name == "experiment":
+        page.locator("#tab-experiment-button").click()
+        expect(page.locator("#tab-experiment [role=status]").first).to_be_attached()
+    page.mouse.move(2, 2)
+    page.wait_for_timeout(500)  # colours change slowly
+    measured = page.evaluate(CONTRAST.read_text(encoding="utf-8"))
+    assert len(measured) > 60
+    assert [words for contrast, words in measured if contrast < 4.5] == []

@@ -151,7 +151,6 @@ function paint(grid, values, mode) {
       const node = grid.cells[position][layer];
       const share = Math.abs(value ?? 0) / grid.most;
       node.style.setProperty("--share", `${(100 * share).toFixed(1)}%`);
-      node.classList.toggle("strong", share > 0.6);
       node.classList.toggle("minus", value < 0);
       if (grid.numbered) node.textContent = number(value, mode);
     });
