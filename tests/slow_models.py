@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -26,6 +28,12 @@ def edit_of(addition: Addition | None) -> Edit | None:
         layer=addition.layer,
         positions=addition.positions,
     )
+
+
+def in_float64(reference: Reference) -> Reference:
+    """The same in double precision, for telling noise from drift."""
+    model, prj = copy.deepcopy(reference.model).double(), copy.deepcopy(reference.prj).double()
+    return replace(reference, model=model, prj=prj)
 
 
 def bundled_reference(name: str) -> tuple[Reference, PreTrainedTokenizerBase]:

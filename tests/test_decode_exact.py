@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reference import SEED_REPLAY, Addition, Outcome, Reference, causal_lm, prompt_ids
 from reference import decode as decode_slowly
-from slow_models import bundled_reference, edit_of
+from slow_models import bundled_reference, edit_of, in_float64
 from tiny_checkpoints import (
     HIDDEN,
     LAYERS,
@@ -89,6 +89,16 @@ def mixed_cases(count: int, latents: int = LATENTS) -> list[Case]:
 def assert_same(decoded: Decoded, outcome: Outcome) -> None:
     np.testing.assert_allclose(decoded.hidden, outcome.hidden, rtol=0, atol=TOLERANCE)
     assert decoded.token_ids == outcome.ids
+
+
+def assert_as_exact(found: np.ndarray, slow: np.ndarray, exact: np.ndarray) -> None:
+    """Within the tolerance of the reference, or about as near to float64 as the reference is.
+
+    States here measure up to 94, so on some processors float32's own rounding reaches the tolerance:
+    on one the reference is 9.0e-5 from float64, the product 1.1e-4.
+    """
+    own = np.abs(slow - exact).max()
+    assert np.abs(found - exact).max() <= max(TOLERANCE, 1.5 * own)
 
 
 # --- every layout --------------------------------------------------------------------------------
@@ -357,7 +367,10 @@ def test_a_batch_large_enough_for_the_fast_products_decodes_as_the_reference(
     assert len(cases) > MANY
     for case, row in list(zip(cases, fast(model, cases, limit=16), strict=True))[::23]:
         prompt = prompt_ids(reference, tokenizer, case.question)
-        assert_same(row, decode_slowly(reference, prompt, case.edit, 16))
+        outcome = decode_slowly(reference, prompt, case.edit, 16)
+        assert row.token_ids == outcome.ids
+        exact = decode_slowly(in_float64(reference), prompt, case.edit, 1)
+        assert_as_exact(row.hidden, outcome.hidden, exact.hidden)
 
 
 @pytest.mark.gpu
