@@ -156,6 +156,7 @@ BROKEN = [
     (_with("clean", "answer", "many"), "bad_answer", r"clean\.answer is 'many', not a number"),
     (_with("clean", "answer", None), "bad_answer", r"clean\.answer is None, not a number"),
     (_with("corrupted", "question", " "), "bad_field", r"corrupted\.question is ' ', not a text"),
+    (_with("clean", "question", "Now? #### 7"), "bad_field", r"clean\.question holds '####'"),
     (_with("corrupted", "question", 7), "bad_field", r"corrupted\.question is 7, not a text"),
     ({**_row(1), "pair_id": [1]}, "bad_field", r"pair_id is \[1\], not an integer or a text"),
     ({**_row(1), "clean": "Tom"}, "bad_field", "clean is 'Tom', not an object"),

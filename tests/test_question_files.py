@@ -176,6 +176,16 @@ ASKED = {
         [Q],
     ),
     "context.jsonl": (lines([{"context": "Tom has 3.", "question": "Now?"}]), ["Tom has 3. Now?"]),
+    "dolly.jsonl": (
+        lines(
+            [{"instruction": "Now?", "context": "Tom has 3."}, {"instruction": Q, "context": ""}]
+        ),
+        ["Tom has 3. Now?", Q],
+    ),
+    "paragraph.csv": ("paragraph,problem\nTom has 3.,Now?\n", ["Tom has 3. Now?"]),
+    "blank.txt": ("What number makes 3 + ? = 7\n", None),
+    "middle.txt": ("A number is doubled. The result is 14. What is it?\n", None),
+    "points.txt": ("How many? (2 points)\nHow old? Round to 2 places.\n", None),
     "asking_instruction.json": (
         json.dumps(
             alpaca(("How many has Tom?", "Tom has 3."), ("How many has Tom?", "Tom has 4."))
@@ -264,6 +274,27 @@ REFUSED = {
     "broken.jsonl": (f"{json.dumps(GSM8K[0])}\n\n{{oops\n", "row 3 is not JSON"),
     "json_below.txt": (f"{R}\n{json.dumps(GSM8K[0])}\n", "row 2 is JSON or markup among lines"),
     "no_header.csv": (f'"{Q}",7\n"{R}",8\n', "names no column of questions"),
+    "boxed.txt": (f"{Q} \\boxed{{7}}\n", "row 1 holds an answer in LaTeX"),
+    "arrow.txt": (f"{Q} => 7\n", "row 1 has a number behind the question"),
+    "bracketed.txt": (f"{R}\n{Q} (Answer: 7)\n", "row 2 tells an answer"),
+    "solved.txt": (f"{Q} Solution: 3+4=7\n", "row 1 tells an answer behind"),
+    "calculated.txt": (f"{Q} <<3+4=7>>\n", "row 1 holds <<...>>"),
+    "colon.txt": (f"{Q} He has 7. The answer is: 7.\n", "row 1 tells an answer"),
+    "below.txt": (f"{Q}\n7\n", "row 2 is a number alone"),
+    "word_below.txt": (f"{Q}\nAnswer 7\n", "row 2 is an answer"),
+    "before.txt": (f"7,{Q}\n", "row 1 begins with a cell with a number"),
+    "tab_before.txt": (f"7\t{Q}\n", "is a table"),
+    "markdown.txt": (f"| question | answer |\n|---|---|\n| {Q} | 7 |\n", "is a line of a table"),
+    "told.json": (json.dumps([f"{Q} The answer is 7"]), "the question tells an answer"),
+    "told.jsonl": (lines([{"question": f"{Q}\nAnswer: 7"}]), "the question tells an answer"),
+    "steps.csv": (table([{"question": f"{Q} <<3+4=7>>", "answer": 7}]), "question holds <<...>>"),
+    "told_what_to_do.jsonl": (
+        lines([{"instruction": "Solve the following", "text": Q, "answer": 7}]),
+        "row 1 has an instruction without a problem, it has instruction, text, answer; name",
+    ),
+    "mawps.json": (json.dumps([{"Question": "Mary had N_00 pens."}]), "the placeholder N_00"),
+    "number0.csv": ("Question\nMary had number0 pens?\n", "the placeholder number0"),
+    "slots.jsonl": (lines([{"question": "{name} has {x} pens?"}]), "the placeholder {name}"),
     "plain.csv": (f"{R}\nTom?\n", "names no column of questions"),
     "numbers.csv": ("1,2,3\n4,5,6\n", "it reads 1, 2, 3"),
     "two_columns.csv": ("question,question,answer\na?,b?,7\n", "two columns question"),
@@ -298,12 +329,15 @@ REFUSED = {
 }
 
 
+TEXTS_WITHOUT_ANSWERS = ("mixed.json", "mixed_too.json", "lists.json", "told.json")
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_no_question_is_never_asked(name: str, tmp_path: Path):
     content, reason = REFUSED[name]
     path = written(tmp_path, name, content)
     for read in (read_questions, load_problems):
-        if read is load_problems and name in ("mixed.json", "mixed_too.json", "lists.json"):
+        if read is load_problems and name in TEXTS_WITHOUT_ANSWERS:
             reason = "is no object with a question and an answer"
         with pytest.raises(UserError, match=reason) as caught:
             read(path)
@@ -326,6 +360,7 @@ NO_GOLD = {
         lines([*GSM8K, {"question": Q, "answer": "3,5"}]),
         "row 3:",
     ),
+    "two_in_a_cell.csv": ('question,answer\na?,"[1,200]"\n', r"the answer is \[1, 200\], not a"),
     "fraction.csv": ("question,answer\na?,1/2\n", "row 1: the answer is '1/2', not a number"),
     "empty_cell.csv": ("question,answer\na?,\n", "row 1: the answer is '', not a number"),
     "roots.json": (json.dumps([{"sQuestion": Q, "lSolutions": [1, 2]}]), r"is \[1, 2\], not a"),

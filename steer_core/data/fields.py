@@ -9,12 +9,11 @@ from functools import lru_cache
 from steer_core.data.rows import show
 from steer_core.errors import UserError
 
+PREMISES = ("body", "context", "passage", "story", "paragraph", "scenario", "background", "premise")
+"""Fields with what a question is about, in front of it."""
 QUESTION_LAYOUTS = (
     ("question_concat",),
-    ("body", "question"),
-    ("context", "question"),
-    ("passage", "question"),
-    ("story", "question"),
+    *((before, name) for name in ("question", "problem", "query") for before in PREMISES),
     ("question",),
     ("sQuestion",),
     ("problem",),
@@ -22,6 +21,7 @@ QUESTION_LAYOUTS = (
     ("question_text",),
     ("problem_text",),
     ("instruction", "input"),
+    ("context", "instruction"),
     ("instruction",),
     ("inputs",),
     ("input",),

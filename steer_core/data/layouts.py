@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from steer_core.data.answers import FINAL, parse_answer
+from steer_core.data.answers import parse_answer
 from steer_core.data.chats import CHATS, answered, asked, is_chat
 from steer_core.data.fields import (
     ANSWER_FIELDS,
@@ -24,7 +24,8 @@ from steer_core.data.fields import (
     field_of,
     listed,
 )
-from steer_core.data.json_rows import is_json
+from steer_core.data.given import flaw_of_question
+from steer_core.data.json_rows import decode_json, is_json
 from steer_core.data.rows import Row, pair_fields, show
 from steer_core.errors import UserError
 
@@ -113,6 +114,11 @@ def layout_of(rows: Sequence[Row], scored: bool) -> Layout:
             f"has none of the fields {', '.join(USUAL)}; it has {listed(fields)}: name the one "
             "with the question 'question'"
         )
+    if len(question) == 1 and only_says_what_to_do(fields, question[0]):
+        raise UserError(
+            f"has an {INSTRUCTED[0]} without a problem, it has {listed(fields)}; name the field "
+            "with the problem 'question'"
+        )
     answer = next((name for name in ANSWER_FIELDS if field_of(fields, name)), None)
     template = template_of(rows, wrapper) if question == INSTRUCTED else None
     return Layout(question, answer, wrapper, template)
@@ -163,6 +169,21 @@ def is_said(text: str) -> bool:
     return text.strip().casefold() not in NOTHING
 
 
+def only_says_what_to_do(fields: Fields, name: str) -> bool:
+    """Whether the text of a field is a template, and the problem stands in a field of no name."""
+    text = fields[field_of(fields, name) or ""]
+    if not isinstance(text, str) or "?" in text or not is_template(text):
+        return False
+    used = {field_of(fields, each) for each in (name, *ANSWER_FIELDS, *STEP_FIELDS)}
+    others = [value for field, value in fields.items() if field not in used]
+    return any(isinstance(each, str) and " " in each.strip() for each in others)
+
+
+def is_template(text: str) -> bool:
+    """Whether an instruction says what to do and is no part of a problem."""
+    return not any(map(str.isdigit, text)) and bool(_TEMPLATE.search(text))
+
+
 def template_of(rows: Sequence[Row], wrapper: str | None) -> str | None:
     """The one instruction of all rows with an input, unless it is a part of the problems."""
     texts = set()
@@ -172,9 +193,7 @@ def template_of(rows: Sequence[Row], wrapper: str | None) -> str | None:
         if isinstance(inner, dict) and said(inner, "input"):
             texts.add(str(inner.get(field_of(inner, "instruction") or "", "")))
     only = texts.pop() if len(texts) == 1 else None
-    if only is None or any(map(str.isdigit, only)) or not _TEMPLATE.search(only):
-        return None
-    return only
+    return only if only is not None and is_template(only) else None
 
 
 def named_row(row: Row, layout: Layout, scored: bool) -> NamedRow:
@@ -201,8 +220,8 @@ def checked_question(value: object) -> str:
         raise UserError(f"the question is {show(value)}, not a text; correct the row")
     if is_json(value):
         raise UserError("the question is JSON in a text; give its fields as fields")
-    if FINAL in value:
-        raise UserError(f"the question holds '{FINAL}', the mark of a gold answer; cut it there")
+    if flaw := flaw_of_question(value):
+        raise UserError(f"the question {flaw}; keep the words of the question alone")
     return value
 
 
@@ -258,8 +277,9 @@ def answer_of(fields: Fields, layout: Layout, scored: bool) -> object:
 
 def the_one(value: object) -> object:
     """The answer in a list of one, as MultiArith has it; in tables that is the text "[8.0]"."""
-    if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
-        return value[1:-1]
+    if isinstance(value, str) and value.startswith("["):
+        with suppress(ValueError):
+            value = decode_json(value)
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 

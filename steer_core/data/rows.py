@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from steer_core.data.answers import parse_answer
+from steer_core.data.given import flaw_of_question
 from steer_core.data.problems import Pair, Problem
 
 _FLAT = re.compile(r"(clean|corrupted)[._](question|answer)", re.IGNORECASE)
@@ -117,6 +118,8 @@ def _side_faults(value: Mapping, side: str) -> list[Fault]:
     question = content.get("question", "given")
     if not isinstance(question, str) or not question.strip():
         faults.append(Fault("bad_field", f"{side}.question is {show(question)}, not a text"))
+    elif flaw := flaw_of_question(question):
+        faults.append(Fault("bad_field", f"{side}.question {flaw}"))
     if "answer" in content and parse_answer(content["answer"]) is None:
         found = show(content["answer"])
         faults.append(Fault("bad_answer", f"{side}.answer is {found}, not a number"))

@@ -8,20 +8,25 @@ from pathlib import Path
 from steer_core.data.answers import parse_answer
 from steer_core.data.csv_rows import first_record, is_header
 from steer_core.data.fields import listed
+from steer_core.data.given import flaw_of_question
 from steer_core.data.json_rows import like_json
 from steer_core.data.rows import Row
 from steer_core.errors import UserError
 
 _GIVEN = (
-    (re.compile(r"####"), "holds '####', the mark before a gold answer"),
     (re.compile(r"[?\"]\s*[,;|\t]\s*[-−]?\$?\d[\d.,]*\s*$"), "ends in a cell with a number"),
+    (re.compile(r"^\s*\"?-?\d+\"?[,;|\t]\"?(?=[^\W\d])"), "begins with a cell with a number"),
     (
-        re.compile(r"^\W*(?:q|question|problem|a|answer|solution|response)[\"']?\s*:", re.I),
+        re.compile(
+            r"^\W*(?:q|question|problem|a|ans|answer|solution|response|input|output)[\"']?\s*[:=]",
+            re.I,
+        ),
         "begins with the name of a field",
     ),
-    (re.compile(r"\banswer\s*(?:is|:|=)\s*[-−]?\$?\d[\d.,]*\s*$", re.I), "tells an answer"),
+    (re.compile(r"^\W*(?:answer|ans)\s+[-−]?\$?\d[\d.,]*\W*$", re.I), "is an answer"),
+    (re.compile(r"^\W*\d[\d.,]*\W*$"), "is a number alone"),
 )
-"""Signs that a line holds more than a question; asked so, it would give its answer away."""
+"""Signs that a line is not one question and no more, beside those of `flaw_of_question`."""
 _MARKUP = re.compile(r"\s*<[?!/a-zA-Z]")
 
 
@@ -43,7 +48,8 @@ def text_rows(text: str, path: Path) -> list[Row]:
 
 
 def _check_line(line: str, where: str) -> None:
-    reason = next((reason for sign, reason in _GIVEN if sign.search(line)), "")
+    reason = next((reason for sign, reason in _GIVEN if sign.search(line)), None)
+    reason = reason or flaw_of_question(line)
     if like_json(line) or _MARKUP.match(line):
         reason = "is JSON or markup among lines of text"
     if reason:
@@ -60,7 +66,7 @@ def _check_table(lines: list[str], path: Path) -> None:
         if len({len(each) for each in cells}) != 1 or len(cells[0]) < 2:
             continue
         numbers = delimiter != "," and all(parse_answer(each[-1]) is not None for each in cells)
-        if numbers or (len(cells) > 1 and is_header(cells[0])):
+        if numbers or delimiter == "\t" or (len(cells) > 1 and is_header(cells[0])):
             raise UserError(
                 f"{path} is a table with the columns {listed(cells[0])}; name the one that holds "
                 "the question 'question' in its first line"
