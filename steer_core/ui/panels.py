@@ -28,6 +28,7 @@ PICKED = ("model_picked", "problem_picked", "again")
 asks once more for what was not ready."""
 MOST_LISTED = 10_000
 """Problems in the drop-down list: all that there are. Left out, Gradio shows the first 100."""
+SKIP = '<a href="#alpha">Skip to the results</a>'
 ABOUT = (
     "A CODI model reasons in a few hidden vectors instead of words. Here you add"
     " **α × a direction** to those vectors and see what happens to the answer."
@@ -73,6 +74,7 @@ class Layout:
 def head() -> None:
     """What stands above both tabs."""
     with gr.Column(elem_id="head"):
+        gr.HTML(SKIP, apply_default_css=False, elem_id="skip")
         gr.Markdown("# CODI steering", elem_id="title")
         gr.Markdown(ABOUT, elem_id="about")
 

@@ -160,3 +160,65 @@ def test_every_text_is_read_at_a_contrast_of_four_and_a_half(tab, theme, name):
     measured = page.evaluate(CONTRAST.read_text(encoding="utf-8"))
     assert len(measured) > 60
     assert [words for contrast, words in measured if contrast < 4.5] == []
+
+
+SHIFTS = """window.shifted = 0;
+new PerformanceObserver((list) => {
+  for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.shifted += shift.value;
+}).observe({ type: "layout-shift", buffered: true });"""
+
+
+@pytest.mark.parametrize("size", [{"width": 1280, "height": 900}, {"width": 390, "height": 844}])
+def test_what_is_on_the_page_stays_where_it_is_while_the_rest_loads(tab, size):
+    tab.page.set_viewport_size(size)
+    tab.page.add_init_script(SHIFTS)
+    page = tab.open()
+    page.wait_for_timeout(500)
+    assert 0 < page.evaluate("window.shifted") <= 0.1
+
+
+STOPS = ["source", "keep", "variant", "site", "positions", "direction", "unit"]
+
+
+def test_groups_of_choices_are_one_stop_of_tab_each(tab):
+    page = tab.open()
+    page.evaluate("document.activeElement.blur()")
+    stops = []
+    while not stops or stops[-1] != "alpha":
+        page.keyboard.press("Tab")
+        stops.append(page.evaluate("document.activeElement.closest('[id]:not(input)')?.id"))
+        assert len(stops) < 34
+    assert [stop for stop in stops if stop in STOPS] == STOPS
+    assert len(stops) <= 18
+
+
+def test_arrows_move_within_groups(tab):
+    page = tab.open()
+    page.focus("#site input:checked")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#site input[value=thought]")).to_be_focused()
+    expect(page.locator("#deltas .edited[data-place='1,4']")).to_be_attached()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")  # from the last to the first
+    expect(page.locator("#site input[value=residual]")).to_be_checked()
+    expect(page.locator("#deltas .edited[data-place='1,2']")).to_be_attached()
+    page.focus("#positions input[name='0']")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    expect(page.locator("#positions input[name='1']")).not_to_be_checked()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#positions input[name='6']")).to_be_focused()
+    tab.in_address("mask=2")
+    tab.finished()
+
+
+def test_the_first_stop_skips_to_the_slider(tab):
+    page = tab.open()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Tab")
+    expect(page.locator("#skip a")).to_be_focused()
+    expect(page.locator("#skip a")).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".steered .at")).to_have_text("α = 0.1")
