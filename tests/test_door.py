@@ -183,6 +183,12 @@ def test_what_the_page_does_not_need_is_closed(script, path):
     assert script.http.get(path).json()["detail"] == "the page has no such address"
 
 
+@pytest.mark.parametrize("path", ["/monitoring/summary", f"{API}/mcp/schema"])
+def test_what_the_api_panel_asks_for_is_no_error(script, path):
+    answer = script.http.get(path)
+    assert (answer.status_code, answer.content) == (300, b"")
+
+
 def test_a_session_that_was_forgotten_works_as_before(script):
     """Gradio keeps the inputs of some sessions only: no answer may depend on them."""
     holder = script.page.app.state_holder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,7 +120,7 @@ def alpha_strip(
 
 
 def states_with(
-    decoded: Sequence[Decoded], edits: Sequence[Edit], dead: Container[int]
+    decoded: Sequence[Decoded], edits: Sequence[Edit], dead: Iterable[int]
 ) -> np.ndarray:
     """The states [A, K+1, L+1, D] with the edits of thoughts that are read."""
     states = without_last_block(stacked_states(decoded))

@@ -4,8 +4,9 @@ import hashlib
 from pathlib import Path
 
 import plotly
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 STATIC = Path(__file__).parent / "static"
@@ -27,11 +28,21 @@ def read(name: str) -> str:
     return (STATIC / name).read_text(encoding="utf-8")
 
 
-def routes() -> list[Mount]:
-    """Return the routes the page's JavaScript is loaded from."""
+ABSENT = ("/gradio_api/mcp/schema", "/monitoring/summary")
+"""Asked for by the API panel of Gradio: whether there is an MCP server, or counts of visits."""
+
+
+def absent(request: Request) -> Response:
+    """Say that there is none: 404 would do, but browsers log that as an error of the page."""
+    return Response(status_code=300)
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes the page's JavaScript is loaded from, and those that Gradio lacks."""
     return [
         Mount(_static_path(), app=Forever(directory=STATIC)),
         Mount(_plotly_path(), app=Forever(directory=PLOTLY)),
+        *[Route(path, absent) for path in ABSENT],
     ]
 
 

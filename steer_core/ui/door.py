@@ -22,6 +22,7 @@ from gradio.server_messages import ProcessCompletedMessage
 from starlette.responses import JSONResponse
 
 from steer_core.errors import UserError
+from steer_core.ui.assets import ABSENT
 from steer_core.ui.requests import Asked, asked_of, read_json
 from steer_core.ui.visitors import PLACE, Presence, Visitor, address_of, is_console
 
@@ -106,7 +107,8 @@ class Door:
         )
         below = scope["path"].partition(API)[2]
         try:
-            if below.startswith(CLOSED) or scope["path"].startswith("/monitoring"):
+            monitors = scope["path"].startswith("/monitoring") and scope["path"] not in ABSENT
+            if below.startswith(CLOSED) or monitors:
                 raise Refused(404, "the page has no such address")
             pass_on = self._receive if scope["method"] == "POST" else self._serve
             await pass_on(scope, receive, send, visitor, headers, below)

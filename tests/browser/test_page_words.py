@@ -222,3 +222,14 @@ def test_the_first_stop_skips_to_the_slider(tab):
     page.keyboard.press("Enter")
     page.keyboard.press("ArrowRight")
     expect(page.locator(".steered .at")).to_have_text("α = 0.1")
+
+
+def test_the_panel_of_endpoints_opens_without_an_error(tab):
+    page = tab.open()
+    answers = []
+    page.on("response", lambda response: answers.append((response.url, response.status)))
+    page.get_by_role("button", name="Use via API").click()
+    expect(page.locator(".api-docs")).to_contain_text("/decode")
+    page.wait_for_timeout(500)
+    assert sum("/mcp/schema" in url for url, _ in answers) == 1
+    assert [url for url, status in answers if status >= 400] == []
