@@ -114,6 +114,8 @@ def test_operations_and_cached_sites_have_names(capsys: Capture):
     [
         (["--edits", "nowhere.json"], "no edits file"),
         (["--edits", "x.json", "--layer", "1"], "leave out --layer"),
+        (["--edits", "x.json", "--direction", "random-1"], "leave out --direction"),
+        (["--layers-at-once", "1-99", "--alpha", "1"], "layer 5 is out of range"),
         (["--layers-at-once", "1,2", "--layer", "1"], "contradicts --layer"),
         (["--layers-at-once", "1,2", "--site", "thought"], "has no layers"),
         (["--schedule", "1,2", "--alpha", "1"], "the schedule has 2 factors"),
@@ -177,3 +179,18 @@ def test_inspect_over_pairs(capsys: Capture):
     assert len(cells) == 7 * 5
     assert {cell["measure"] for cell in cells} == {"accuracy"}
     assert min(cell["p"] for cell in cells) == pytest.approx(1 / 40)
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("--alpha", "1", "--positions", "0", "--direction", "random-1")]
+)
+def test_a_trace_without_latent_steps(capsys: Capture, options: tuple[str, ...]):
+    found = inspected(capsys, "trace", "--latents", "0", *options)
+    assert found["thought"] == found["before_norm"] == []
+
+
+@pytest.mark.parametrize("what", ["map", "flip"])
+def test_what_is_refused_at_the_last_question_prints_nothing(capsys: Capture, what: str):
+    asked = ["--question", QUESTIONS[0], "--question", "word " * 3000, "--alpha", "1"]
+    said = refused(capsys, "inspect", what, *MODEL, *asked, "--max-new-tokens", "2")
+    assert "shorten it" in said

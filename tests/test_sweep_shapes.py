@@ -8,6 +8,7 @@ from command_line import Capture, named, printed, refused, write_pairs
 from tiny_checkpoints import VARIANTS, Tiny, build
 
 from steer_core import decode, load_model, load_pairs
+from steer_core.cli import main
 from steer_core.pipeline.records import CurveKey, PartKey, SweepSpec, read_curves, said
 from steer_core.steering.spec import resolved, specs_of
 
@@ -149,3 +150,18 @@ def test_a_spec_is_read_as_it_was_written():
         edits="[]",
     )
     assert SweepSpec.from_json(json.dumps(spec.content)) == spec
+
+
+def test_controls_that_are_swept_alone_have_lines(capsys: Capture, pairs: str):
+    line = ["sweep", "--model", "tiny-llama", "--pairs", pairs, *LIMIT]
+    line += ["--directions", "random-1,random-2"]
+    assert main(line) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert sum("random-1" in row for row in rows) == sum("random-2" in row for row in rows) == 3
+    assert main([*line[:-1], "random-1"]) == 0
+
+
+def test_edits_of_a_file_have_their_directions(capsys: Capture, tiny: Tiny, pairs: str):
+    line = ["--edits", "x.json", "--direction", "random-1"]
+    said = refused(capsys, "sweep", *named(tiny), "--pairs", pairs, *LIMIT, *line)
+    assert "leave out --direction" in said

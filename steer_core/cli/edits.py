@@ -59,6 +59,7 @@ def settle(args: argparse.Namespace, remind: bool = True) -> None:
     if args.edits is not None:
         both = [name for name in INSTEAD if getattr(args, name) is not None]
         both += ["preset"] * (args.preset is not None)
+        both += ["direction"] * (args.direction != options.MEAN_DIFFERENCE)
         if both:
             raise UserError(f"--edits says what is edited; leave out --{both[0].replace('_', '-')}")
         args.alpha = 1.0 if args.alpha is None else args.alpha
@@ -78,6 +79,7 @@ def edits_of(args: argparse.Namespace, model: "CodiModel") -> "Edits":
     specs = specs_of(args, model)
     for spec in specs:
         spec.check(model.config)
+    for spec in specs:
         presets.report_dead(model.config, spec.site.name, [spec.site.layer], spec.positions)
     usual = all(spec.direction == options.MEAN_DIFFERENCE for spec in specs)
     if args.alpha == 0.0 and usual:

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     site = args.site  # of a swap, where nothing is edited besides
     edits.settle(args, remind=args.what not in ("swap", "flip", *OVER_PAIRS))
     rows = over_pairs(args) if args.what in OVER_PAIRS else of_questions(args, site)
-    for row in rows:
+    for row in list(rows):  # all first: what is refused at a later question prints nothing
         print(json_line(row, ensure_ascii=False) if args.json else readable(args.what, row))
     return 0
 

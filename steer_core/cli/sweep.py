@@ -192,7 +192,9 @@ def settle(args: argparse.Namespace) -> None:
         raise UserError("--direction and --directions both name directions; give one of them")
     if args.edits is not None:
         names = (*edits.INSTEAD, "sites", "operations", "directions", "layers", "preset")
-        if both := [name for name in names if getattr(args, name, None) is not None]:
+        both = [name for name in names if getattr(args, name, None) is not None]
+        both += ["direction"] * (args.direction != options.MEAN_DIFFERENCE)
+        if both:
             raise UserError(f"--edits says what is edited; leave out --{both[0].replace('_', '-')}")
     presets.settle(args)
 

@@ -40,12 +40,14 @@ def folded(found: "pd.DataFrame", curves: "Sequence[CurveKey]", alphas: int) -> 
     from steer_core.names import REAL
 
     parts = [found.iloc[i * alphas : (i + 1) * alphas] for i in range(len(curves))]
-    rows = [
-        with_controls(parts[i], curve, list(zip(curves, parts, strict=True)))
-        for i, curve in enumerate(curves)
-        if curve.kind == REAL
-    ]
-    return pd.concat(rows)
+    real = [curve for curve in curves if curve.kind == REAL]
+    every = list(zip(curves, parts, strict=True))
+    # A control that was swept by itself stands beside nothing: it is shown as a direction is.
+    return pd.concat(
+        with_controls(part, curve, every if curve in real else [])
+        for curve, part in every
+        if curve in real or not any(map(curve.controls, real))
+    )
 
 
 def with_controls(

@@ -168,6 +168,8 @@ def thoughts(model: CodiModel, row: Decoded, edits: Edits) -> tuple[Tensor, Tens
     assert row.states is not None
     plan, bare = EditPlan([edits], model.device), replace(model.projection, norm=None)
     hidden = torch.from_numpy(row.states[:-1, -1]).to(model.device, model.dtype)
+    if not len(hidden):  # no latent steps, no thoughts
+        return hidden.float().cpu(), hidden.float().cpu()
     edited = [plan.apply("thought", 0, k, h[None]) for k, h in enumerate(hidden)]
     fed = [plan.apply("embedding", 0, k, model.projection(h)) for k, h in enumerate(edited, 1)]
     return bare(torch.cat(edited)).float().cpu(), torch.cat(fed).float().cpu()

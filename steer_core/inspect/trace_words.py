@@ -67,7 +67,7 @@ def moves(edit) -> bool:
 
 def stopped(found: Finding) -> tuple[str, str] | None:
     """Edits that were made and died on the way."""
-    left = float(found.thought.max())
+    left = float(found.thought.max(initial=0.0))
     if all(edit.site == "thought" for edit in found.edits) and left < ABSORBED:
         return "absorbed", (
             f"Absorbed: behind the projection's LayerNorm no latent thought moves by more than "
