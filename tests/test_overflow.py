@@ -153,7 +153,7 @@ def test_the_page_is_told(model: CodiModel, asked: list[Pair]):
         site="residual",
         layer=2,
         positions=MASK,
-        direction=curve.direction,
+        direction=curve.parts[0][1],
         alphas=[0.0, HUGE],
         max_new_tokens=LIMIT,
     )

@@ -163,7 +163,7 @@ def test_a_direction_of_more_positions_loses_those_that_are_not_there(tiny: Tiny
 def test_check_prints_every_finding(tiny: Tiny, capsys: pytest.CaptureFixture):
     assert main(["check", *named(tiny), "--device", "cpu", "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert len(rows) == 5
+    assert len(rows) == 6
     assert all(row["passed"] for row in rows)
 
 

@@ -207,12 +207,12 @@ def test_controls_of_a_sweep_are_matched_in_the_unit_of_their_direction(
     names = ("mean_difference:sd", "mean_difference")
     spec = SweepSpec("residual", (2,), (1.0,), ((1, 2),), names, random=1, shuffled=1)
     curves = expand(model, spec, fit)
-    real = {each.key.direction: each.curve.direction for each in curves if each.key.kind == REAL}
+    real = {each.key.direction: each.curve.parts[0][1] for each in curves if each.key.kind == REAL}
     assert list(real) == list(names)
     for each in curves:
         own = next((n for n in names if each.key.direction.endswith(f"of {n}")), None)
         if own is not None:
-            assert np.allclose(each.curve.direction.norms, real[own].norms, rtol=1e-4)
+            assert np.allclose(each.curve.parts[0][1].norms, real[own].norms, rtol=1e-4)
     assert not np.allclose(real[names[0]].norms, real[names[1]].norms, rtol=1e-2)
 
 

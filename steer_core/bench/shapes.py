@@ -134,7 +134,7 @@ def model_of(
         Linear(torch.randn(size, size, **plain) * 0.02, torch.zeros(size, **plain)) for _ in "ab"
     )
     norm = Norm(torch.full((size,), 0.02, **plain), torch.zeros(size, **plain), 1e-5, rms=False)
-    sizes = codi_config(config, tokenizer, rows, latents=LATENTS, keep_eos=False)
+    sizes = codi_config(config, tokenizer, rows, latents=LATENTS, keep_eos=False, is_codi=True)
     body, projection = reordered(body, Projection(first, second, norm))
     return CodiModel(shape, "random", "random", "random", sizes, body, projection, tokenizer)
 

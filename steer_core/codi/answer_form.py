@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,6 +33,8 @@ def answer_form(model: CodiModel) -> Form:
 
 def answer_ids(model: CodiModel, number: Number) -> Ids | None:
     """The answer with a number, without EOS; None where the vocabulary cannot write it."""
+    if isinstance(number, float) and not math.isfinite(number):
+        return None
     ids = encoded(model, format_number(number))
     written = extract_answer(model.text(list(ids)))
     trunk = answer_form(model).trunk

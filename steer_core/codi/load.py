@@ -175,6 +175,8 @@ def read_config(folder: Path) -> PretrainedConfig:
         raise UserError(f"{path} is no JSON object; pass --base with the base model's folder")
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except ImportError:
+        raise  # a fault of this Python, and none of the file
     except Exception as error:  # values of anybody: each class of config fails in its own ways
         raise unreadable(folder, "config.json", found, error) from error
     check_base(config)

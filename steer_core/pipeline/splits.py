@@ -210,6 +210,8 @@ def trimmed(rows: Sequence[PreparedPair], sides: list[str | None]) -> list[str |
         for label in LABELS
     }
     least = min(map(len, mine.values()))
+    if least == 0:  # nothing would be left to say what is missing
+        return sides
     dropped = {i for members in mine.values() for i in members[least:]}
     return [None if i in dropped else side for i, side in enumerate(sides)]
 
