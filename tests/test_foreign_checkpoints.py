@@ -132,6 +132,7 @@ def test_a_token_far_behind_the_embedding(tmp_path: Path):
 WRAPPED = {
     "compiled": lambda name: f"_orig_mod.{name}",
     "distributed": lambda name: f"module.{name}",
+    "by Lightning": lambda name: f"_forward_module.{name}",
     "both": lambda name: f"module._orig_mod.{name}",
     "the inside compiled": lambda name: name.replace("codi.", "codi._orig_mod.", 1),
     "a block compiled": lambda name: name.replace(".h.1.", ".h.1._orig_mod."),

@@ -10,14 +10,15 @@ import re
 from steer_core.errors import UserError
 
 WRAPPERS = re.compile(
-    r"(?:(?<=\.)|^)(?:_orig_mod|_checkpoint_wrapped_module|_fsdp_wrapped_module)\."
+    r"(?:(?<=\.)|^)"
+    r"(?:_orig_mod|_checkpoint_wrapped_module|_fsdp_wrapped_module|_forward_module)\."
 )
-"""Left anywhere in a name by torch.compile, activation checkpointing and FSDP."""
+"""Left anywhere in a name by torch.compile, activation checkpointing, FSDP and Lightning."""
 PREFIX = re.compile(r"^(?:module\.|codi\.|base_model\.model\.)+")
 """DistributedDataParallel, CODI's own, peft; in any order."""
 SAVED = re.compile(r"\.modules_to_save(?:\.[^.]+)?\.(?=weight$|bias$)")
 ORIGINAL = ".original_module."
-CODI_NAME = re.compile(r"^(?:module\.|_orig_mod\.)*(?:codi|prj)\.")
+CODI_NAME = re.compile(r"^(?:module\.|_orig_mod\.|_forward_module\.)*(?:codi|prj)\.")
 """Only a checkpoint of CODI's own layout has such names."""
 
 UNREADABLE = {
