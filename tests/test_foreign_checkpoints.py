@@ -461,3 +461,9 @@ def test_checking_a_checkpoint_allocates_nothing(tmp_path: Path):
     huge = {"n_embd": 131072, "n_layer": 1024, "n_head": 32}
     path.write_text(json.dumps(json.loads(path.read_text()) | huge))
     assert "the base config needs" in refusal(tiny)
+
+
+def test_a_base_that_reads_too_little_for_any_question(tmp_path: Path):
+    tiny = build(tmp_path, Recipe("llama", config=(("max_position_embeddings", 20),)))
+    with pytest.raises(UserError, match="reads 20 positions, which leaves none for a question"):
+        load_model(tiny.path, **tiny.options, check=False).encode_all(["Tom?"])

@@ -60,6 +60,12 @@ class CodiModel:
         texts = [checked(question.strip().replace("  ", " ")) for question in questions]
         each = self.tokenizer(texts)["input_ids"] if texts else []
         limit = self.longest_question
+        if limit < 1:
+            raise UserError(
+                f"{self.name} reads {self.config.max_positions} positions, which leaves none for a "
+                f"question beside {self.config.latents} latent steps and an answer; use fewer "
+                "--latents, or a base that reads more"
+            )
         for ids in each:
             if len(ids) > limit:
                 raise UserError(
