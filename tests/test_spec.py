@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_line import Capture, printed, refused
+from command_line import Capture, printed, refused, write_pairs
 from tiny_models import QUESTIONS, noise, tiny_model
 
 from steer_core import UserError, decode
@@ -194,3 +194,14 @@ def test_what_is_refused_at_the_last_question_prints_nothing(capsys: Capture, wh
     asked = ["--question", QUESTIONS[0], "--question", "word " * 3000, "--alpha", "1"]
     said = refused(capsys, "inspect", what, *MODEL, *asked, "--max-new-tokens", "2")
     assert "shorten it" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["--layer", "99"], "layer 99 is out"), (["--site", "bogus"], "unknown site 'bogus'")],
+)
+def test_paths_are_at_a_place_of_the_model(
+    capsys: Capture, tmp_path: Path, options: list[str], message: str
+):
+    asked = ["--pairs", write_pairs(tmp_path / "pairs.json", 6)]
+    assert message in refused(capsys, "inspect", "paths", "--model", "tiny-llama", *asked, *options)

@@ -225,7 +225,9 @@ def site_of(args: argparse.Namespace, model: "CodiModel") -> "Site":
 
     site = Site(args.site)
     middle = model.config.middle_layer if args.layer is None else args.layer
-    return Site(args.site, middle if site.has_layers else None)
+    found = Site(args.site, middle if site.has_layers else None)
+    found.check(model.config)
+    return found
 
 
 def all_edits(args: argparse.Namespace, model: "CodiModel") -> "Edits":
