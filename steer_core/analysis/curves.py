@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -371,7 +371,7 @@ def exchanged(answers: Answers, kind: str, settings: Mapping) -> Exchange:
     """
     changes = [answers.differences, *(answers.changes(each) for each in answers.controls[kind])]
     sums = [cluster_sums(each, answers.clusters).astype(np.float32) for each in changes]
-    stacked = np.stack(sums).reshape(len(sums), -1, sums[0].shape[-1])
+    stacked: NDArray = np.stack(sums).reshape(len(sums), -1, sums[0].shape[-1])
     draws = min(settings["resamples"], EXCHANGES)
     return exchange_test(stacked, resamples=draws, seed=settings["seed"])
 
@@ -388,8 +388,8 @@ def half_width(each: Floats, clusters: Ints, rank: ControlRank) -> Floats:
 
 def row_of_contrast(each: Contrast, row: int) -> Contrast:
     """The contrast of one curve."""
-    grids = (getattr(each, name)[row] for name in ("change", "low", "high", "p"))
-    return Contrast(each.kind, *grids, each.rank.at(row), each.tests, each.z, each.looks)
+    grids = {name: getattr(each, name)[row] for name in ("change", "low", "high", "p")}
+    return replace(each, rank=each.rank.at(row), **grids)
 
 
 def row_of(values: ArrayLike | None, row: int, kind: type) -> NDArray | None:

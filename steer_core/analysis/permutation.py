@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +42,7 @@ class MaxPermutation:
 def max_permutation(
     differences: ArrayLike,
     *,
-    clusters: ArrayLike | None = None,
+    clusters: Sequence[Hashable] | NDArray | None = None,
     resamples: int = 9999,
     seed: int = 0,
 ) -> MaxPermutation:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steer_core.analysis.clusters import cluster_sums
 from steer_core.analysis.controls import MARGIN
@@ -132,7 +133,7 @@ class Simulation:
         self.second = [self.second_moment(list(sums.values()), i) for i in range(len(kinds))]
         self.known: dict[int, list[Drawn]] = {}
 
-    def sums(self, kind: str) -> Floats:
+    def sums(self, kind: str) -> NDArray:
         """What each control changes in each cluster, float32 [C, M, G]."""
         answers = self.answers
         start = answers.weights * answers.baseline
@@ -142,7 +143,7 @@ class Simulation:
         ]
         return np.stack(each).reshape(len(each), -1, self.groups)
 
-    def kind(self, sums: Floats, counts: Floats, contrast: Contrast) -> Kind:
+    def kind(self, sums: NDArray, counts: NDArray, contrast: Contrast) -> Kind:
         """The controls of one kind, from their sums [C, M, G] and centred counts [G, S]."""
         n = self.answers.n
         change = sums.sum(-1) / n

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -129,7 +130,7 @@ def outcome_table(grid: Grid, weights: Floats, *, resamples: int, seed: int) -> 
 
 
 def outcome_of(
-    grid: Grid, weights: Floats, row: int, outcome: str, settings: Mapping[str, int]
+    grid: Grid, weights: Floats, row: int, outcome: str, settings: Mapping[str, Any]
 ) -> list[pd.DataFrame]:
     """One outcome along one curve; nothing when fewer than two clusters have a value."""
     values = grid.real.measured[outcome][row]

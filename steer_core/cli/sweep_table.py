@@ -24,7 +24,7 @@ def table_text(found: "pd.DataFrame", curves: "Sequence[CurveKey]", alphas: int)
         alphas: Number of α.
     """
     table = folded(found, curves, alphas)
-    same = [name for name in ("site", "operation") if table[name].nunique() == 1]
+    same = [name for name in ("site", "operation") if len(set(table[name])) == 1]
     table = table.drop(columns=same)
     table = table.assign(
         layer=["-" if at is None else f"{at:g}" for at in table["layer"]],
@@ -58,7 +58,7 @@ def with_controls(
     percents = 100 * mine[list(SHARES)]
     percents.columns = list(SHARES.values())
     table = place.join(percents).join(mine["flips"])
-    if "nonfinite" in mine and mine["nonfinite"].any():
+    if "nonfinite" in mine and any(mine["nonfinite"].tolist()):
         table["not finite"] = mine["nonfinite"]
     for kind in dict.fromkeys(other.kind for other, _ in every):
         parts = [part for other, part in every if other.kind == kind and other.controls(curve)]

@@ -101,7 +101,7 @@ def path_cells(
 
 def decoded_twins(
     model: CodiModel, pairs: Sequence[Pair]
-) -> tuple[list[Problem], list[object], NDArray[np.float32], list[bool]]:
+) -> tuple[list[Problem], list[int | str], NDArray[np.float32], list[bool]]:
     """Both twins of pairs, the pair of each, their states and whether each is answered right."""
     problems = [problem for pair in pairs for problem in (pair.clean, pair.corrupted)]
     groups = [pair.pair_id for pair in pairs for _ in range(2)]

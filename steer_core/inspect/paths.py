@@ -61,7 +61,7 @@ def paths(
     parity, p = separation(points, even, shuffled, seed)
     return Paths(
         mean=flat.mean(0, dtype=np.float64).astype(np.float32),
-        components=pca.components_.astype(np.float32),
+        components=np.asarray(pca.components_, np.float32),
         variance=pca.explained_variance_ratio_,
         points=points.astype(np.float32),
         parity=parity,

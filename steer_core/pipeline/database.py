@@ -75,7 +75,10 @@ class Database:
             raise UserError(f"{path} does not exist; run 'sweep --out {path.parent}' first")
         self._read_only = path is not None and path.is_file() and not is_writable(path)
         try:
-            opened = open_read_only(path, OPTIONS) if self._read_only else Opened(connect(path))
+            if path is not None and self._read_only:
+                opened = open_read_only(path, OPTIONS)
+            else:
+                opened = Opened(connect(path))
             self._connection, self._folder = opened.connection, opened.folder
             self._prepare()
         except sqlite3.OperationalError as error:

@@ -117,7 +117,8 @@ def write_csv(table: pd.DataFrame, part: Path) -> None:
 
 def text_columns(table: pd.DataFrame) -> list[tuple[str, pd.Series]]:
     """The columns that may hold text, by name."""
-    return [(str(name), table[name]) for name in table if not is_numeric_dtype(table[name])]
+    columns = [(str(name), pd.Series(table[name])) for name in table]
+    return [(name, column) for name, column in columns if not is_numeric_dtype(column)]
 
 
 def without_formulas(table: pd.DataFrame) -> pd.DataFrame:

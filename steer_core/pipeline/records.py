@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -310,7 +310,7 @@ def read_curves(text: str) -> tuple[CurveKey, ...]:
 def read_curve(found: dict[str, Any]) -> CurveKey:
     """One of them."""
     parts = tuple(PartKey(**tuples(part)) for part in found.get("parts", ()))
-    return CurveKey(**tuples(found) | {"parts": parts})
+    return replace(CurveKey(**tuples(found)), parts=parts)
 
 
 def tuples(found: dict[str, Any]) -> dict[str, Any]:

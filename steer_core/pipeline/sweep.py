@@ -69,9 +69,15 @@ def sweep(
     """
     at = layers_of(model, site, layers)
     mask = tuple(model.config.positions[1:] if positions is None else positions)
-    rest = {"random": random, "shuffled": shuffled, "covariance": covariance, "nuisance": nuisance}
-    rest |= {"seed": seed, "max_new_tokens": max_new_tokens}
-    spec = SweepSpec(site, at, tuple(alphas), (mask,), (direction,), **rest)
+    spec = SweepSpec(
+        *(site, at, tuple(alphas), (mask,), (direction,)),
+        random=random,
+        shuffled=shuffled,
+        seed=seed,
+        max_new_tokens=max_new_tokens,
+        covariance=covariance,
+        nuisance=nuisance,
+    )
     with Store.memory() as store:
         run = run_sweep(model, pairs, spec, store, progress=reporting(progress))
         return store.summary(run.id)

@@ -122,7 +122,7 @@ def source_of(
         record=record,
         others=tuple(each.id for each in records if each.id != record.id),
         analysis=analyse(
-            table[table["flip"] != FLIPS[NOT_FINITE]],
+            pd.DataFrame(table[table["flip"] != FLIPS[NOT_FINITE]]),
             expected=expected_rows(record),
             before=right_before(prepared, record),
             looks=looks.factor,
@@ -140,7 +140,7 @@ def source_of(
 def overflowed_rows(table: pd.DataFrame) -> tuple[int, tuple[float, ...]]:
     """How many rows overflowed, and at which α."""
     lost = table[table["flip"] == FLIPS[NOT_FINITE]]
-    return len(lost), tuple(sorted(lost["alpha"].unique().tolist()))
+    return len(lost), tuple(sorted(set(lost["alpha"].tolist())))
 
 
 def pick(records: list[RunRecord], run: int | None, folder: Path) -> RunRecord:

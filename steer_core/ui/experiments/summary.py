@@ -109,7 +109,7 @@ def chart(folder: Path, record: RunRecord | None) -> dict[str, Any] | None:
     real = [i for i, curve in enumerate(record.curves) if curve.kind == REAL]
     return {
         "alphas": alphas,
-        "nonfinite": int(tally["nonfinite"].sum()),
+        "nonfinite": sum(tally["nonfinite"].tolist()),
         "baseline": base[1] / base[0] if base[0] else None,
         "curves": [curve_payload(record.curves, i, grids, len(real)) for i in real],
         "mark": mark_of(folder, record),
