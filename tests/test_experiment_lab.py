@@ -107,7 +107,7 @@ def test_the_next_plan_knows_the_measured_speed(finished):
     entry = finished.shelf.entries()[0]
     finished.shelf._known = {}
     plan = finished.plan(forms.MODEL, forms.SMALL)
-    expected = "measured" if entry.seconds > 1 else "guess"
+    expected = f"as experiment {entry.name} did" if entry.seconds > 1 else "guess"
     assert expected in plan["source"]
 
 

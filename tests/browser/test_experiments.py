@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 SECONDS = 120
 LONG_WAIT = SECONDS * 1000
 STORED = ("stored-1", "stored-2")
-DIRECTIONS = {"Quick": 11, "Standard": 41}
+DIRECTIONS = {"Quick": 16, "Standard": 61}
 """The real one and its controls."""
 FITS = """() => {
     const plot = document.querySelector('#sweep .plot');
@@ -264,7 +264,7 @@ def test_wrong_inputs_are_one_line_and_nothing_is_lost(page, desk, tmp_path: Pat
     unfold(page)
     choose(page, "size", "Fine")
     box(page, "name").fill(STORED[0])
-    expect(plan).to_contain_text("81 directions × 12 α")
+    expect(plan).to_contain_text("121 directions × 12 α")
 
     page.locator("#exp-run").click()
     expect(toast).to_contain_text(f"'{STORED[0]}' exists already")
@@ -276,7 +276,7 @@ def test_wrong_inputs_are_one_line_and_nothing_is_lost(page, desk, tmp_path: Pat
     page.locator("#exp-run").click()
     expect(toast).to_contain_text("'x' in α is no number")
     box(page, "alphas").fill("-1,1")
-    expect(plan).to_contain_text("81 directions × 2 α")
+    expect(plan).to_contain_text("121 directions × 2 α")
 
     choose(page, "pairs", "My file")
     expect(plan).to_contain_text("no pair file is chosen")
@@ -288,7 +288,7 @@ def test_wrong_inputs_are_one_line_and_nothing_is_lost(page, desk, tmp_path: Pat
     page.locator("#exp-run").click()
     expect(toast).to_contain_text("mine.json is not JSON")
     choose(page, "pairs", "Bundled test")
-    expect(plan).to_contain_text("81 directions × 2 α")
+    expect(plan).to_contain_text("121 directions × 2 α")
 
     assert sorted(desk.lab.folder.iterdir()) == before
     assert not desk.lab.state.active

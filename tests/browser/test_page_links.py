@@ -47,7 +47,7 @@ def test_the_address_names_every_choice_from_the_start(tab):
 def test_a_wrong_link_opens_the_page_and_says_what_is_wrong(tab):
     page = tab.open("?layer=9&mask=44&alpha=nan&problem=zz")
     toasts = page.locator(".toast-body").first
-    expect(toasts).to_contain_text("layer of tiny-llama is '9'; give a whole number from 1 to 4")
+    expect(toasts).to_contain_text("layer of tiny-llama is 9; give a whole number from 1 to 4")
     assert dataset(page, "answers")["alpha"] == "0"
 
 

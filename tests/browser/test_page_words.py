@@ -98,9 +98,9 @@ def test_without_an_edit_there_is_no_length_of_a_direction(tab):
 def test_a_wrong_link_says_what_is_shown_instead_until_it_is_read(tab):
     page = tab.open("?layer=99&alpha=77")
     notice = page.locator(".toast-body").first
-    expect(notice).to_contain_text("tiny-llama is '99'; give a whole number from 1 to 4")
+    expect(notice).to_contain_text("tiny-llama is 99; give a whole number from 1 to 4")
     expect(notice).to_contain_text("(the page shows 2)")
-    expect(notice).to_contain_text("α is '77'; give a number from -3 to 3 (the page shows 0)")
+    expect(notice).to_contain_text("α is 77; give a number from -3 to 3 (the page shows 0)")
     page.wait_for_timeout(11_000)
     expect(notice).to_be_visible()
     assert text(page, ".steered .at") == "α = 0"
