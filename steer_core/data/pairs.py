@@ -10,12 +10,13 @@ from steer_core.data.rows import read_rows, row_faults, row_pair
 from steer_core.errors import UserError
 
 PAIRS_DIR = Path(__file__).parents[2] / "assets" / "pairs"
-BUNDLED = ("fit", "test")
-"""Names of the shipped sets: "fit" for directions, "test" for what is reported."""
+BUNDLED = ("fit", "test", "validation")
+"""Names of the shipped sets: "fit" for directions, "test" for what is reported, "validation" for
+choices between trainings of the bundled models."""
 
 
 def load_pairs(name_or_path: str | Path) -> list[Pair]:
-    """Load a bundled set by name ("fit", "test") or a file: JSON list, JSON object, JSONL.
+    """Load a set of `BUNDLED` by name, or a file: JSON list, JSON object, JSONL.
 
     Repeated ids and questions are kept as they are; the audit reports them.
 
@@ -60,6 +61,8 @@ def pair_row(pair: Pair) -> dict[str, object]:
     }
     if pair.clean.template is not None:
         row |= {"template": pair.clean.template, "held_out": pair.held_out}
+    if pair.changed_step is not None:
+        row["changed_step"] = pair.changed_step
     return row
 
 
@@ -73,4 +76,6 @@ def _content(problem: Problem) -> dict[str, object]:
     content: dict[str, object] = {"question": problem.question, "answer": problem.answer}
     if problem.chain:
         content["chain"] = list(problem.chain)
+    if problem.step_results is not None:
+        content["step_results"] = list(problem.step_results)
     return content

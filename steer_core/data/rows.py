@@ -98,7 +98,7 @@ def _read_text(path: Path) -> str:
     except OSError as error:
         raise UserError(
             f"cannot read pair file '{path}' ({error.strerror}); "
-            "use 'fit', 'test' or the path of a JSON or JSONL file"
+            "use 'fit', 'test', 'validation' or the path of a JSON or JSONL file"
         ) from error
     except UnicodeDecodeError as error:
         raise UserError(f"'{path}' is not UTF-8 text; save it as UTF-8 JSON or JSONL") from error
