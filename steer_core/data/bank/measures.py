@@ -164,7 +164,8 @@ _LIQUID = story(
             "n+m",
             "{person} <has|had> {n} liters of {liquid} in [one|a big] {tank} and {m} liters in "
             "[another|a small] one.",
-            "{person} <pours|poured> {n} liters and then {m} [more|] liters of {liquid} into a {tank}.",
+            "{person} <pours|poured> {n} liters and then {m} [more|] liters of {liquid} into a "
+            "{tank}.",
         ),
     ),
     events=(
