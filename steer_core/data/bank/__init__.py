@@ -5,15 +5,33 @@ from functools import cache
 from itertools import permutations, product
 from random import Random
 
-from steer_core.data.bank.measures import MEASURES
-from steer_core.data.bank.money import MONEY
-from steer_core.data.bank.places import PLACES
+from steer_core.data.bank.farm import FARM
+from steer_core.data.bank.measures import FEET, LIQUID, POUNDS
+from steer_core.data.bank.money import SAVINGS, SHOPPING
+from steer_core.data.bank.places import PEOPLE, SHOP
 from steer_core.data.bank.possessions import POSSESSIONS
-from steer_core.data.bank.records import RECORDS
+from steer_core.data.bank.records import AGES, PAGES, POINTS
+from steer_core.data.bank.travel import MILES, MINUTES
 from steer_core.data.templates import Piece, Story, Template
 from steer_core.data.wording import pick
 
-STORIES: tuple[Story, ...] = POSSESSIONS + MONEY + PLACES + MEASURES + RECORDS
+STORIES: tuple[Story, ...] = (
+    *POSSESSIONS,
+    SAVINGS,
+    SHOPPING,
+    PEOPLE,
+    SHOP,
+    FARM,
+    MILES,
+    LIQUID,
+    POUNDS,
+    MINUTES,
+    FEET,
+    PAGES,
+    POINTS,
+    AGES,
+)
+"""Their order decides which problems a seed draws."""
 TRAINED: Mapping[int, int] = {1: 40, 2: 40, 3: 40, 4: 40, 5: 24}
 """Trained templates of a story, by number of steps; of one step there may be fewer."""
 HELD_OUT: Mapping[int, int] = {1: 1, 2: 1, 3: 1, 4: 1, 5: 0}

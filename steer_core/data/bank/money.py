@@ -1,9 +1,9 @@
 """Stories of dollars: what a person earns and saves, and what shopping costs."""
 
 from steer_core.data.bank.parts import ASIDES, PERSON, story
-from steer_core.data.templates import Story, piece
+from steer_core.data.templates import piece
 
-_SAVINGS = story(
+SAVINGS = story(
     "savings",
     starts=(
         piece(
@@ -194,7 +194,7 @@ _SAVINGS = story(
     subjects=PERSON,
 )
 
-_SHOPPING = story(
+SHOPPING = story(
     "shopping",
     starts=(
         piece(
@@ -329,5 +329,3 @@ _SHOPPING = story(
     asides=ASIDES,
     subjects=PERSON,
 )
-
-MONEY: tuple[Story, ...] = (_SAVINGS, _SHOPPING)

@@ -1,9 +1,9 @@
 """Stories of counts that grow or shrink by rule: pages, points, ages and a class."""
 
 from steer_core.data.bank.parts import ASIDES, PERSON, PLAIN_ASIDES, story
-from steer_core.data.templates import Story, piece
+from steer_core.data.templates import piece
 
-_PAGES = story(
+PAGES = story(
     "pages",
     starts=(
         piece(
@@ -122,7 +122,7 @@ _PAGES = story(
     subjects=PERSON,
 )
 
-_POINTS = story(
+POINTS = story(
     "points",
     starts=(
         piece(
@@ -257,7 +257,7 @@ _POINTS = story(
     subjects=PERSON,
 )
 
-_AGES = story(
+AGES = story(
     "ages",
     starts=(
         piece(
@@ -347,5 +347,3 @@ _AGES = story(
     asides=PLAIN_ASIDES,
     subjects=PERSON,
 )
-
-RECORDS: tuple[Story, ...] = (_PAGES, _POINTS, _AGES)
