@@ -4,7 +4,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steer_core.data.answer_change import answer_change
@@ -83,6 +83,7 @@ def test_a_number_of_the_question_is_no_result_that_happens_to_be_equal():
     assert expected_answer(pair, 1) == 30
 
 
+@settings(max_examples=20)
 @given(st.integers(0, 2**32))
 def test_at_the_changed_step_and_at_the_last_the_twins_answer_is_expected(seed):
     for pair in islice(generate_twins(seed), 3):
