@@ -18,7 +18,7 @@ from steer_core.codi.load import load_model
 from steer_core.codi.projection import Projection, named_projection
 from steer_core.codi.tensors import tensors_of
 from steer_core.errors import UserError
-from steer_core.training.losses import Student
+from steer_core.training.forward import Student
 from steer_core.training.recipe import LATENTS
 from steer_core.training.tokenizer import BOT, EOT, special_id
 
