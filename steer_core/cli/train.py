@@ -18,6 +18,18 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--learning-rate", type=float, help="peak of the schedule")
     parser.add_argument("--warmup", type=int, help="steps of linear warm-up")
     parser.add_argument("--teacher-only", type=float, help="share of steps before the student")
+    parser.add_argument(
+        "--teacher-every", type=int, help="the teacher trains at every n-th step of the student's"
+    )
+    for name, what in (
+        ("lens", "reading step results from hidden states"),
+        ("swap", "the twin's answer behind the twin's latents"),
+        ("chain", "the twin's later results and answer behind one swapped latent"),
+    ):
+        parser.add_argument(f"--{name}-weight", type=float, help=f"weight of the loss of {what}")
+    parser.add_argument(
+        "--hidden-question", type=float, help="share of rows whose answer sees the latents only"
+    )
     parser.add_argument("--init", help="folder of a finished model to start from")
     options.add_seed(parser, "of weights and data")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
@@ -43,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
 def line(row: dict) -> str:
     """One line of the log for a reader."""
     shares = "  ".join(
-        f"{name} {row[f'{name}_accuracy']:.1%}" for name in ("teacher", "latent", "zeroed")
+        f"{name.removesuffix('_accuracy')} {value:.1%}"
+        for name, value in row.items()
+        if name.endswith("_accuracy")
     )
     return f"step {row['step']}/{row['of']}  {row['seconds']:.0f} s  {shares}"

@@ -24,8 +24,6 @@ from steer_core.training.context import Context
 
 Weights = tuple[Tensor | None, ...]
 """Of a block: weight and bias of the attention's norm, qkv, out, the MLP's norm, up and down."""
-IGNORE = -100
-"""The label of padding; no token."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,13 +110,10 @@ class Forward:
         angles = positions[..., None, None].float() * body.inverse_frequencies
         return x, torch.stack((angles.cos(), angles.sin())) * body.rotary_scale
 
-    def norm(self, x: Tensor) -> Tensor:
-        """The final norm: outputs of the last block [..., D] to hidden states."""
+    def think(self, output: Tensor) -> Tensor:
+        """The projection: the last block's output at k - 1 [N, 1, D] to z_k [N, 1, D]."""
         norm = self.model.body.norm
-        return normed(x, norm.weight, norm.bias, norm.eps, norm.rms)
-
-    def think(self, hidden: Tensor) -> Tensor:
-        """The projection: h_{k-1} [N, 1, D] to z_k [N, 1, D]."""
+        hidden = normed(output, norm.weight, norm.bias, norm.eps, norm.rms)
         return self.model.projection(hidden)
 
     def losses(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from steer_core.training.batch import Batch
+from steer_core.training.batch import IGNORE, Batch
 from steer_core.training.context import Context
-from steer_core.training.forward import IGNORE, Forward
+from steer_core.training.forward import Forward
 from steer_core.training.recipe import LATENTS
 
 
@@ -34,13 +34,12 @@ class Answered:
 @dataclass(frozen=True, slots=True, eq=False)
 class Thoughts:
     """The latent steps of a batch: thoughts z_1..z_K and, at positions 0..K, outputs of the last
-    block, each [N, 1, D]; `context` is what the answer goes on from, `start` that at BOT.
+    block, each [N, 1, D]; `contexts`, what goes on behind each of these positions.
     """
 
     thoughts: list[Tensor]
     outputs: list[Tensor]
-    context: Context
-    start: Context
+    contexts: list[Context]
 
 
 def teach(forward: Forward, batch: Batch, question: Context) -> Answered:
@@ -52,45 +51,34 @@ def teach(forward: Forward, batch: Batch, question: Context) -> Answered:
     return answered(forward, outputs, batch.cot, batch.cot_mask, batch.cot_colon)
 
 
-def begin(forward: Forward, question: Context) -> tuple[Context, Tensor]:
-    """The context behind BOT, and the output of the last block there [N, 1, D]."""
+def reason(
+    forward: Forward, question: Context, latents: int = LATENTS, scale: float = 1.0
+) -> Thoughts:
+    """BOT and K latent steps, each thought multiplied by `scale` when fed."""
     context = question.fork()
     assert context.real is not None
     one = context.real.new_ones(len(context.real), 1)
     bot = torch.full_like(one, forward.model.bot, dtype=torch.long)
-    return context, forward.run(context, forward.model.body.embed(bot), one)[-1]
-
-
-def reason(
-    forward: Forward, question: Context, latents: int = LATENTS, scale: float = 1.0
-) -> Thoughts:
-    """K latent steps, each thought multiplied by `scale` when fed."""
-    context, output = begin(forward, question)
-    start = context.fork()
-    one = context.real[:, :1] | True
-    thoughts, outputs = [], [output]
+    outputs = [forward.run(context, forward.model.body.embed(bot), one)[-1]]
+    thoughts, contexts = [], [context.fork()]
     for _ in range(latents):
-        thoughts.append(forward.think(forward.norm(outputs[-1])) * scale)
+        thoughts.append(forward.think(outputs[-1]) * scale)
         outputs.append(forward.run(context, thoughts[-1], one)[-1])
-    return Thoughts(thoughts, outputs, context, start)
+        contexts.append(context.fork())
+    return Thoughts(thoughts, outputs, contexts)
 
 
 def answer(
     forward: Forward, batch: Batch, context: Context, allowed: Tensor | None = None
 ) -> Answered:
-    """EOT and the answer sentence behind latent thoughts; the context grows."""
-    ids, mask, colon = spoken(forward, batch)
-    allowed = None if allowed is None else torch.cat((allowed, mask), 1)
-    outputs = forward.run(context, forward.model.body.embed(ids), mask, allowed)
-    return answered(forward, outputs, ids, mask, colon)
-
-
-def spoken(forward: Forward, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Ids and mask [N, A + 1] of EOT and the answer sentence, and where its colon is [N]."""
+    """EOT and the answer sentence behind latent thoughts, which see `allowed` [N, L] of them."""
     eot = torch.full_like(batch.answer[:, :1], forward.model.eot)
     ids = torch.cat((eot, batch.answer), 1)
     mask = torch.cat((batch.answer_mask[:, :1] | True, batch.answer_mask), 1)
-    return ids, mask, batch.answer_colon + 1
+    context, colon = context.fork(), batch.answer_colon + 1
+    allowed = None if allowed is None else torch.cat((allowed, mask), 1)
+    outputs = forward.run(context, forward.model.body.embed(ids), mask, allowed)
+    return answered(forward, outputs, ids, mask, colon)
 
 
 def answered(
@@ -104,7 +92,7 @@ def answered(
     guess[keep] = guessed
     rows = torch.arange(len(colon), device=ids.device)
     right = guess[rows, colon] == labels[rows, colon]
-    return Answered(losses.mean(), right, [x[rows, colon] for x in outputs])
+    return Answered(losses.sum() / keep.sum().clamp_min(1), right, [x[rows, colon] for x in outputs])
 
 
 def distillation(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
@@ -114,3 +102,4 @@ def distillation(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
         for mine, target in zip(student, teacher, strict=True)
     ]
     return torch.stack(layers).mean()
+

@@ -16,16 +16,23 @@ LATENTS = 6
 Limit = tuple[Callable[[Any], bool], str]
 COUNT: Limit = (lambda x: x >= 1, "at least 1")
 WEIGHT: Limit = (lambda x: 0 <= x < math.inf, "a finite number, at least 0")
+SHARE: Limit = (lambda x: 0 <= x <= 1, "between 0 and 1")
 LIMITS: dict[str, Limit] = {
     "steps": COUNT,
-    "batch": COUNT,
+    "batch": (lambda x: x >= 2 and x % 2 == 0, "an even number, at least 2: twins go together"),
     "learning_rate": (lambda x: 0 < x < math.inf, "a finite number above 0"),
     "warmup": (lambda x: x >= 0, "at least 0"),
     "weight_decay": WEIGHT,
     "teacher_only": (lambda x: 0 <= x < 1, "at least 0 and below 1, or the student never trains"),
+    "teacher_every": COUNT,
     "teacher_weight": WEIGHT,
     "student_weight": WEIGHT,
     "distill_weight": WEIGHT,
+    "lens_weight": WEIGHT,
+    "swap_weight": WEIGHT,
+    "chain_weight": WEIGHT,
+    "hidden_question": SHARE,
+    "varied_words": SHARE,
     "seed": (lambda x: 0 <= x < 2**32, "at least 0 and below 2^32"),
 }
 """What fields of a recipe may be, as a test that NaN fails and in words."""
@@ -36,22 +43,38 @@ class Recipe:
     """One training run.
 
     `steps` optimizer steps of `batch` problems each; `teacher_only` is the share of the steps
-    before the student joins; weights are those of CODI's three losses. `seed` decides data and
-    weights; with `init`, the folder of a finished model, the weights are that model's.
+    before the student joins, from where on the teacher (and distillation with it) trains at every
+    `teacher_every`-th step; weights are those of CODI's three losses, then of the three by
+    interchange (`steer_core.training.interchange`), with which a batch is made of twins.
+    `hidden_question` is the share of rows whose answer sees BOT and latents only, `varied_words`
+    that of questions with words dropped or swapped. `seed` decides data and weights; with `init`,
+    the folder of a finished model, the weights are that model's, of which `init_sha256` is the hash.
     """
 
     arch: str
-    steps: int = 7700
-    batch: int = 48
-    learning_rate: float = 2e-3
-    warmup: int = 200
+    steps: int = 2800
+    batch: int = 192
+    learning_rate: float = 3e-3
+    warmup: int = 100
     weight_decay: float = 0.02
-    teacher_only: float = 0.104
+    teacher_only: float = 0.1
+    teacher_every: int = 1
     teacher_weight: float = 1.0
     student_weight: float = 1.0
     distill_weight: float = 2.0
+    lens_weight: float = 0.0
+    swap_weight: float = 0.0
+    chain_weight: float = 0.0
+    hidden_question: float = 0.0
+    varied_words: float = 0.2
     seed: int = 0
     init: str | None = None
+    init_sha256: str | None = None
+
+    @property
+    def interchange(self) -> bool:
+        """Whether rows are pairs of twins, whose latents are swapped."""
+        return self.swap_weight > 0 or self.chain_weight > 0
 
     def __post_init__(self) -> None:
         if self.arch not in ARCHITECTURES:
