@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from steer_core.data.augment import vary_words
 from steer_core.data.generate import generate_problems, generate_twins
-from steer_core.data.problems import Pair, Problem
+from steer_core.data.problems import Pair, Problem, question_key
 from steer_core.training.recipe import LATENTS
 from steer_core.training.tokenizer import EOS, PAD, special_id
 
@@ -118,11 +118,11 @@ def alone_through(pair: Pair) -> int:
 def padded(rows: Sequence[Sequence[int]], pad: int, left: bool = False) -> tuple[Tensor, Tensor]:
     """Ids [B, longest] padded on one side, and the mask of real tokens."""
     width = max(map(len, rows))
-    ids = [[pad] * (width - len(row)) for row in rows]
     mask = torch.tensor([len(row) for row in rows])[:, None] > torch.arange(width)
     if left:
-        return torch.tensor([p + [*row] for p, row in zip(ids, rows, strict=True)]), mask.flip(1)
-    return torch.tensor([[*row] + p for p, row in zip(ids, rows, strict=True)]), mask
+        ids = [[*[pad] * (width - len(row)), *row] for row in rows]
+        return torch.tensor(ids), mask.flip(1)
+    return torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows]), mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +147,11 @@ class Stream:
         number, skip = divmod(start, POOL)
         while True:
             pool = self.pool(self.seed * 1_000_003 + number)
-            chance = torch.Generator().manual_seed(number)
-            for index in torch.randperm(POOL, generator=chance).tolist()[skip:]:
+            order = torch.randperm(POOL, generator=torch.Generator().manual_seed(number))
+            drawn = torch.rand(POOL, self.size, generator=torch.Generator().manual_seed(number))
+            for index in order.tolist()[skip:]:
                 rows = pool[index * self.size : (index + 1) * self.size]
                 batch = encode([p for p, _ in rows], self.tokenizer, [c for _, c in rows])
-                drawn = torch.rand(POOL, self.size, generator=torch.Generator().manual_seed(number))
                 yield replace(batch, hidden=drawn[index] < self.hidden)
             number, skip = number + 1, 0
 
@@ -161,7 +161,9 @@ class Stream:
         if self.twins:
             found = [self.twin_rows(pair, seed) for pair in self.pairs(seed, count // 2)]
         else:
-            found = [[(self.reworded(p, seed + i), 0)] for i, p in enumerate(self.draw(seed, count))]
+            found = [
+                [(self.reworded(p, seed + i), 0)] for i, p in enumerate(self.draw(seed, count))
+            ]
         found.sort(key=lambda rows: (rows[0][0].steps, len(rows[0][0].question)))
         return [row for rows in found for row in rows]
 
@@ -183,4 +185,7 @@ class Stream:
         """The problem, in a share of the rows with words dropped or swapped."""
         if Random(seed).random() >= self.varied:
             return problem
-        return replace(problem, question=vary_words(problem.question, seed))
+        other = vary_words(problem.question, seed)
+        # A problem may be a word away from a shipped one.
+        taken = question_key(other) in self.forbidden
+        return problem if taken else replace(problem, question=other)

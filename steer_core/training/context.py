@@ -35,7 +35,7 @@ class Context:
         0 where they may attend, which is to real positions up to themselves and, with `allowed`
         [N, L + T], only to those in it.
         """
-        count, new = real.shape
+        new = real.shape[1]
         before = 0 if self.real is None else self.real.shape[1]
         self.real = real if self.real is None else torch.cat((self.real, real), 1)
         positions = (self.real.cumsum(1)[:, before:] - 1).clamp_min(0)

@@ -92,7 +92,7 @@ class Forward:
         return outputs
 
     def read(self, ids: Tensor, real: Tensor) -> Context:
-        """The context behind questions [N, T]; of the last block only keys and values are needed."""
+        """The context behind questions [N, T]; of the last block keys and values are enough."""
         context = Context(len(self.weights))
         positions, bias = context.grow(real)
         x, waves = self.place(self.model.body.embed(ids), positions)
@@ -139,9 +139,7 @@ def fused(function: Callable, speed: Speed) -> Callable:
     """The function, fused where wished; one version for all sizes of a batch."""
     if not speed.fused:
         return function
-    import torch._dynamo  # noqa: PLC0415  (slow to import, and only here needed)
-
-    torch._dynamo.config.cache_size_limit = 64
+    # Equal sizes in the first batch are no reason to take them for equal in all.
     torch.fx.experimental._config.use_duck_shape = False
     return torch.compile(function, dynamic=True)
 
@@ -191,7 +189,7 @@ def weights_of(block: Block, rotary: bool, dtype: torch.dtype) -> Weights:
 
 
 def in_halves(block: Block, tensor: Tensor) -> Tensor:
-    """Queries' and keys' part of a packed tensor with rotary pairs in halves, values as they are."""
+    """A packed tensor with the rotary pairs of queries and keys in halves."""
     turned = (block.heads + block.kv_heads) * block.head_dim
     return torch.cat((unpaired(tensor[:turned], block.head_dim), tensor[turned:]))
 

@@ -33,8 +33,10 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Thoughts:
-    """The latent steps of a batch: thoughts z_1..z_K and, at positions 0..K, outputs of the last
-    block, each [N, 1, D]; `contexts`, what goes on behind each of these positions.
+    """The latent steps of a batch.
+
+    `thoughts` z_1..z_K and, at positions 0..K, `outputs` of the last block, each [N, 1, D];
+    `contexts` go on behind each of these positions.
     """
 
     thoughts: list[Tensor]
@@ -92,7 +94,9 @@ def answered(
     guess[keep] = guessed
     rows = torch.arange(len(colon), device=ids.device)
     right = guess[rows, colon] == labels[rows, colon]
-    return Answered(losses.sum() / keep.sum().clamp_min(1), right, [x[rows, colon] for x in outputs])
+    return Answered(
+        losses.sum() / keep.sum().clamp_min(1), right, [x[rows, colon] for x in outputs]
+    )
 
 
 def distillation(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
@@ -102,4 +106,3 @@ def distillation(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
         for mine, target in zip(student, teacher, strict=True)
     ]
     return torch.stack(layers).mean()
-

@@ -48,7 +48,7 @@ class Recipe:
     interchange (`steer_core.training.interchange`), with which a batch is made of twins.
     `hidden_question` is the share of rows whose answer sees BOT and latents only, `varied_words`
     that of questions with words dropped or swapped. `seed` decides data and weights; with `init`,
-    the folder of a finished model, the weights are that model's, of which `init_sha256` is the hash.
+    the folder of a finished model, the weights are that model's, whose hash is `init_sha256`.
     """
 
     arch: str
