@@ -273,7 +273,7 @@ def test_the_learning_rate_warms_up_and_falls_to_a_fiftieth():
     ("options", "message"),
     [
         ({"arch": "bert"}, "'bert'; choose one of llama, gpt2"),
-        ({"steps": 0}, "steps 0 must be at least 1; usual is 2800"),
+        ({"steps": 0}, "steps 0 must be at least 1; usual is 1800"),
         ({"batch": 3}, "batch 3 must be an even number, at least 2"),
         ({"teacher_every": 0}, "teacher_every 0 must be at least 1;"),
         ({"lens_weight": nan}, "lens_weight nan must"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from training_parts import PROBLEMS, small_tokenizer, texts
 from transformers import PreTrainedTokenizerFast
 
+from steer_core.data.generate import STEP_WEIGHTS, generate_problems
 from steer_core.data.pairs import shipped_keys
 from steer_core.data.problems import Pair, Problem, question_key
 from steer_core.training import batch as batching
@@ -141,10 +142,6 @@ def stream(tokenizer: PreTrainedTokenizerFast, count: int, seed: int = 0, start:
     return list(islice(made.batches(start), count))
 
 
-def draw(seed: int, count: int, forbidden: frozenset[str], tokenizer: PreTrainedTokenizerFast):
-    return Stream(seed, 4, tokenizer, forbidden).draw(seed, count)
-
-
 @pytest.mark.parametrize("start", [0, 1, 3, 4, 5, 8, 11])
 def test_a_stream_goes_on_where_it_was_left(
     tokenizer: PreTrainedTokenizerFast, start: int, monkeypatch: pytest.MonkeyPatch
@@ -170,17 +167,28 @@ def test_a_pool_is_drawn_once_and_used_whole(
     tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(batching, "POOL", 4)
-    drawn = [problem.question for problem in draw(0, 16, NONE, tokenizer)]
+    drawn = [problem.question for problem in islice(generate_problems(0), 16)]
     assert sorted(questions(stream(tokenizer, 4), tokenizer)) == sorted(drawn)
 
 
-def test_forbidden_problems_are_left_out_and_the_others_stay(tokenizer: PreTrainedTokenizerFast):
-    plain = draw(3, 60, NONE, tokenizer)
-    forbidden = frozenset(question_key(problem.question) for problem in plain[::2])
-    kept = draw(3, 30, forbidden, tokenizer)
-    wanted = [p for p in plain if question_key(p.question) not in forbidden]
-    assert kept[: len(wanted)] == wanted
-    assert not forbidden & {question_key(problem.question) for problem in kept}
+def test_forbidden_problems_are_left_out(tokenizer: PreTrainedTokenizerFast):
+    plain = questions(stream(tokenizer, 16), tokenizer)
+    forbidden = frozenset(map(question_key, plain[::2]))
+    kept = questions(stream(tokenizer, 16, forbidden=forbidden), tokenizer)
+    assert not forbidden & set(map(question_key, kept))
+    assert set(plain[1::2]) & set(kept)
+
+
+def test_problems_of_more_steps_join_one_after_the_other(tokenizer: PreTrainedTokenizerFast):
+    made = Stream(0, 4, tokenizer, NONE, easy=100)
+    joined = [sorted(n for n, w in made.weights(batch).items() if w > 0) for batch in range(120)]
+    assert [len(each) for each in joined] == sorted(len(each) for each in joined)
+    assert joined[0] == [1]
+    assert joined[24] == [1, 2]
+    assert joined[26] == [1, 2, 3]
+    assert made.weights(100) == made.weights(119) == dict(STEP_WEIGHTS)
+    first = [problem.steps for problem, _ in made.pool(0, made.weights(0))]
+    assert set(first) == {1}
 
 
 def test_no_shipped_problem_is_in_the_stream(tokenizer: PreTrainedTokenizerFast):

@@ -6,12 +6,16 @@ from pathlib import Path
 
 from steer_core.cli import options
 from steer_core.cli.json_lines import json_line
+from steer_core.errors import UserError
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `train`."""
     parser = subparsers.add_parser("train", help="train a small CODI model on generated problems")
-    parser.add_argument("--arch", required=True, help="llama or gpt2")
+    parser.add_argument("--arch", help="llama or gpt2; needed without --recipe")
+    parser.add_argument(
+        "--recipe", help="a bundled model, which is trained again, or a folder with a recipe.json"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder; an unfinished run goes on")
     parser.add_argument("--steps", type=int, help="optimizer steps")
     parser.add_argument("--batch", type=int, help="problems a step")
@@ -39,14 +43,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Train, and print a line of progress every 100 steps."""
+    import torch
+
     from steer_core.codi.load import pick_device
-    from steer_core.training.recipe import Recipe
+    from steer_core.training.recipe import Recipe, kept_recipe
     from steer_core.training.trainer import Trainer
 
     names = {field.name for field in dataclasses.fields(Recipe)}
-    given = {
-        name: value for name, value in vars(args).items() if name in names and value is not None
-    }
+    given = {} if args.recipe is None else kept_recipe(args.recipe)
+    given |= {n: value for n, value in vars(args).items() if n in names and value is not None}
+    if "arch" not in given:
+        raise UserError("no architecture given; pass --arch llama or gpt2, or --recipe NAME")
+    # The order of sums depends on the number of threads, and with it the weights to the last bit.
+    torch.set_num_threads(1)
     trainer = Trainer(Recipe(**given), args.out, pick_device(args.device))
     trainer.run(lambda row: print(json_line(row) if args.json else line(row), flush=True))
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from random import Random
@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from steer_core.data.augment import vary_words
-from steer_core.data.generate import generate_problems, generate_twins
+from steer_core.data.generate import STEP_WEIGHTS, generate_problems, generate_twins
 from steer_core.data.problems import Pair, Problem, question_key
 from steer_core.training.recipe import LATENTS
 from steer_core.training.tokenizer import EOS, PAD, special_id
@@ -131,7 +131,8 @@ class Stream:
 
     `size` rows a batch. Problems whose question is in `forbidden` (the shipped pairs) are skipped.
     With `twins` the rows are pairs of twins side by side. `varied` is the share of questions in
-    which words are dropped or swapped, `hidden` that of rows whose answer sees latents only.
+    which words are dropped or swapped, `hidden` that of rows whose answer sees latents only. Over
+    the first `easy` batches problems of more steps join, one number of steps after the other.
     """
 
     seed: int
@@ -141,12 +142,13 @@ class Stream:
     twins: bool = False
     varied: float = 0.0
     hidden: float = 0.0
+    easy: float = 0.0
 
     def batches(self, start: int = 0) -> Iterator[Batch]:
         """From batch number `start` on: each pool of batches has its own seed."""
         number, skip = divmod(start, POOL)
         while True:
-            pool = self.pool(self.seed * 1_000_003 + number)
+            pool = self.pool(self.seed * 1_000_003 + number, self.weights(number * POOL))
             order = torch.randperm(POOL, generator=torch.Generator().manual_seed(number))
             drawn = torch.rand(POOL, self.size, generator=torch.Generator().manual_seed(number))
             for index in order.tolist()[skip:]:
@@ -155,25 +157,24 @@ class Stream:
                 yield replace(batch, hidden=drawn[index] < self.hidden)
             number, skip = number + 1, 0
 
-    def pool(self, seed: int) -> list[tuple[Problem, int]]:
+    def weights(self, batch: int) -> dict[int, float]:
+        """Shares of the numbers of steps at a batch; each joins while the one before is whole."""
+        most = max(STEP_WEIGHTS)
+        reached = most if batch >= self.easy else 1 + (most - 1) * batch / self.easy
+        return {n: w * min(1.0, max(0.0, reached - n + 1)) for n, w in STEP_WEIGHTS.items()}
+
+    def pool(self, seed: int, weights: Mapping[int, float]) -> list[tuple[Problem, int]]:
         """Problems and changed steps of a pool's batches, those of like length together."""
         count = self.size * POOL
         if self.twins:
-            found = [self.twin_rows(pair, seed) for pair in self.pairs(seed, count // 2)]
+            pairs = generate_twins(seed, step_weights=weights, forbidden=self.forbidden)
+            found = [self.twin_rows(pair, seed) for pair in islice(pairs, count // 2)]
         else:
-            found = [
-                [(self.reworded(p, seed + i), 0)] for i, p in enumerate(self.draw(seed, count))
-            ]
+            problems = generate_problems(seed, step_weights=weights, forbidden=self.forbidden)
+            drawn = enumerate(islice(problems, count))
+            found = [[(self.reworded(problem, seed + i), 0)] for i, problem in drawn]
         found.sort(key=lambda rows: (rows[0][0].steps, len(rows[0][0].question)))
         return [row for rows in found for row in rows]
-
-    def draw(self, seed: int, count: int) -> list[Problem]:
-        """Generated problems, none of them forbidden."""
-        return list(islice(generate_problems(seed, forbidden=self.forbidden), count))
-
-    def pairs(self, seed: int, count: int) -> list[Pair]:
-        """Generated twins, none of them forbidden."""
-        return list(islice(generate_twins(seed, forbidden=self.forbidden), count))
 
     def twin_rows(self, pair: Pair, seed: int) -> list[tuple[Problem, int]]:
         """Both twins, reworded alike, and the changed step."""

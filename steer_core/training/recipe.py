@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from transformers import GPT2Config, LlamaConfig, PretrainedConfig
 
+from steer_core.codi.places import MODELS_DIR, bundled_names
 from steer_core.errors import UserError
 
 ARCHITECTURES = ("llama", "gpt2")
 LATENTS = 6
+RECIPE = "recipe.json"
 Limit = tuple[Callable[[Any], bool], str]
 COUNT: Limit = (lambda x: x >= 1, "at least 1")
 WEIGHT: Limit = (lambda x: 0 <= x < math.inf, "a finite number, at least 0")
@@ -31,6 +35,7 @@ LIMITS: dict[str, Limit] = {
     "lens_weight": WEIGHT,
     "swap_weight": WEIGHT,
     "chain_weight": WEIGHT,
+    "easy_first": SHARE,
     "hidden_question": SHARE,
     "varied_words": SHARE,
     "seed": (lambda x: 0 <= x < 2**32, "at least 0 and below 2^32"),
@@ -42,9 +47,10 @@ LIMITS: dict[str, Limit] = {
 class Recipe:
     """One training run.
 
-    `steps` optimizer steps of `batch` problems each; `teacher_only` is the share of the steps
-    before the student joins, from where on the teacher (and distillation with it) trains at every
-    `teacher_every`-th step; weights are those of CODI's three losses, then of the three by
+    `steps` optimizer steps of `batch` problems each. `teacher_only` is the share of the steps
+    before the student joins, `easy_first` that over which problems of more steps join. Once the
+    student trains, the teacher, and distillation with it, does so at every `teacher_every`-th
+    step; weights are those of CODI's three losses, then of the three by
     interchange (`steer_core.training.interchange`), with which a batch is made of twins.
     `hidden_question` is the share of rows whose answer sees BOT and latents only, `varied_words`
     that of questions with words dropped or swapped. `seed` decides data and weights; with `init`,
@@ -52,7 +58,7 @@ class Recipe:
     """
 
     arch: str
-    steps: int = 2800
+    steps: int = 1800
     batch: int = 192
     learning_rate: float = 3e-3
     warmup: int = 100
@@ -65,6 +71,7 @@ class Recipe:
     lens_weight: float = 0.0
     swap_weight: float = 0.0
     chain_weight: float = 0.0
+    easy_first: float = 0.6
     hidden_question: float = 0.0
     varied_words: float = 0.2
     seed: int = 0
@@ -86,6 +93,31 @@ class Recipe:
             value = getattr(self, name)
             if not fits(value):
                 raise UserError(f"{name} {value} must be {words}; usual is {usual[name]}")
+
+
+def kept_recipe(name: str) -> dict[str, Any]:
+    """The recipe beside a bundled model, or in a folder, as the fields of a `Recipe`.
+
+    Raises:
+        UserError: where there is none, or one of another version of the trainer.
+    """
+    folder = MODELS_DIR / name if name in bundled_names() else Path(name)
+    path = folder / RECIPE
+    known = {field.name for field in fields(Recipe)}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        wrong = sorted(set(found) - known)
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(
+            f"{path} is no recipe ({error}); name one of {', '.join(bundled_names())}, or a folder "
+            "that 'train' wrote"
+        ) from error
+    if wrong:
+        raise UserError(
+            f"{path} has {', '.join(wrong)}, which this trainer does not know; "
+            "give the options themselves"
+        )
+    return found
 
 
 def base_config(arch: str, vocabulary: int, eos: int) -> PretrainedConfig:

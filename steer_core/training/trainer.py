@@ -26,7 +26,7 @@ from steer_core.training.batch import Batch, Stream, alone_through, encode
 from steer_core.training.forward import Forward, Speed, Student, fastest
 from steer_core.training.interchange import chained, lens, swapped, visible
 from steer_core.training.losses import answer, distillation, reason, teach
-from steer_core.training.recipe import Recipe, base_config
+from steer_core.training.recipe import RECIPE, Recipe, base_config
 from steer_core.training.state import (
     fresh_student,
     parameters,
@@ -35,7 +35,7 @@ from steer_core.training.state import (
 )
 from steer_core.training.tokenizer import EOS, special_id, train_tokenizer
 
-CHECKPOINT, LOG, RECIPE = "checkpoint.pt", "training_log.jsonl", "recipe.json"
+CHECKPOINT, LOG = "checkpoint.pt", "training_log.jsonl"
 TOKENIZER_TEXTS, TOKENIZER_SEED = 20_000, 9_999_991
 VALIDATION = 120
 """Pairs of the validation set that are asked at every line of the log."""
@@ -91,6 +91,7 @@ class Trainer:
             recipe.interchange,
             recipe.varied_words,
             recipe.hidden_question,
+            recipe.easy_first * recipe.steps,
         ).batches(self.step)
         began = time.monotonic() - self.seconds
         for batch in islice(stream, recipe.steps - self.step):
@@ -211,6 +212,8 @@ def optimizers_of(student: Student, recipe: Recipe) -> list[torch.optim.Optimize
     named = dict(parameters(student))
     between = {name for name, p in named.items() if p.dim() == 2 and not EMBEDDED.search(name)}
     rest = [p for name, p in named.items() if name not in between]
+    if not hasattr(torch.optim, "Muon"):
+        raise UserError(f"torch {torch.__version__} lacks Muon; train with torch 2.9 or newer")
     muon = torch.optim.Muon(
         [p for name, p in named.items() if name in between],
         lr=recipe.learning_rate,
