@@ -23,7 +23,7 @@ def load_problems(name_or_path: str) -> list[Problem]:
     """Questions of a bundled set or a file: pairs (their clean twins), or rows with an answer.
 
     Args:
-        name_or_path: "fit", "test", or a JSON, JSONL or Parquet file.
+        name_or_path: "fit", "test", "validation", or a JSON, JSONL or Parquet file.
 
     Raises:
         UserError: when the file cannot be read, is empty, or has a row without a question or a

@@ -11,16 +11,24 @@ import numpy as np
 import pandas as pd
 
 from steer_core.experiment.statistics import wilson
+from steer_core.pipeline.changes import (
+    CHANGES,
+    COUNTED,
+    change_codes,
+    change_counts,
+    changes,
+)
 from steer_core.pipeline.outcomes import FLIPS, SCORES, unpack
 from steer_core.pipeline.records import BASELINE, KINDS, CurveKey, RunRecord, positions_text
 from steer_core.pipeline.store import ROWS_OF_RUN
 
 COLUMNS = (
     *("site", "layer", "positions", "direction", "kind", "alpha", "pair_id", "question_index"),
-    *("gold", "twin", "text", "token_ids", "answer", "correct", "flip", *SCORES),
+    *("gold", "twin", "text", "token_ids", "answer", "correct", "flip", "change", *SCORES),
 )
 """Columns of `full_table`."""
 SUMMARY = ["layer", "alpha", "direction", "n", "correct", "accuracy", "low", "high", "flips"]
+SUMMARY += COUNTED
 """Columns of `summary_table`; `positions` too where several masks were swept."""
 NOWHERE = CurveKey("", None, (), BASELINE, BASELINE, "")
 """The place of unedited rows."""
@@ -48,15 +56,19 @@ def full_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
     Columns `COLUMNS`: the curve (`site`, `layer` NA without one, `positions` such as "1-6",
     `direction`, `kind`) and `alpha`; the pair (`pair_id`, `question_index` in the order of the run,
     `gold`, `twin`); what was decoded (`text`, `token_ids` as a JSON list, `answer` NaN without a
-    number, `correct`, `flip`); `margin`, log-probabilities, `kl`, `kl_number` and `shift` in nats
+    number, `correct`, `flip`, and `change` of the answer beside that at α = 0, one of `CHANGES`, NA
+    before that is decoded); `margin`, log-probabilities, `kl`, `kl_number` and `shift` in nats
     or logits, and `dose`, NaN where a row was not scored.
     """
     rows = run_rows(db, run.id)
     scores = {name: rows.scores[:, i].astype(np.float64) for i, name in enumerate(SCORES)}
+    pairs, outputs = pair_columns(db, run.id, rows.pair), output_columns(db, rows.output)
+    changed = changes(rows.cell, rows.pair, outputs["answer"], pairs["twin"])
     columns = {
         **curve_columns(db, run, rows.cell),
-        **pair_columns(db, run.id, rows.pair),
-        **output_columns(db, rows.output),
+        **pairs,
+        **outputs,
+        "change": pd.Categorical.from_codes(change_codes(*changed), list(CHANGES)),
         "correct": rows.correct,
         "flip": pd.Categorical.from_codes(rows.flip, list(FLIPS)),
         **scores,
@@ -68,9 +80,12 @@ def summary_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
     """One row for each layer, mask, direction and α of the grid, α = 0 included where it is in it.
 
     Columns `SUMMARY`: `n` decoded pairs, `correct` ones, `accuracy` with its Wilson 95 % interval
-    `low`, `high` (shares; NaN where nothing is decoded), `flips`: answers other than at α = 0.
+    `low`, `high` (shares; NaN where nothing is decoded), `flips`: answers other than at α = 0,
+    and how many of them `rose`, `fell` or became the twin's (`to_twin`).
     """
     rows = run_rows(db, run.id)
+    twin = pair_columns(db, run.id, rows.pair)["twin"]
+    changed = changes(rows.cell, rows.pair, output_columns(db, rows.output)["answer"], twin)
     edits = cells_of(db, run.id)
     cells = {(c, a): i for i, (c, a) in enumerate(cell_places(run, len(edits)))}
     n, correct, flips = (
@@ -78,6 +93,7 @@ def summary_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
         for weights in (None, rows.correct, rows.flip != 0)
     )
     low, high = wilson(correct, np.maximum(n, 1))
+    counted = change_counts(*changed, rows.cell, len(edits))
     found = []
     for c, curve in enumerate(run.curves):
         for alpha in run.spec.alphas:
@@ -85,6 +101,7 @@ def summary_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
             known = n[i] > 0
             share = [correct[i] / n[i], low[i], high[i]] if known else [math.nan] * 3
             counts = [int(n[i]), int(correct[i]), *map(float, share), int(flips[i])]
+            counts += [int(counted[name][i]) for name in COUNTED]
             place = [curve.layer, alpha, curve.direction]
             found.append([*place, *counts, positions_text(curve.positions)])
     table = pd.DataFrame(found, columns=[*SUMMARY, "positions"])

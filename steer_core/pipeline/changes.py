@@ -1,0 +1,47 @@
+"""What became of the answers of a run, row by row and cell by cell."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from steer_core.data.answer_change import AnswerChange, answer_change
+
+CHANGES = ("rose", "fell", "stayed", "lost number")
+"""What an answer does under an edit, beside the model's own; exclusive."""
+COUNTED = ("rose", "fell", "to_twin")
+"""Outcomes that a summary counts."""
+
+
+def changes(cell: np.ndarray, pair: np.ndarray, answer: np.ndarray, twin: np.ndarray):
+    """Outcomes of n rows against the unedited row of the same pair, which is in cell 0.
+
+    Args:
+        cell: Of each row, int [n].
+        pair: Of each row, int [n].
+        answer: Of each row, float [n], NaN without a number.
+        twin: The twin's answer, float [n].
+
+    Returns:
+        The outcomes, and bool [n]: whether the unedited row is there to compare with.
+    """
+    own = np.full(pair.max(initial=-1) + 1, np.nan)
+    known = np.zeros(len(own), dtype=bool)
+    base = cell == 0
+    own[pair[base]], known[pair[base]] = answer[base], True
+    return answer_change(own[pair], answer, twin), known[pair]
+
+
+def change_codes(found: AnswerChange, known: np.ndarray) -> np.ndarray:
+    """Index of `CHANGES` for each row, -1 where there is nothing to compare with."""
+    kinds = np.stack([found.rose, found.fell, found.stayed, found.lost_number])
+    return np.where(known, kinds.argmax(axis=0), -1)
+
+
+def change_counts(
+    found: AnswerChange, known: np.ndarray, cell: np.ndarray, cells: int
+) -> dict[str, np.ndarray]:
+    """Rows of each cell with each outcome of `COUNTED`, int [cells]."""
+    return {
+        name: np.bincount(cell[known], getattr(found, name)[known], minlength=cells).astype(int)
+        for name in COUNTED
+    }
