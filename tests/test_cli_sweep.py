@@ -71,6 +71,7 @@ def sweep(model: list[str], direction: str, pairs: str) -> list[str]:
 
 
 FIELDS = {"layer", "alpha", "direction", "n", "correct", "accuracy", "low", "high", "flips"}
+FIELDS |= {"rose", "fell", "to_twin"}
 
 
 def test_sweep_prints_one_object_for_each_layer_direction_and_alpha(
@@ -90,6 +91,7 @@ def test_sweep_prints_one_object_for_each_layer_direction_and_alpha(
         assert row["accuracy"] == row["correct"] / 4
         assert 0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1
         assert row["flips"] == 0 or row["alpha"] != 0
+        assert max(row["rose"] + row["fell"], row["to_twin"]) <= row["flips"]
     with Store(tmp_path / "new" / FILE, create=False) as store:
         (record,) = store.runs()
         assert record.done == record.total == len(store.table(1)) == 4 * (1 + 2 * 3 * 2)
