@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -237,6 +238,25 @@ def test_other_settings_in_the_same_folder_are_another_run(
     assert sum(calls) == 4 + 4, "the questions for their doses, and one new alpha"
     with Store(tmp_path / FILE) as store:
         assert len(store.runs()) == 2
+
+
+def test_a_run_of_weights_that_were_replaced_is_not_resumed(
+    run, fails, tiny: Tiny, sweep: list[str], tmp_path: Path
+):
+    """One line says why, and the stored rows stay."""
+    out, folder = str(tmp_path / "run"), tmp_path / "model"
+    shutil.copytree(tiny.path, folder)
+    mine = [str(folder) if part == str(tiny.path) else part for part in sweep]
+    run(*mine, "--out", out)
+    weights = folder / "pytorch_model.bin"
+    state = torch.load(weights, weights_only=True)
+    state["codi.base_model.model.transformer.ln_f.weight"] *= 2
+    torch.save(state, weights)
+    line = fails(*mine, "--out", out, "--resume")
+    assert "cannot be resumed" in line
+    assert "had other weights then" in line
+    with Store(Path(out) / FILE) as store:
+        assert [record.done == record.total for record in store.runs()] == [True]
 
 
 def test_a_sweep_over_a_prepared_split(run, fails, tmp_path: Path):

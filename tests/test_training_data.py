@@ -223,7 +223,10 @@ def test_twins_lie_side_by_side_with_the_step_that_they_differ_through(
 
 
 def pair(clean: tuple[str, ...], corrupted: tuple[str, ...]) -> Pair:
-    return Pair(0, Problem("a", 1, clean), Problem("b", 2, corrupted))
+    problems = (
+        Problem("", int(chain[-1][:-2].split("=")[1]), chain) for chain in (clean, corrupted)
+    )
+    return Pair(0, *problems)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -13,6 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from steer_core.data.augment import vary_words
+from steer_core.data.expectation import expected_answer
 from steer_core.data.generate import STEP_WEIGHTS, generate_problems, generate_twins
 from steer_core.data.problems import Pair, Problem, question_key
 from steer_core.training.recipe import LATENTS
@@ -22,7 +22,6 @@ POOL = 16
 """Batches drawn together and sorted by length, so that a batch holds little padding."""
 IGNORE = -100
 """The label of what is not to be predicted; no token."""
-NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,18 +100,9 @@ def alone_through(pair: Pair) -> int:
 
     0 where the number enters later steps too: swapping that one result does not give the twin.
     """
-    clean, corrupted = (
-        [[int(n) for n in NUMBER.findall(step)] for step in problem.chain]
-        for problem in (pair.clean, pair.corrupted)
-    )
-    first = pair.changed_step or 0
-    carried = {(clean[first - 1][-1], corrupted[first - 1][-1])} if first else set()
-    for one, other in zip(clean[first:], corrupted[first:], strict=True):
-        *operands, result = zip(one, other, strict=True)
-        if any(a != b and (a, b) not in carried for a, b in operands):
-            return 0
-        carried.add(result)
-    return first
+    step = pair.changed_step
+    whole = step is not None and expected_answer(pair, step) == pair.corrupted.answer
+    return step if step is not None and whole else 0
 
 
 def padded(rows: Sequence[Sequence[int]], pad: int, left: bool = False) -> tuple[Tensor, Tensor]:
