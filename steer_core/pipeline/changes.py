@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from steer_core.data.answer_change import AnswerChange, answer_change
+from steer_core.experiment.statistics import wilson
 
 CHANGES = ("rose", "fell", "stayed", "lost number")
 """What an answer does under an edit, beside the model's own; exclusive."""
 COUNTED = ("rose", "fell", "to_twin")
 """Outcomes that a summary counts."""
+
+
+CURVE = ["site", "layer", "positions", "direction", "kind"]
+"""Columns that name a curve in the table of a run."""
 
 
 def changes(cell: np.ndarray, pair: np.ndarray, answer: np.ndarray, twin: np.ndarray):
@@ -45,3 +51,22 @@ def change_counts(
         name: np.bincount(cell[known], getattr(found, name)[known], minlength=cells).astype(int)
         for name in COUNTED
     }
+
+
+def change_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Outcomes of each curve and α of a run, from its table (`Store.table`), controls included.
+
+    Columns `CURVE`, `alpha`, `n` pairs with both answers known, and for each outcome of `COUNTED`
+    its share with its Wilson 95 % interval: `rose`, `rose_low`, `rose_high` and so on.
+    """
+    own = table[table["alpha"] == 0].set_index("question_index")["answer"]
+    rows = table[(table["alpha"] != 0) & table["change"].notna()]
+    became = (rows["answer"] == rows["twin"]) & (rows["question_index"].map(own) != rows["twin"])
+    rows = rows.assign(rose=rows["change"] == "rose", fell=rows["change"] == "fell", to_twin=became)
+    groups = rows.groupby([*CURVE, "alpha"], dropna=False, observed=True)
+    found = groups[list(COUNTED)].sum().assign(n=groups.size()).reset_index()
+    for name in COUNTED:
+        count = found[name].to_numpy()
+        found[f"{name}_low"], found[f"{name}_high"] = wilson(count, found["n"].to_numpy())
+        found[name] = count / found["n"]
+    return found

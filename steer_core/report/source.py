@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from steer_core.errors import UserError
 from steer_core.pipeline.analysis import Analysis, analyse
+from steer_core.pipeline.changes import change_table
 from steer_core.pipeline.preparation import Preparation
 from steer_core.pipeline.prepared import ABOUT_FILE, Prepared, load_prepared
 from steer_core.pipeline.records import RunRecord
@@ -44,15 +46,16 @@ class DirectionFacts:
 class Source:
     """One run with everything a report says of it.
 
-    `others` are the ids of the other runs in the folder; `prepared` (None: the pairs were not) and
-    `directions` are what the run notes, or what lies beside it and belongs to it; `seed` is that of
-    the analysis.
+    `changes` is its `change_table`; `others` are the ids of the other runs in the folder;
+    `prepared` (None: the pairs were not) and `directions` are what the run notes, or what lies
+    beside it and belongs to it; `seed` is that of the analysis.
     """
 
     folder: Path
     record: RunRecord
     others: tuple[int, ...]
     analysis: Analysis
+    changes: pd.DataFrame
     prepared: Preparation | None = None
     directions: tuple[DirectionFacts, ...] = ()
     seed: int = 0
@@ -102,6 +105,7 @@ def load_source(folder: Path, run: int | None = None, seed: int = 0) -> Source:
         analysis=analyse(
             table, expected=expected_rows(record), before=right_before(prepared), seed=seed
         ),
+        changes=change_table(table),
         prepared=prepared,
         directions=directions_of(folder, record),
         seed=seed,
