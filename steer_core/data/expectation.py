@@ -25,14 +25,16 @@ def expected_answer(pair: Pair, step: int) -> Number | None:
     Returns:
         The answer; None where it is not known, or no whole number where the chain has whole ones.
     """
-    chains = [_parse(problem.chain) for problem in (pair.clean, pair.corrupted)]
-    if not _alike(chains) or not 1 <= step <= pair.clean.steps:
+    one, other = _parse(pair.clean.chain), _parse(pair.corrupted.chain)
+    if one is None or other is None or not 1 <= step <= pair.clean.steps:
         return None
-    (clean, results), (corrupted, twin_results) = chains
+    (clean, results), (corrupted, twin_results) = one, other
+    if _signs(clean) != _signs(corrupted):
+        return None
     new = [*results[: step - 1], twin_results[step - 1]]
-    for tokens, other in zip(clean[step:], corrupted[step:], strict=True):
+    for tokens, twins in zip(clean[step:], corrupted[step:], strict=True):
         known = list(zip(results, twin_results, new, strict=False))
-        value = _work_out([_now(*both, known) for both in zip(tokens, other, strict=True)])
+        value = _work_out([_now(*both, known) for both in zip(tokens, twins, strict=True)])
         if value is None:
             return None
         new.append(value)
@@ -44,18 +46,15 @@ def expected_answer(pair: Pair, step: int) -> Number | None:
 
 def _parse(chain: Sequence[str]) -> tuple[list[list[str]], list[Fraction]] | None:
     """Operands and operators of every step, and the results; None for a chain of another form."""
-    found = [_STEP.fullmatch(step) for step in chain]
-    if not found or None in found:
+    found = [step for text in chain if (step := _STEP.fullmatch(text))]
+    if not found or len(found) < len(chain):
         return None
     return [_TOKEN.findall(step[1]) for step in found], [Fraction(step[2]) for step in found]
 
 
-def _alike(chains: Sequence) -> bool:
-    """Whether both chains are known and have the same operators."""
-    if None in chains:
-        return False
-    signs = [[tokens[1::2] for tokens in steps] for steps, _ in chains]
-    return signs[0] == signs[1]
+def _signs(steps: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+    """The operators of every step."""
+    return [tokens[1::2] for tokens in steps]
 
 
 def _now(token: str, other: str, known: Sequence[tuple[Fraction, ...]]) -> str | Fraction:

@@ -42,8 +42,8 @@ class Problem:
     @property
     def step_results(self) -> tuple[Number, ...] | None:
         """The result of every step; None when a step shows none or the solution is not known."""
-        results = tuple(_result(step) for step in self.chain)
-        return None if not results or None in results else results
+        results = [found for step in self.chain if (found := _result(step)) is not None]
+        return tuple(results) if results and len(results) == self.steps else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,11 +79,11 @@ class Wording:
     def write(self, text: Text, prefix: str = "") -> None:
         """Append a sentence; the names of its numbers get the prefix."""
         for part in text:
-            if type(part) is str:
+            if isinstance(part, str):
                 self.parts.append(part)
-            elif type(part) is _Word:
+            elif isinstance(part, _Word):
                 self.parts.append(self._word(part))
-            elif type(part) is _Number:
+            elif isinstance(part, _Number):
                 self.parts.append((prefix, part.name))
             else:
                 self.write(self._option(part), prefix)

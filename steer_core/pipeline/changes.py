@@ -59,12 +59,17 @@ def change_table(table: pd.DataFrame) -> pd.DataFrame:
     Columns `CURVE`, `alpha`, `n` pairs with both answers known, and for each outcome of `COUNTED`
     its share with its Wilson 95 % interval: `rose`, `rose_low`, `rose_high` and so on.
     """
-    own = table[table["alpha"] == 0].set_index("question_index")["answer"]
-    rows = table[(table["alpha"] != 0) & table["change"].notna()]
-    became = (rows["answer"] == rows["twin"]) & (rows["question_index"].map(own) != rows["twin"])
-    rows = rows.assign(rose=rows["change"] == "rose", fell=rows["change"] == "fell", to_twin=became)
+    base = pd.DataFrame(table[table["alpha"] == 0])
+    rows = pd.DataFrame(table[(table["alpha"] != 0) & table["change"].notna()])
+    own = pd.Series(base["answer"].to_numpy(), index=base["question_index"].to_numpy())
+    before = own.reindex(rows["question_index"].to_numpy()).to_numpy()
+    answer, twin = rows["answer"].to_numpy(), rows["twin"].to_numpy()
+    change = answer_change(before, answer, twin)
+    rows = rows.assign(**{name: getattr(change, name) for name in COUNTED})
     groups = rows.groupby([*CURVE, "alpha"], dropna=False, observed=True)
-    found = groups[list(COUNTED)].sum().assign(n=groups.size()).reset_index()
+    sums = pd.DataFrame(groups[list(COUNTED)].sum())
+    sums["n"] = groups.size()
+    found = sums.reset_index()
     for name in COUNTED:
         count = found[name].to_numpy()
         found[f"{name}_low"], found[f"{name}_high"] = wilson(count, found["n"].to_numpy())

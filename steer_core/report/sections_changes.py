@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from steer_core.pipeline.changes import COUNTED, CURVE
@@ -23,13 +24,25 @@ TEXT = (
 def changes(source: Source) -> list[Block]:
     """A table for each real curve."""
     found = source.changes
+    real = found["kind"] == REAL
     blocks: list[Block] = []
-    for key, rows in found[found["kind"] == REAL].groupby(CURVE, dropna=False, observed=True):
-        same = pd.Series(True, index=found.index)
-        for name, value in zip(PLACE, key, strict=False):
-            same &= found[name].isna() if pd.isna(value) else (found[name] == value)
-        blocks.append(change_rows(rows, found[same & (found["kind"] != REAL)], caption_of(key)))
+    curves = pd.DataFrame(found.loc[real, CURVE]).drop_duplicates()
+    for key in curves.itertuples(index=False, name=None):
+        here = at_place(found, key)
+        rows = pd.DataFrame(found[here & real & (found["direction"] == key[3])])
+        blocks.append(change_rows(rows, pd.DataFrame(found[here & ~real]), caption_of(key)))
     return [Heading("What answers do"), Paragraph(TEXT), *blocks] if blocks else []
+
+
+def at_place(found: pd.DataFrame, key: tuple) -> np.ndarray:
+    """Which rows are of a curve's site, layer and positions, bool [n]."""
+    same = np.ones(len(found), dtype=bool)
+    for name, value in zip(PLACE, key, strict=False):
+        column = pd.Series(found[name])
+        same &= (column.isna() if pd.isna(value) else (column == value).fillna(False)).to_numpy(
+            dtype=bool
+        )
+    return same
 
 
 def caption_of(key: tuple) -> str:
