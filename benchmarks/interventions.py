@@ -17,7 +17,7 @@ from steer_core.data.problems import Pair, Problem
 from steer_core.experiment.statistics import wilson
 from steer_core.steering.decode import decode, stacked_states
 from steer_core.steering.edits import Edit
-from steer_core.steering.fit import decode_states, site_states
+from steer_core.steering.fit import site_states
 from steer_core.training.batch import alone_through
 
 
@@ -79,9 +79,9 @@ def ask(model: CodiModel, pairs: Sequence[Pair]) -> Asked:
     """Decode both twins of every pair, unedited."""
     problems = [problem for pair in pairs for problem in (pair.clean, pair.corrupted)]
     questions = [problem.question for problem in problems]
-    states = stacked_states(decode_states(model, questions, 1))
-    answers = decode(model, questions)
-    right = np.array([d.answer == p.answer for d, p in zip(answers, problems, strict=True)])
+    decoded = decode(model, questions, hidden=True)
+    states = stacked_states(decoded)
+    right = np.array([d.answer == p.answer for d, p in zip(decoded, problems, strict=True)])
     both = np.repeat(right[::2] & right[1::2], 2)
     step = np.array([step for pair in pairs for step in [alone_through(pair)] * 2])
     thoughts = site_states(model, states, "embedding", None)

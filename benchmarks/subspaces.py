@@ -96,6 +96,8 @@ def random_basis(hidden: int, size: int, seed: int) -> np.ndarray:
 
 def subspaces(fit: Asked, test: Asked) -> dict[int, dict[str, Share]]:
     """By size: learned, principal and random subspaces, fitted on one set, scored on the other."""
+    if not (fit.both.any() and test.both.any()):
+        return {}  # nothing to learn from, or to score on
     batches, hidden = list(prepared(fit)), test.model.config.hidden
     found = {}
     for size in SIZES:
