@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from math import inf, nan
 from pathlib import Path
@@ -17,20 +18,13 @@ from steer_core.data.pairs import shipped_keys
 from steer_core.training import batch as batching
 from steer_core.training import trainer as training
 from steer_core.training.forward import Forward, Speed, Student
-from steer_core.training.recipe import ARCHITECTURES, LATENTS, Recipe
+from steer_core.training.recipe import ARCHITECTURES, CAUSAL, LATENTS, Recipe
 from steer_core.training.state import parameters
 from steer_core.training.trainer import Trainer, learning_rate
 
 CPU = torch.device("cpu")
 SHORT = {"steps": 6, "batch": 4, "warmup": 2, "teacher_only": 0.34}
-INTERCHANGE = {
-    "lens_weight": 1.0,
-    "swap_weight": 0.5,
-    "chain_weight": 0.5,
-    "hidden_question": 0.4,
-    "teacher_every": 2,
-}
-KINDS = {"plain": SHORT, "causal": SHORT | INTERCHANGE}
+KINDS = {"plain": SHORT, "causal": CAUSAL | SHORT}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -167,6 +161,8 @@ def test_a_run_starts_from_a_finished_model(straight: tuple[str, Path], tmp_path
     assert torch.equal(trainer.student.body.tokens.detach(), tokens)
     assert trainer.student.projection.first is not None
     assert torch.equal(trainer.student.projection.first.weight.detach(), wanted["prj.1.weight"])
+    model = load_model(str(folder), device="cpu", dtype="float32")
+    assert trainer.recipe == replace(recipe, init_sha256=model.weights_sha256)
 
 
 def test_a_run_does_not_start_from_another_architecture(straight: tuple[str, Path], tmp_path: Path):
@@ -273,7 +269,7 @@ def test_the_learning_rate_warms_up_and_falls_to_a_fiftieth():
     ("options", "message"),
     [
         ({"arch": "bert"}, "'bert'; choose one of llama, gpt2"),
-        ({"steps": 0}, "steps 0 must be at least 1; usual is 1800"),
+        ({"steps": 0}, "steps 0 must be at least 1; usual is 3000"),
         ({"batch": 3}, "batch 3 must be an even number, at least 2"),
         ({"teacher_every": 0}, "teacher_every 0 must be at least 1;"),
         ({"lens_weight": nan}, "lens_weight nan must"),

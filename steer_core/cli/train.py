@@ -6,15 +6,17 @@ from pathlib import Path
 
 from steer_core.cli import options
 from steer_core.cli.json_lines import json_line
-from steer_core.errors import UserError
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `train`."""
     parser = subparsers.add_parser("train", help="train a small CODI model on generated problems")
-    parser.add_argument("--arch", help="llama or gpt2; needed without --recipe")
+    parser.add_argument("--arch", required=True, help="llama or gpt2")
     parser.add_argument(
-        "--recipe", help="a bundled model, which is trained again, or a folder with a recipe.json"
+        "--causal",
+        action="store_true",
+        help="train by interchange too, so that latents hold step results and are obeyed when "
+        "swapped",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder; an unfinished run goes on")
     parser.add_argument("--steps", type=int, help="optimizer steps")
@@ -46,14 +48,12 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from steer_core.codi.load import pick_device
-    from steer_core.training.recipe import Recipe, kept_recipe
+    from steer_core.training.recipe import CAUSAL, Recipe
     from steer_core.training.trainer import Trainer
 
     names = {field.name for field in dataclasses.fields(Recipe)}
-    given = {} if args.recipe is None else kept_recipe(args.recipe)
+    given = dict(CAUSAL) if args.causal else {}
     given |= {n: value for n, value in vars(args).items() if n in names and value is not None}
-    if "arch" not in given:
-        raise UserError("no architecture given; pass --arch llama or gpt2, or --recipe NAME")
     # The order of sums depends on the number of threads, and with it the weights to the last bit.
     torch.set_num_threads(1)
     trainer = Trainer(Recipe(**given), args.out, pick_device(args.device))

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from transformers import GPT2Config, LlamaConfig, PretrainedConfig
 
-from steer_core.codi.places import MODELS_DIR, bundled_names
 from steer_core.errors import UserError
 
 ARCHITECTURES = ("llama", "gpt2")
 LATENTS = 6
-RECIPE = "recipe.json"
 Limit = tuple[Callable[[Any], bool], str]
 COUNT: Limit = (lambda x: x >= 1, "at least 1")
 WEIGHT: Limit = (lambda x: 0 <= x < math.inf, "a finite number, at least 0")
@@ -58,7 +54,7 @@ class Recipe:
     """
 
     arch: str
-    steps: int = 1800
+    steps: int = 3000
     batch: int = 192
     learning_rate: float = 3e-3
     warmup: int = 100
@@ -95,29 +91,15 @@ class Recipe:
                 raise UserError(f"{name} {value} must be {words}; usual is {usual[name]}")
 
 
-def kept_recipe(name: str) -> dict[str, Any]:
-    """The recipe beside a bundled model, or in a folder, as the fields of a `Recipe`.
-
-    Raises:
-        UserError: where there is none, or one of another version of the trainer.
-    """
-    folder = MODELS_DIR / name if name in bundled_names() else Path(name)
-    path = folder / RECIPE
-    known = {field.name for field in fields(Recipe)}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        wrong = sorted(set(found) - known)
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(
-            f"{path} is no recipe ({error}); name one of {', '.join(bundled_names())}, or a folder "
-            "that 'train' wrote"
-        ) from error
-    if wrong:
-        raise UserError(
-            f"{path} has {', '.join(wrong)}, which this trainer does not know; "
-            "give the options themselves"
-        )
-    return found
+CAUSAL: dict[str, Any] = {
+    "steps": 2000,
+    "teacher_every": 2,
+    "lens_weight": 1.0,
+    "swap_weight": 0.5,
+    "chain_weight": 0.5,
+    "hidden_question": 0.4,
+}
+"""What differs in the recipe of a model that is trained by interchange too."""
 
 
 def base_config(arch: str, vocabulary: int, eos: int) -> PretrainedConfig:

@@ -68,8 +68,8 @@ def structure_numbers(tokens: Tensor, tokenizer: PreTrainedTokenizerFast, seed: 
     )
 
 
-def take_weights(student: Student, folder: str) -> None:
-    """Start from the weights of a finished model of the same shape.
+def take_weights(student: Student, folder: str) -> str:
+    """Start from the weights of a finished model of the same shape; returns their SHA-256.
 
     Raises:
         UserError: when the folder holds no such model.
@@ -86,6 +86,7 @@ def take_weights(student: Student, folder: str) -> None:
     with torch.no_grad():
         for name, parameter in mine.items():
             parameter.copy_(theirs[name])
+    return model.weights_sha256
 
 
 def fresh_projection(hidden: int) -> Projection:

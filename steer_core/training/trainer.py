@@ -26,7 +26,7 @@ from steer_core.training.batch import Batch, Stream, alone_through, encode
 from steer_core.training.forward import Forward, Speed, Student, fastest
 from steer_core.training.interchange import chained, lens, swapped, visible
 from steer_core.training.losses import answer, distillation, reason, teach
-from steer_core.training.recipe import RECIPE, Recipe, base_config
+from steer_core.training.recipe import Recipe, base_config
 from steer_core.training.state import (
     fresh_student,
     parameters,
@@ -35,7 +35,7 @@ from steer_core.training.state import (
 )
 from steer_core.training.tokenizer import EOS, special_id, train_tokenizer
 
-CHECKPOINT, LOG = "checkpoint.pt", "training_log.jsonl"
+CHECKPOINT, LOG, RECIPE = "checkpoint.pt", "training_log.jsonl", "recipe.json"
 TOKENIZER_TEXTS, TOKENIZER_SEED = 20_000, 9_999_991
 VALIDATION = 120
 """Pairs of the validation set that are asked at every line of the log."""
@@ -70,7 +70,8 @@ class Trainer:
         self.base = base_config(recipe.arch, len(self.tokenizer), special_id(self.tokenizer, EOS))
         student = fresh_student(self.base, self.tokenizer, recipe.seed)
         if recipe.init is not None:
-            take_weights(student, recipe.init)
+            started = take_weights(student, recipe.init)
+            self.recipe = dataclasses.replace(recipe, init_sha256=started)
         self.student = on_device(student, device)
         self.optimizers = optimizers_of(self.student, recipe)
         self.speed = fastest(device)
