@@ -166,7 +166,7 @@ def lens(asked: Asked) -> dict[str, Share]:
         hidden = torch.from_numpy(asked.hidden).to(asked.model.dtype)
         tokens = asked.model.body.head.choice(hidden).numpy()
     names = [str(n) for n in range(1000)]
-    number_of = dict(zip(asked.model.tokenizer.convert_tokens_to_ids(names), names, strict=True))
+    number_of = {asked.model.tokenizer.convert_tokens_to_ids(name): name for name in names}
     results = [[str(r) for r in problem.step_results or ()] for problem in asked.problems]
     others = shuffled_alike(results)
     hits: dict[int, list[bool]] = {}

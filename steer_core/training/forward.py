@@ -12,8 +12,10 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+import torch.fx.experimental._config as fx
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -22,8 +24,8 @@ from steer_core.codi.layout import unpaired
 from steer_core.codi.projection import Projection
 from steer_core.training.context import Context
 
-Weights = tuple[Tensor | None, ...]
-"""Of a block: weight and bias of the attention's norm, qkv, out, the MLP's norm, up and down."""
+Weights = tuple[Any, ...]
+"""Of a block: weight and bias (or None) of its norms and matrices, in the order of a pass."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,7 +142,7 @@ def fused(function: Callable, speed: Speed) -> Callable:
     if not speed.fused:
         return function
     # Equal sizes in the first batch are no reason to take them for equal in all.
-    torch.fx.experimental._config.use_duck_shape = False
+    fx.use_duck_shape = False
     return torch.compile(function, dynamic=True)
 
 
@@ -150,7 +152,7 @@ def functions_of(block: Block, rotary: bool, speed: Speed) -> Functions:
     kind = (block.heads, block.kv_heads, block.head_dim, block.gated, norm.eps, norm.rms)
     key = (*kind, rotary, speed)
     if key not in KNOWN:
-        run, keep = block_functions(*kind, rotary, speed.dtype)
+        run, keep = block_functions(*kind, speed.dtype)
         KNOWN[key] = Functions(fused(run, speed), fused(keep, speed), rotary)
     found = KNOWN[key]
     assert isinstance(found, Functions)
@@ -208,7 +210,6 @@ def block_functions(
     gated: bool,
     eps: float,
     rms: bool,
-    rotary: bool,
     dtype: torch.dtype,
 ) -> tuple[Callable, Callable]:
     """`run` and `keep` of `Functions`, of tensors alone, so that they can be fused."""
@@ -223,7 +224,7 @@ def block_functions(
         x = normed(x, weights[0], weights[1], eps, rms).to(dtype)
         packed = F.linear(x, weights[2], weights[3]).unflatten(-1, (heads + 2 * kv_heads, d))
         q, k, v = packed.split((heads, kv_heads, kv_heads), -2)
-        if rotary:
+        if waves is not None:
             q, k = rotate(q, waves), rotate(k, waves)
         return q, k, v
 
