@@ -332,6 +332,7 @@ def test_what_differs_is_named(other: Callable, named: str):
 def test_an_empty_store_has_nothing_to_differ_from():
     with Store.memory() as store:
         require_stored(store, plan())
+        assert store.runs() == []  # it only looked
 
 
 @pytest.mark.parametrize(

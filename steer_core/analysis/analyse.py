@@ -116,15 +116,11 @@ def analyse(
     curves = measure_curves(
         answers, logits_changed=logits_changed(grid), resamples=resamples, seed=seed
     )
-    results = tuple(
-        CurveResult(name, curve, judge(curve, power))
-        for name, curve, power in zip(
-            grid.names, curves, power_of(answers, curves, seed=seed), strict=True
-        )
-    )
+    powers = power_of(answers, curves, seed=seed)
+    judged = zip(grid.names, curves, powers, strict=True)
     points = tables.point_table(grid, answers, curves)
     return Analysis(
-        results=results,
+        results=tuple(CurveResult(name, c, judge(c, power)) for name, c, power in judged),
         alphas=grid.alphas,
         n=answers.n,
         groups=curves[0].groups,

@@ -94,11 +94,7 @@ def run_sweep(
         UserError: for no pairs, a spec, direction or question that does not fit the model, a run
             that is not the one to resume, or a store that cannot be written.
     """
-    if not pairs:
-        raise UserError("there are no pairs to sweep over; give at least one")
-    check_spec(model, spec)
-    for pair in pairs:
-        model.encode(pair.clean.question)
+    check_asked(model, pairs, spec)
     drawer = Drawer(model, spec, fit, stop)
     first = drawer.first()
     plan = plan_of(model, pairs, spec, first, origin, fit)
@@ -118,6 +114,15 @@ def run_sweep(
             return store.run(record.id)
         _log.info("the controls so far leave it open; going on to %s", words_of(more))
         later += drawer.later(counts, more)
+
+
+def check_asked(model: CodiModel, pairs: Sequence[Pair], spec: SweepSpec) -> None:
+    """Raise a `UserError` for what cannot be swept, before anything is decoded."""
+    if not pairs:
+        raise UserError("there are no pairs to sweep over; give at least one")
+    check_spec(model, spec)
+    for pair in pairs:
+        model.encode(pair.clean.question)
 
 
 def right_before(origin: Origin) -> float | None:
