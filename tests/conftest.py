@@ -8,12 +8,24 @@ import sys
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Gradio takes the first free port from here on: with `-n` each process has a hundred of its own.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+os.environ["GRADIO_SERVER_PORT"] = str(7860 + 100 * WORKER)
 
 import pytest
 import torch
 from absent import Absent
 
-BROWSER_TESTS = "tests/browser/"
+pytest_plugins = ["slowest"]
+QUICK = frozenset(
+    """
+    test_architecture test_body test_cli_texts test_clusters test_data_answers test_decode_edits
+    test_edit_plan test_exchange test_experiment_settings test_floor test_inspect test_largest_logit
+    test_lazy test_ledger test_operations test_outcomes test_quick test_report_figures test_shelf
+    test_stability test_statistics test_stored_run test_strip test_sweep_table test_training_losses
+    """.split()
+)
+"""Files of `pytest -m quick`: together every package, for a change that is still in the making."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -31,9 +43,12 @@ def pytest_configure() -> None:
     torch.set_num_threads(1)  # tiny matrices: more threads only wait for each other
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this machine cannot run, with the reason; in CI a missing browser fails instead."""
     for item in items:
+        if item.path.stem in QUICK:
+            item.add_marker("quick")
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
         if item.get_closest_marker("browser") and not find_browser() and not os.environ.get("CI"):
@@ -42,20 +57,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log):
-    """With `-n`: a file's tests, which share fixtures, and all browser tests stay together.
+    """With `-n`: a file's tests, which share fixtures, stay together, those of the browser first.
 
-    Servers of browser tests look for free ports, and should not do so beside each other.
+    They wait for most of their time, so two of their files at once take little more than one.
     """
     from xdist.scheduler import LoadFileScheduling
 
-    class Together(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return (
-                BROWSER_TESTS if nodeid.startswith(BROWSER_TESTS) else super()._split_scope(nodeid)
-            )
-
     config.option.loadscopereorder = False  # as collected: browser tests, which take longest, first
-    return Together(config, log)
+    return LoadFileScheduling(config, log)
 
 
 def find_browser() -> str | None:

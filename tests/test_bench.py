@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -17,7 +16,7 @@ from transformers import GPT2Config, LlamaConfig
 
 from steer_core.bench import measure as measuring
 from steer_core.bench import shapes
-from steer_core.bench.floor import Rates, Work, floor_seconds, operations, traffic
+from steer_core.bench.floor import Rates, Work, operations
 from steer_core.bench.measure import grid_of, measure, one_layer, work_of
 from steer_core.bench.shapes import Subject, bundled, random_subject, spread
 from steer_core.bench.transformers_way import TransformersWay
@@ -49,8 +48,9 @@ TINY = {
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rates that need no second of products; cores as they were afterwards."""
+    """Rates and numbers of threads that take no seconds to find; cores as they were afterwards."""
     monkeypatch.setattr(measuring, "measured_rates", lambda *_: Rates(1e10, 1e10))
+    monkeypatch.setattr(measuring, "TRIED", 0.0)
     monkeypatch.setattr(cores, "ACCOUNT", cores.ACCOUNT)
 
 
@@ -150,11 +150,12 @@ def test_transformers_in_a_padded_batch_gives_the_ids_of_the_reference():
     assert len(set(found)) > 3, "edits change nothing"
 
 
-@pytest.fixture(params=TINY)
-def random_one(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Subject:
+@pytest.fixture(scope="module", params=TINY)
+def random_one(request: pytest.FixtureRequest) -> Subject:
     """A published shape, made small."""
-    monkeypatch.setitem(shapes.SHAPES, request.param, TINY[request.param])
-    return random_subject(request.param, CPU, torch.float32, problems=4, layers=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(shapes.SHAPES, request.param, TINY[request.param])
+        return random_subject(request.param, CPU, torch.float32, problems=4, layers=2)
 
 
 def test_random_shapes_are_the_same_model_twice(random_one: Subject):
@@ -220,56 +221,6 @@ def test_a_bundled_model_is_measured_at_as_many_layers_as_asked(
 
 
 # --- the floor -----------------------------------------------------------------------------------
-
-
-def weights(*sizes: tuple[int, int]) -> list[SimpleNamespace]:
-    return [SimpleNamespace(weight=torch.empty(size)) for size in sizes]
-
-
-def small() -> SimpleNamespace:
-    """Two blocks: D = 4, two heads of 2, one of keys and values, an MLP of 8; V = 11, K = 3."""
-    names = ("qkv", "out", "up", "down")
-    parts = weights((8, 4), (4, 4), (8, 4), (4, 8))
-    block = SimpleNamespace(**dict(zip(names, parts, strict=True)))
-    sizes = {"layers": 2, "hidden": 4, "heads": 2, "kv_heads": 1, "head_dim": 2}
-    config = SimpleNamespace(**sizes, vocabulary=11, latents=3)
-    return SimpleNamespace(
-        config=config, body=SimpleNamespace(blocks=(block, block), tokens=torch.empty(0))
-    )
-
-
-def test_operations_by_hand():
-    """5 questions of 10 tokens (BOT counted), 7 rows that are fed 4 tokens of an answer."""
-    model, work = small(), Work(questions=5, prompt=10, rows=7, answer=4, batches=2)
-    block = 8 * 4 + 4 * 4 + 8 * 4 + 4 * 8  # 112 weights
-    keys_values = 4 * 4
-    token = 2 * (block + block)
-    short = 2 * (block + keys_values)  # of the last block, keys and values only
-    look = 2 * 2 * 2 * 4  # one token at another: products with keys and values, two blocks of D = 4
-    reading = 5 * (10 * short + look * 10 * 10 / 2)
-    fed = 3 + 4  # latent thoughts, EOT and three tokens; the last thought as `short`
-    steps = 7 * (6 * token + short + look * fed * (10 + fed / 2))
-    heads = 7 * 4 * 2 * 4 * 10
-    thoughts = 7 * 3 * 2 * (4 * 4 + 4 * 4)
-    assert operations(model, work) == reading + steps + heads + thoughts
-    shared = replace(work, shared=1)  # one of the two blocks, for 5 questions in place of 7 rows
-    first = token / 2 + look * 10 / 2 + 2 * (4 * 4 + 4 * 4)  # with the first thought's projection
-    assert operations(model, work) - operations(model, shared) == (7 - 5) * first
-
-
-def test_traffic_by_hand():
-    model, work = small(), Work(questions=5, prompt=10, rows=7, answer=4, batches=2)
-    passes = 2 * 3 * (4 * 2 * 112) + 2 * (4 * 4 * 11)  # float32: blocks 3 times, the head once
-    token = 4 * 2 * 2 * 2  # keys and values of two blocks, one head of 2
-    assert traffic(model, work) == passes + 7 * (3 + 4) * token + 5 * 10 * 3 * token
-
-
-def test_the_floor_is_the_slower_of_both():
-    model, work = small(), Work(5, 10, 7, 4, 2)
-    count, size = operations(model, work), traffic(model, work)
-    assert floor_seconds(model, work, Rates(count, 1e30)) == pytest.approx(1)
-    assert floor_seconds(model, work, Rates(1e30, size / 2)) == pytest.approx(2)
-    assert floor_seconds(model, work, Rates(count, size / 2)) == pytest.approx(2)
 
 
 def test_the_floor_lies_below_what_the_engine_computes(random_one: Subject):

@@ -180,7 +180,7 @@ def test_own_pairs_come_from_a_file(tmp_path, finished):
 
 def test_one_at_a_time_cancel_and_resume(tmp_path, monkeypatch):
     desk = forms.desk(tmp_path)
-    desk.start(forms.MODEL, {**forms.SMALL, "random": 40, "shuffled": 40, "alphas": "-3:3:0.5"})
+    desk.start(forms.MODEL, {**forms.SMALL, "random": 20, "shuffled": 20, "alphas": "-3:3:0.5"})
     with pytest.raises(UserError, match="'small' is running"):
         desk.start(forms.MODEL, {**forms.SMALL, "name": "other"})
     assert not (tmp_path / "other").exists()

@@ -10,6 +10,7 @@ from tiny_models import QUESTIONS, noise, tiny_model
 
 from steer_core import UserError, decode
 from steer_core.codi.model import CodiModel
+from steer_core.data.pairs import dump_pairs, load_pairs
 from steer_core.steering.directions import Direction
 from steer_core.steering.sites import Site
 from steer_core.steering.spec import EditSpec, resolved, specs_of
@@ -169,13 +170,14 @@ def test_inspect_says_what_it_lacks(capsys: Capture, arguments: list[str], messa
     assert message in refused(capsys, "inspect", *arguments)
 
 
-def test_inspect_over_pairs(capsys: Capture):
-    rows = printed(capsys, "inspect", "paths", "--model", "tiny-llama", "--pairs", "test")
-    assert rows[0]["n"] == len(rows) - 1
+def test_inspect_over_pairs(capsys: Capture, tmp_path: Path):
+    some = tmp_path / "some.json"
+    some.write_text(dump_pairs(load_pairs("test")[:50]), encoding="utf-8")
+    asked = ["--model", "tiny-llama", "--pairs", str(some)]
+    rows = printed(capsys, "inspect", "paths", *asked)
+    assert rows[0]["n"] == len(rows) - 1 == 50
     assert len(rows[1]["points"]) == 6
-    cells = printed(
-        capsys, "inspect", "probe", "--model", "tiny-llama", "--label", "number of steps"
-    )
+    cells = printed(capsys, "inspect", "probe", *asked, "--label", "number of steps")
     assert len(cells) == 7 * 5
     assert {cell["measure"] for cell in cells} == {"accuracy"}
     assert min(cell["p"] for cell in cells) == pytest.approx(1 / 40)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+STEADY = "() => document.getAnimations().every(each => each.playState !== 'running')"
+"""Nothing on the page is on its way to another colour or place."""
+
 
 def dataset(page, panel: str) -> dict[str, str]:
     return page.evaluate(

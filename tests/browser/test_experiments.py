@@ -189,7 +189,7 @@ def test_a_run_goes_on_while_the_page_is_reloaded_and_explored(page, tab, desk):
 def test_a_second_tab_notices_a_run(page, tab, desk):
     tab.requests.clear()
     desk.start(forms.MODEL, {**forms.SMALL, "name": "elsewhere", "seed": 9})
-    expect(row(page, "elsewhere")).to_be_visible(timeout=10_000)
+    expect(row(page, "elsewhere")).to_be_visible()
     until(page, "done")
     expect(row(page, "elsewhere")).to_have_attribute("data-state", "finished")
 

@@ -60,7 +60,9 @@ def test_the_page_says_that_it_computes_and_goes_on_alone(lacking: Tab, go: thre
     message = page.locator("#question .message.note")
     expect(message).to_have_text(NOTE)
     expect(page.locator("#sweep .status")).to_have_text(NOTE)
-    page.wait_for_timeout(4000)  # it asks again and again, and the line stays
+    for _ in range(2):  # it asks again and again, and the line stays
+        with page.expect_response("**/queue/join*"):
+            pass
     expect(message).to_have_text(NOTE)
     go.set()
     expect(page.locator("#answers [data-serial]")).to_be_attached()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from page_parts import dataset, text
+from page_parts import STEADY, dataset, text
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -16,12 +16,13 @@ def test_tabbing_through_the_inputs_changes_nothing(tab):
     tab.requests.clear()
     rings = []
     while page.evaluate("!document.activeElement.closest('#direction')"):
+        before_it = page.evaluate_handle("document.activeElement")
         page.keyboard.press("Tab")
-        page.wait_for_timeout(100)
+        page.wait_for_function("before => document.activeElement !== before", arg=before_it)
         ring = "e => e.closest('label') && getComputedStyle(e.closest('label')).outlineStyle"
         if page.locator("input[type=radio]:focus").count():
             rings.append(page.locator("input:focus").evaluate(ring))
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(500)  # what must not come has time to
     assert [url for url in tab.requests if "heartbeat" not in url] == []
     assert {panel: dataset(page, panel) for panel in before} == before
     assert page.locator("[role=listbox]").count() == 0  # none stays open
@@ -34,7 +35,7 @@ def test_what_is_chosen_is_seen_under_the_mouse_too(tab):
     paint = "input => getComputedStyle(input).backgroundColor"
     before = chosen.evaluate(paint)
     chosen.hover()
-    page.wait_for_timeout(300)
+    page.wait_for_function(STEADY)
     assert chosen.evaluate(paint) == before
 
 
@@ -65,8 +66,7 @@ def test_a_layer_that_the_model_lacks_becomes_one_it_has(tab):
         expect(page.locator(f"#deltas .edited[data-place='1,{becomes}']")).to_be_attached()
         tab.finished()
         assert page.locator("#layer input[type=range]").input_value() == becomes
-        page.wait_for_timeout(600)  # the address is written late
-        assert tab.address()["layer"] == [becomes]
+        tab.in_address(f"layer={becomes}&")
     assert page.locator("body[data-outdated=yes]").count() == 0
     assert page.locator(".toast-body").count() == 0
 

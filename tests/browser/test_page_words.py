@@ -6,7 +6,7 @@ from pathlib import Path
 
 import fake_engine
 import pytest
-from page_parts import text
+from page_parts import STEADY, text
 from playwright.sync_api import expect
 
 from steer_core.ui import assets
@@ -96,12 +96,13 @@ def test_without_an_edit_there_is_no_length_of_a_direction(tab):
 
 
 def test_a_wrong_link_says_what_is_shown_instead_until_it_is_read(tab):
+    tab.page.clock.install()
     page = tab.open("?layer=99&alpha=77")
     notice = page.locator(".toast-body").first
     expect(notice).to_contain_text("tiny-llama is 99; give a whole number from 1 to 4")
     expect(notice).to_contain_text("(the page shows 2)")
     expect(notice).to_contain_text("α is 77; give a number from -3 to 3 (the page shows 0)")
-    page.wait_for_timeout(11_000)
+    page.clock.run_for(60_000)  # notices that leave by themselves do so after ten seconds
     expect(notice).to_be_visible()
     assert text(page, ".steered .at") == "α = 0"
 
@@ -156,7 +157,7 @@ def test_every_text_is_read_at_a_contrast_of_four_and_a_half(tab, theme, name):
         page.locator("#tab-experiment-button").click()
         expect(page.locator("#tab-experiment [role=status]").first).to_be_attached()
     page.mouse.move(2, 2)
-    page.wait_for_timeout(500)  # colours change slowly
+    page.wait_for_function(STEADY)  # colours change slowly
     measured = page.evaluate(CONTRAST.read_text(encoding="utf-8"))
     assert len(measured) > 60
     assert [words for contrast, words in measured if contrast < 4.5] == []
@@ -173,8 +174,9 @@ def test_what_is_on_the_page_stays_where_it_is_while_the_rest_loads(tab, size):
     tab.page.set_viewport_size(size)
     tab.page.add_init_script(SHIFTS)
     page = tab.open()
-    page.wait_for_timeout(500)
-    assert 0 < page.evaluate("window.shifted") <= 0.1
+    page.wait_for_function("window.shifted > 0")
+    page.wait_for_function(STEADY)
+    assert page.evaluate("window.shifted") <= 0.1
 
 
 STOPS = ["source", "keep", "variant", "site", "positions", "direction", "unit"]
@@ -228,8 +230,8 @@ def test_the_panel_of_endpoints_opens_without_an_error(tab):
     page = tab.open()
     answers = []
     page.on("response", lambda response: answers.append((response.url, response.status)))
-    page.get_by_role("button", name="Use via API").click()
+    with page.expect_response("**/mcp/schema*"):
+        page.get_by_role("button", name="Use via API").click()
     expect(page.locator(".api-docs")).to_contain_text("/decode")
-    page.wait_for_timeout(500)
     assert sum("/mcp/schema" in url for url, _ in answers) == 1
     assert [url for url, status in answers if status >= 400] == []
