@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-MOST = 20
+MOST, LEAST = 20, 1.0
+"""How many are listed, of those that take so many seconds."""
 SPENT = "processor_seconds"
 WHY = "why"
 
@@ -48,10 +49,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         report
         for found in terminalreporter.stats.values()
         for report in found
-        if isinstance(report, pytest.TestReport)
+        if isinstance(report, pytest.TestReport) and report.duration >= LEAST
     ]
     reports.sort(key=lambda report: -report.duration)
-    terminalreporter.section(f"slowest {min(MOST, len(reports))} of {len(reports)} phases")
+    if not reports:
+        return
+    terminalreporter.section(
+        f"slowest {min(MOST, len(reports))} of {len(reports)} over {LEAST:g} s"
+    )
     for report in reports[:MOST]:
         terminalreporter.write_line(line(report))
 

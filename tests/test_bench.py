@@ -186,6 +186,7 @@ def test_a_wrong_id_is_noticed(random_one: Subject, monkeypatch: pytest.MonkeyPa
 
 def test_one_slow_moment_does_not_choose_the_threads(monkeypatch: pytest.MonkeyPatch):
     seconds = {1: iter((9.0, 1.0)), 2: iter((2.0, 2.0))}
+    monkeypatch.setattr(measuring, "TRIED", 4.0)
     monkeypatch.setattr(cores, "ACCOUNT", cores.Account(2))
     monkeypatch.setattr(
         measuring, "transformers_run", lambda _way, _rows, _batch, n: (next(seconds[n]), {})

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 import pytest
-from conftest import QUICK
+from quick_files import QUICK
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent / "steer_core"

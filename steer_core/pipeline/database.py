@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from steer_core.errors import UserError
+from steer_core.pipeline import outputs, tallies
 from steer_core.pipeline.read_only import Opened, is_writable, open_read_only
 
 APPLICATION = 0x53544552
 """Marks our files among all SQLite files."""
 SCHEMA = 1
+CACHE_KB = 65_536
+"""Of pages in memory: what is written by hash lies all over its index."""
 PATIENCE = 60.0
 """Seconds to wait while another process writes."""
 OPTIONS: dict[str, Any] = {
@@ -32,9 +35,9 @@ CREATE TABLE questions (
     UNIQUE (text, gold, twin)
 );
 CREATE TABLE outputs (
-    id INTEGER PRIMARY KEY, token_ids TEXT NOT NULL, text TEXT NOT NULL, answer REAL,
-    UNIQUE (token_ids, text)
+    id INTEGER PRIMARY KEY, token_ids BLOB NOT NULL, text TEXT NOT NULL, answer REAL, hash INTEGER
 );
+CREATE INDEX outputs_by_hash ON outputs (hash);
 -- In the order of the key rows of one question lie together: that is how they are written.
 CREATE TABLE results (
     setting INTEGER NOT NULL, question INTEGER NOT NULL, edit INTEGER NOT NULL,
@@ -103,6 +106,17 @@ class Database:
                 "folder, or read it with the version that wrote it"
             )
         self._connection.execute("PRAGMA synchronous=NORMAL")
+        self._connection.execute(f"PRAGMA cache_size=-{CACHE_KB}")
+
+    def upgrade(self) -> None:
+        """Give a store of an earlier version what this one keeps besides; for whoever writes."""
+        with self._lock:
+            if self._read_only or tallies.are_kept(self._connection):
+                return
+        with self.transaction() as connection:
+            if not tallies.are_kept(connection):
+                outputs.add_hashes(connection)
+                tallies.make(connection)
 
     def _refuse_foreign(self) -> None:
         """Raise unless the file is empty, so that no other program's file gets our tables."""
@@ -116,6 +130,7 @@ class Database:
                 return  # another process was faster
             for statement in TABLES.split(";"):
                 connection.execute(statement)
+            tallies.make(connection)
             connection.execute(f"PRAGMA user_version={SCHEMA}")
             connection.execute(f"PRAGMA application_id={APPLICATION}")
 

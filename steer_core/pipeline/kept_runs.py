@@ -11,13 +11,7 @@ from dataclasses import dataclass
 from steer_core.errors import UserError
 from steer_core.names import CONTROL_KINDS
 from steer_core.pipeline.records import RunRecord, SweepSpec, read_curves
-
-# Rows of a run: its setting x its questions x its edits, as far as they are stored.
-ROWS_OF_RUN = """
-FROM results WHERE setting = (SELECT setting FROM runs WHERE id = :run)
-AND question IN (SELECT question FROM run_pairs WHERE run = :run)
-AND edit IN (SELECT edit FROM run_cells WHERE run = :run)
-"""
+from steer_core.pipeline.tallies import tallies_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +32,7 @@ def record(db: sqlite3.Connection, run: int) -> RunRecord:
         count = db.execute("SELECT COUNT(*) FROM runs").fetchone()[0]
         raise UserError(f"run {run} is not among the {count} runs of this store; choose another")
     name, started, finished, spec, curves, provenance, seconds = found
-    (done,) = db.execute(f"SELECT COUNT(*) {ROWS_OF_RUN}", {"run": run}).fetchone()
+    done = sum(tally.rows for tally in tallies_of(db, run).values())
     (total,) = db.execute(
         """SELECT (SELECT COUNT(DISTINCT question) FROM run_pairs WHERE run = :run)
         * (SELECT COUNT(DISTINCT edit) FROM run_cells WHERE run = :run)""",

@@ -89,6 +89,12 @@ def pack(scores: np.ndarray) -> bytes:
     return scores.astype("<f4").tobytes()
 
 
+def pack_rows(scores: Sequence[np.ndarray]) -> list[bytes]:
+    """The scores of n rows as stored, each row's by itself."""
+    whole, size = pack(np.stack(scores)) if scores else b"", 4 * len(SCORES)
+    return [whole[i : i + size] for i in range(0, len(whole), size)]
+
+
 def unpack(blobs: Sequence[bytes]) -> np.ndarray:
     """Stored scores of n rows, float32 [n, 7]."""
     return np.frombuffer(b"".join(blobs), "<f4").reshape(-1, len(SCORES))

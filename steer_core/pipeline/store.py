@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING
 
 from steer_core.data.answers import Number
 from steer_core.errors import UserError
+from steer_core.pipeline import tallies
 from steer_core.pipeline.database import Database
 from steer_core.pipeline.kept_runs import DamagedRun, record, record_or_reason, whole_rows
-from steer_core.pipeline.outcomes import Outcome, pack
+from steer_core.pipeline.outcomes import Outcome, pack_rows
+from steer_core.pipeline.outputs import output_ids
 from steer_core.pipeline.records import (
     NO_EDIT,
     RunPlan,
@@ -90,6 +92,7 @@ class Store:
 
     def begin(self, plan: RunPlan) -> RunIds:
         """Enter a run, or find it again."""
+        self._database.upgrade()
         with self._database.transaction() as db:
             setting = entered(db, "settings", ("key",), [(plan.setting.key,)])[0]
             keys = [question.key for question in plan.questions]
@@ -101,6 +104,7 @@ class Store:
                 enter_later(db, run, plan, edits)
             else:
                 enter_parts(db, run, plan, questions, edits)
+            tallies.count(db, run)
         return RunIds(run, setting, tuple(questions), tuple(edits))
 
     def write(self, ids: RunIds, rows: Sequence[StoredRow], seconds: float = 0.0) -> None:
@@ -112,13 +116,23 @@ class Store:
             seconds: Spent on it, added to those of the run.
         """
         with self._database.transaction() as db:
-            outputs = output_ids(db, [row.outcome for row in rows])
+            outcomes = [row.outcome for row in rows]
+            outputs, scores = (
+                output_ids(db, outcomes),
+                pack_rows([each.scores for each in outcomes]),
+            )
+            setting = ids.setting
             values = [
                 (
-                    *(ids.setting, row.question, row.edit, output),
-                    *(row.outcome.correct, row.outcome.flip, pack(row.outcome.scores)),
+                    setting,
+                    row.question,
+                    row.edit,
+                    output,
+                    row.outcome.correct,
+                    row.outcome.flip,
+                    one,
                 )
-                for row, output in zip(rows, outputs, strict=True)
+                for row, output, one in zip(rows, outputs, scores, strict=True)
             ]
             db.executemany(
                 "INSERT INTO results VALUES (?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", values
@@ -281,18 +295,6 @@ def enter_cells(
 def curves_json(plan: RunPlan) -> str:
     """All curves of a run, in the order of their cells."""
     return canonical([said(curve) for curve in (*plan.curves, *plan.later)])
-
-
-def output_ids(db: sqlite3.Connection, outcomes: Sequence[Outcome]) -> list[int]:
-    """Ids of what rows say; a text that many rows share is stored once."""
-    keys = [(canonical(outcome.token_ids), outcome.text) for outcome in outcomes]
-    answers = {key: outcome.answer for key, outcome in zip(keys, outcomes, strict=True)}
-    db.executemany(
-        """INSERT INTO outputs (token_ids, text, answer) VALUES (?,?,?)
-        ON CONFLICT DO NOTHING""",
-        [(*key, None if answer is None else float(answer)) for key, answer in answers.items()],
-    )
-    return entered(db, "outputs", ("token_ids", "text"), keys)
 
 
 def now() -> str:

@@ -12,9 +12,10 @@ import pandas as pd
 
 from steer_core.analysis.statistics import wilson
 from steer_core.names import BASELINE, KINDS
-from steer_core.pipeline.kept_runs import ROWS_OF_RUN
 from steer_core.pipeline.outcomes import FLIPS, NOT_FINITE, SAME, SCORES, unpack
+from steer_core.pipeline.outputs import ids_json
 from steer_core.pipeline.records import CurveKey, RunRecord, positions_text
+from steer_core.pipeline.tallies import ROWS_OF_RUN, Tally, tallies_of
 
 COLUMNS = (
     *("site", "layer", "positions", "operation", "direction", "kind", "alpha"),
@@ -78,14 +79,8 @@ def summary_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
     decoded), `flips`: answers other than at α = 0. `nonfinite` more pairs were decoded and their
     numbers overflowed: they are in no other count.
     """
-    rows = run_rows(db, run.id)
-    edits = cells_of(db, run.id)
-    cells = {(c, a): i for i, (c, a) in enumerate(cell_places(run, len(edits)))}
-    finite = rows.flip != NOT_FINITE
-    n, correct, flips, nonfinite = (
-        np.bincount(rows.cell, weights, minlength=len(edits)).astype(int)
-        for weights in (finite, rows.correct & finite, finite & (rows.flip != SAME), ~finite)
-    )
+    n, correct, flips, nonfinite = counts_of(db, run.id)
+    cells = {(c, a): i for i, (c, a) in enumerate(cell_places(run, len(n)))}
     low, high = wilson(correct, np.maximum(n, 1))
     found = []
     for c, curve in enumerate(run.curves):
@@ -101,6 +96,20 @@ def summary_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
     return table if len(run.spec.masks) > 1 else table.drop(columns="positions")
 
 
+def counts_of(db: sqlite3.Connection, run: int) -> np.ndarray:
+    """Pairs of each cell that are finite, right, flipped and not finite, int [4, cells]."""
+    edits, pairs = cells_of(db, run), pairs_of(db, run)
+    if len(set(pairs)) == len(pairs):
+        found = tallies_of(db, run)
+        each = [found.get(edit, Tally()) for edit in edits.tolist()]
+        counts = [(t.rows - t.nonfinite, t.correct, t.flips, t.nonfinite) for t in each]
+        return np.array(counts, dtype=np.int64).T
+    rows = run_rows(db, run)  # tallies count a question that comes twice once
+    finite = rows.flip != NOT_FINITE
+    kinds = (finite, rows.correct & finite, finite & (rows.flip != SAME), ~finite)
+    return np.array([np.bincount(rows.cell, kind, minlength=len(edits)) for kind in kinds], int)
+
+
 def tally_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
     """How many pairs are stored and right, for each curve and α of a run; cheap while it runs.
 
@@ -108,16 +117,11 @@ def tally_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
     baseline), `alpha`, `n` and `correct` pairs, questions that come twice counted once; `nonfinite`
     pairs, counted in neither.
     """
-    lost = f"SUM(flip = {NOT_FINITE})"
-    found = db.execute(
-        f"SELECT edit, COUNT(*) - {lost}, SUM(correct), {lost} {ROWS_OF_RUN} GROUP BY edit",
-        {"run": run.id},
-    )
-    counts = {edit: counted for edit, *counted in found}
-    edits = cells_of(db, run.id).tolist()
+    found, edits = tallies_of(db, run.id), cells_of(db, run.id).tolist()
+    counts = [found.get(edit, Tally()) for edit in edits]
     rows = [
-        (*place, *counts.get(edit, (0, 0, 0)))
-        for place, edit in zip(cell_places(run, len(edits)), edits, strict=True)
+        (*place, each.rows - each.nonfinite, each.correct, each.nonfinite)
+        for place, each in zip(cell_places(run, len(edits)), counts, strict=True)
     ]
     return pd.DataFrame(rows, columns=["curve", "alpha", "n", "correct", "nonfinite"])
 
@@ -136,6 +140,12 @@ def cells_of(db: sqlite3.Connection, run: int) -> np.ndarray:
     return np.array([edit for (edit,) in found])
 
 
+def pairs_of(db: sqlite3.Connection, run: int) -> list[int]:
+    """Ids of the questions of a run's pairs, in its order."""
+    query = "SELECT question FROM run_pairs WHERE run = ? ORDER BY position"
+    return [question for (question,) in db.execute(query, (run,))]
+
+
 def run_rows(db: sqlite3.Connection, run: int) -> RunRows:
     """The stored rows of a run."""
     names = "question, edit, output, correct, flip, scores"
@@ -143,12 +153,7 @@ def run_rows(db: sqlite3.Connection, run: int) -> RunRows:
     *numbers, blobs = zip(*found, strict=True) if found else ((),) * 6
     question, edit, output, correct, flip = (np.array(each, dtype=np.int64) for each in numbers)
     # A question that a file holds twice, or an edit of two names, is stored once and shown twice.
-    pairs = [
-        q
-        for (q,) in db.execute(
-            "SELECT question FROM run_pairs WHERE run = ? ORDER BY position", (run,)
-        )
-    ]
+    pairs = pairs_of(db, run)
     row = pd.DataFrame({"question": question, "edit": edit, "row": np.arange(len(question))})
     where = row.merge(numbered(pairs, "question", "pair")).merge(
         numbered(cells_of(db, run), "edit", "cell")
@@ -212,9 +217,13 @@ def output_columns(db: sqlite3.Connection, output: np.ndarray) -> dict:
     # By content, not by id: what was stored first is a matter of when a run was ended.
     found = db.execute(
         """SELECT id, text, token_ids, answer FROM outputs
-        WHERE id IN (SELECT value FROM json_each(?)) ORDER BY text, token_ids""",
+        WHERE id IN (SELECT value FROM json_each(?))""",
         (json.dumps(np.unique(output).tolist()),),
-    ).fetchall()
+    )
+    found = sorted(
+        ((each, text, ids_json(token_ids), answer) for each, text, token_ids, answer in found),
+        key=lambda row: row[1:3],
+    )
     ids, text, token_ids, answer = zip(*found, strict=True) if found else ((), (), (), ())
     places = {each: place for place, each in enumerate(ids)}
     which = np.array([places[each] for each in output.tolist()], dtype=np.int64)
