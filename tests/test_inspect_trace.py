@@ -12,7 +12,7 @@ from tiny_models import QUESTIONS, noise, tiny_model
 from steer_core import Edit, decode
 from steer_core.codi.model import CodiModel
 from steer_core.inspect.effects import FlipDistance, effect_map, flip_distance
-from steer_core.inspect.trace import trace
+from steer_core.inspect.trace import trace, trace_curve
 from steer_core.steering.sites import Site
 
 K, L = 6, 3
@@ -115,6 +115,32 @@ def test_an_edited_cache_shows_at_its_place(model: CodiModel):
     assert found.cached[3, 1] > 0.1
     assert not found.cached[:3].any()
     assert not found.cached[3, [0, 2]].any()
+
+
+@pytest.mark.parametrize("operation", ["add", "scale"])
+def test_an_edited_thought_shows_in_the_final_state(model: CodiModel, operation: str):
+    """The decoder keeps h_k as it was; what the projection gets is h_k with its edit."""
+    d, where = noise(model), (0, 2, K)
+    edit = Edit(d, 3.0, "thought", None, where, operation)
+    (found,) = trace(model, QUESTIONS[:1], [edit], max_new_tokens=3)
+    (plain,) = decode(model, QUESTIONS[:1], hidden=True, max_new_tokens=3)
+    first = d[0].norm().item() if operation == "add" else np.linalg.norm(plain.hidden[0, -1])
+    assert found.delta_norm[0, L] == pytest.approx(3 * first, rel=1e-4)
+    assert not found.delta_norm[0, :L].any()
+    (without,) = trace(model, QUESTIONS[:1], [replace(edit, positions=(0, 2))], max_new_tokens=3)
+    np.testing.assert_array_equal(found.delta_norm[K], without.delta_norm[K])  # h_K is read by none
+
+
+def test_traces_along_a_curve_are_those_of_each_edit(model: CodiModel):
+    edits = [Edit(noise(model), alpha, "residual", 2, (2, 3)) for alpha in (-2.0, 0.0, 4.0)]
+    edits.append(Edit(torch.randn(K + 1, Site("kv", 2).width(model.config)), 3.0, "kv", 2, (1, 4)))
+    along = trace_curve(model, QUESTIONS[0], [[edit] for edit in edits], max_new_tokens=3)
+    for edit, one in zip(edits, along, strict=True):
+        (alone,) = trace(model, QUESTIONS[:1], [edit], max_new_tokens=3)
+        assert (one.outcome, one.answer) == (alone.outcome, alone.answer)
+        for name in ("relative", "thought", "cached", "attention"):
+            np.testing.assert_allclose(getattr(one, name), getattr(alone, name), atol=1e-4)
+        assert one.kl == pytest.approx(alone.kl, rel=1e-3, abs=1e-5)
 
 
 # --- effect map and flip distance ----------------------------------------------------------------

@@ -14,25 +14,35 @@ from steer_core.codi.answer_form import answer_form
 from steer_core.codi.model import CodiModel
 from steer_core.codi.passes import start_of
 from steer_core.data.answers import Number
-from steer_core.inspect.attention import Watch, watch
+from steer_core.inspect.attention import watch
 from steer_core.inspect.trace_words import Finding, finding
-from steer_core.steering.decode import MAX_NEW_TOKENS, Decoded, acting, decode
+from steer_core.steering.decode import (
+    MAX_NEW_TOKENS,
+    Decoded,
+    acting,
+    decode,
+    stacked_states,
+    without_last_block,
+)
 from steer_core.steering.edits import Edit
 from steer_core.steering.plan import EditPlan
 from steer_core.steering.uses import Edits
 
 Floats = NDArray[np.float32]
 TINY = 1e-12
+ROWS_AT_A_TIME = 16
+"""Rows whose attention is computed together: each has weights of every block, head and token."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trace:
     """One edited question against its baseline. Norms in the model's units, KL in nats.
 
-    States, float32 [K+1, L+1] (0 input embedding, 1..L-1 block outputs, L after the final norm):
-    `delta_norm` of the change, `norm_change` of the norm, `relative` the first over the baseline's
-    norm, `cosine` between both. Latent thoughts, float32 [K], of z_1..z_K: `before_norm`, the
-    relative change of what goes into the projection's LayerNorm, and `thought`, of z_k itself.
+    States, float32 [K+1, L+1] (0 input embedding, 1..L-1 block outputs, L after the final norm, an
+    edit of site `thought` included): `delta_norm` of the change, `norm_change` of the norm,
+    `relative` the first over the baseline's norm, `cosine` between both. Latent thoughts, float32
+    [K], of z_1..z_K: `before_norm`, the relative change of what goes into the projection's
+    LayerNorm, and `thought`, of z_k itself.
     Float32 [K+1, L]: `cached`, the relative change of the keys and values of a position in a block;
     `attention`, what the answer's first number gives to it, mean over heads. `kl`: of the
     distribution at the answer's first number; `margin`: change of the logit of the baseline's
@@ -85,22 +95,103 @@ def trace(
     plain = decode(model, questions, **options)
     edited = decode(model, questions, [acts] * len(questions), **options)
     return [
-        traced(model, one, two, tuple(edits), acts) for one, two in zip(plain, edited, strict=True)
+        traced(model, one, [two], [tuple(edits)], [acts])[0]
+        for one, two in zip(plain, edited, strict=True)
     ]
 
 
-def traced(model: CodiModel, plain: Decoded, edited: Decoded, edits: Edits, acts: Edits) -> Trace:
-    """One question; `acts` are those of the edits that can change anything."""
-    before, logits_before = watch(model, plain, (), plain.token_ids)
-    after, logits_after = watch(model, edited, acts, plain.token_ids)
-    number = number_step(model, plain.token_ids)
-    states = state_changes(plain, edited)
+def trace_curve(
+    model: CodiModel,
+    question: str,
+    several: Sequence[Sequence[Edit]],
+    *,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+) -> list[Trace]:
+    """Follow several edits, one after the other, through one question: such as those at all alphas.
+
+    Args:
+        model: The model.
+        question: The question.
+        several: For each trace its edits, made together.
+        max_new_tokens: Limit of generated tokens.
+
+    Raises:
+        UserError: for a question or an edit that does not fit the model.
+    """
+    acts = [acting(model, tuple(edits)) for edits in several]
+    options = {"max_new_tokens": max_new_tokens, "hidden": True}
+    plain, *edited = decode(model, [question] * (1 + len(acts)), [(), *acts], **options)
+    return traced(model, plain, edited, list(map(tuple, several)), acts)
+
+
+def traced(
+    model: CodiModel,
+    plain: Decoded,
+    edited: Sequence[Decoded],
+    edits: Sequence[Edits],
+    acts: Sequence[Edits],
+) -> list[Trace]:
+    """Rows of one question; `acts` are those of each one's edits that can change anything."""
+    (before,) = seen(model, [plain], [()], plain.token_ids)
+    after = [
+        one
+        for start in range(0, len(edited), ROWS_AT_A_TIME)
+        for one in seen(
+            model,
+            edited[start : start + ROWS_AT_A_TIME],
+            acts[start : start + ROWS_AT_A_TIME],
+            plain.token_ids,
+        )
+    ]
+    projected = projections(model, [plain, *edited], [(), *acts])
+    return [
+        one_trace(model, (plain, row), made, (before, now), (projected[0], inside))
+        for row, made, now, inside in zip(edited, edits, after, projected[1:], strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What the answer's first number sees of a row.
+
+    `cached` [K+1, L, 2 H_kv d] keys and values of positions 0..K, `attention` [K+1, L] what it
+    gives to them, `logits` [V].
+    """
+
+    cached: Tensor
+    attention: Floats
+    logits: np.ndarray
+
+
+def seen(
+    model: CodiModel, rows: Sequence[Decoded], acts: Sequence[Edits], answer: Sequence[int]
+) -> list[Seen]:
+    """Rows of one question, all with the same answer."""
+    cache, logits = watch(model, rows, acts, answer)
+    number, positions = number_step(model, answer), len(model.config.positions)
+    where = slice(cache.question, cache.question + positions)
+    stored = [torch.cat((cache.keys[i], cache.values[i]), -1)[:, where] for i in sorted(cache.keys)]
+    cached = torch.stack([x.flatten(2) for x in stored], 2).float().cpu()
+    attention = cache.weights()[:, :, :, positions + number, where].mean(2).swapaxes(1, 2)
+    return [Seen(*each) for each in zip(cached, attention, logits[:, number], strict=True)]
+
+
+def one_trace(
+    model: CodiModel,
+    rows: tuple[Decoded, Decoded],
+    edits: Edits,
+    both: tuple[Seen, Seen],
+    projected: tuple[Projected, Projected],
+) -> Trace:
+    """One edited row beside its baseline."""
+    (plain, edited), (before, after) = rows, both
     inside = {
-        **projection_changes(model, plain, edited, acts),
-        "cached": cache_changes(before, after, len(model.config.positions)),
-        "attention": attention_to(after, number, len(model.config.positions)),
+        "before_norm": change_of(projected[0].before_norm, projected[1].before_norm),
+        "thought": change_of(projected[0].fed, projected[1].fed),
+        "cached": change_of(before.cached, after.cached),
+        "attention": after.attention,
     }
-    kl, margin = answer_change(logits_before[number], logits_after[number])
+    kl, margin = answer_change(before.logits, after.logits)
     found = finding(
         model.config,
         Finding(
@@ -117,7 +208,7 @@ def traced(model: CodiModel, plain: Decoded, edited: Decoded, edits: Edits, acts
         question=plain.question,
         baseline_answer=plain.answer,
         answer=edited.answer,
-        **states,
+        **state_changes(projected[0].states, projected[1].states),
         **inside,
         kl=kl,
         margin=margin,
@@ -136,11 +227,9 @@ def number_step(model: CodiModel, ids: Sequence[int]) -> int:
     return start - 1 + (len(trunk) if fits else 0)
 
 
-def state_changes(plain: Decoded, edited: Decoded) -> dict[str, Floats]:
-    """The four measures of states, [K+1, L+1] each."""
-    assert plain.hidden is not None
-    assert edited.hidden is not None
-    one, two = plain.hidden.astype(np.float64), edited.hidden.astype(np.float64)
+def state_changes(before: np.ndarray, after: np.ndarray) -> dict[str, Floats]:
+    """The four measures of states [K+1, L+1, D], each [K+1, L+1]."""
+    one, two = before.astype(np.float64), after.astype(np.float64)
     size, new = np.linalg.norm(one, axis=-1), np.linalg.norm(two, axis=-1)
     moved = np.linalg.norm(two - one, axis=-1)
     cosine = (one * two).sum(-1) / np.maximum(size * new, TINY)
@@ -153,56 +242,44 @@ def state_changes(plain: Decoded, edited: Decoded) -> dict[str, Floats]:
     return {name: values.astype(np.float32) for name, values in found.items()}
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Projected:
+    """A row on its way into the next thoughts.
+
+    `states` [K+1, L+1, D], the last layer's with edits of site `thought` made, as far as they are
+    read; `before_norm` [K, D] what the projection's LayerNorm gets for z_1..z_K, `fed` [K, D] the
+    thoughts that are fed, with edits of site `embedding`.
+    """
+
+    states: np.ndarray
+    before_norm: Tensor
+    fed: Tensor
+
+
 @torch.inference_mode()
-def projection_changes(
-    model: CodiModel, plain: Decoded, edited: Decoded, acts: Edits
-) -> dict[str, Floats]:
-    """Relative changes in front of the projection's LayerNorm and of the thoughts fed, [K] each."""
-    both = thoughts(model, plain, ()), thoughts(model, edited, acts)
-    inside, fed = zip(*both, strict=True)
-    return {"before_norm": change_of(*inside), "thought": change_of(*fed)}
-
-
-def thoughts(model: CodiModel, row: Decoded, edits: Edits) -> tuple[Tensor, Tensor]:
-    """What the LayerNorm gets for z_1..z_K, and what is fed, with edits made: [K, D] each."""
-    assert row.states is not None
-    plan, bare = EditPlan([edits], model.device), replace(model.projection, norm=None)
-    hidden = torch.from_numpy(row.states[:-1, -1]).to(model.device, model.dtype)
-    if not len(hidden):  # no latent steps, no thoughts
-        return hidden.float().cpu(), hidden.float().cpu()
-    edited = [plan.apply("thought", 0, k, h[None]) for k, h in enumerate(hidden)]
-    fed = [plan.apply("embedding", 0, k, model.projection(h)) for k, h in enumerate(edited, 1)]
-    return bare(torch.cat(edited)).float().cpu(), torch.cat(fed).float().cpu()
+def projections(
+    model: CodiModel, rows: Sequence[Decoded], acts: Sequence[Edits]
+) -> list[Projected]:
+    """What the projection makes of rows, each with its edits."""
+    states = without_last_block(stacked_states(rows))
+    plan, bare = EditPlan(acts, model.device), replace(model.projection, norm=None)
+    read = torch.from_numpy(states[:, :-1, -1]).to(model.device, model.dtype)
+    if not read.shape[1]:  # no latent steps, no thoughts
+        return [
+            Projected(one, *[two.float().cpu()] * 2) for one, two in zip(states, read, strict=True)
+        ]
+    edited = torch.stack([plan.apply("thought", 0, k, h) for k, h in enumerate(read.unbind(1))], 1)
+    states[:, :-1, -1] = edited.float().cpu().numpy()
+    thoughts = model.projection(edited)
+    fed = [plan.apply("embedding", 0, k, z) for k, z in enumerate(thoughts.unbind(1), 1)]
+    both = bare(edited).float().cpu(), torch.stack(fed, 1).float().cpu()
+    return [Projected(*each) for each in zip(states, *both, strict=True)]
 
 
 def change_of(one: Tensor, two: Tensor) -> Floats:
     """Norm of the change over the norm of the first, over the last axis."""
     share = (two - one).norm(dim=-1) / one.norm(dim=-1).clamp_min(TINY)
     return share.float().numpy()
-
-
-def cache_changes(before: Watch, after: Watch, positions: int) -> Floats:
-    """Relative change of keys and values of positions 0..K in each block, [K+1, L]."""
-    where = slice(before.question, before.question + positions)
-    both = [
-        torch.stack(
-            [
-                torch.cat((cache.keys[layer][where], cache.values[layer][where]), -1).flatten(1)
-                for layer in sorted(cache.keys)
-            ],
-            1,
-        )
-        .float()
-        .cpu()
-        for cache in (before, after)
-    ]
-    return change_of(*both)
-
-
-def attention_to(cache: Watch, number: int, positions: int) -> Floats:
-    """What the answer's number gives to positions 0..K, [K+1, L], mean over heads."""
-    weights = cache.weights()[:, :, positions + number]
-    return weights[:, :, cache.question : cache.question + positions].mean(1).T
 
 
 def answer_change(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
