@@ -102,6 +102,7 @@ def engine(batch_seconds: float = 0.05, pairs: int = 60) -> Engine:
         prompt_tokens=_tokens,
         alpha_strip=_strip,
         iter_sweep=partial(_sweep, batch_seconds),
+        look=_look,
         extract_answer=extract_answer,
         cancelled=FakeCancelled,
     )
@@ -262,3 +263,22 @@ def _sweep(seconds, model, pairs, *, site, layer, alphas, positions, direction, 
             baseline_correct=outcome,
             nonfinite=np.zeros(len(alphas), dtype=int),
         )
+
+
+def _look(model, wanted, direction, *, site, layer, positions, alphas):
+    """Enough of an arrival trace, which every view asks for."""
+    assert wanted.what == "trace"
+    return [FakeTrace(alpha) for alpha in alphas]
+
+
+class FakeTrace:
+    """A trace of nothing, with a sentence."""
+
+    outcome = "arrived"
+    kl = margin = 0.0
+    delta_norm = norm_change = relative = cosine = np.zeros((K + 1, 5))
+    cached = attention = read = np.zeros((K + 1, 4))
+    before_norm = thought = np.zeros(K)
+
+    def __init__(self, alpha):
+        self.sentence = f"Arrived at {alpha:g}."

@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 
 from steer_core.codi.model import CodiModel
 from steer_core.data.answers import Number
+from steer_core.inspect.swap import candidates_scored
 from steer_core.steering.decode import (
     MAX_NEW_TOKENS,
     Decoded,
-    Options,
-    Row,
     acting,
     decode,
-    decode_rows,
 )
 from steer_core.steering.edits import LARGEST_ALPHA, Edit
 from steer_core.steering.uses import Edits
@@ -70,43 +68,55 @@ def effect_map(
     Raises:
         UserError: for a question or an edit that does not fit the model.
     """
+    return effect_maps(model, question, [edit_at], layers=layers, max_new_tokens=max_new_tokens)[0]
+
+
+def effect_maps(
+    model: CodiModel,
+    question: str,
+    each: Sequence[EditAt],
+    *,
+    layers: Sequence[int] | None = None,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+) -> list[EffectMap]:
+    """Several maps of one question in one batch, such as those at several alphas."""
     chosen = tuple(layers or range(1, model.config.layers + 1))
     (plain,) = decode(model, [question], max_new_tokens=max_new_tokens)
     cells = [(k, i) for k in model.config.positions for i in range(len(chosen))]
-    wide = {layer: edit_at(layer) for layer in chosen}
-    edits = [acting(model, replace(wide[chosen[i]], positions=(k,))) for k, i in cells]
-    rows = scored(model, question, [(), *edits], plain.answer or 0, max_new_tokens)
-    base = rows[0].scores
+    wide = [[edit_at(layer) for layer in chosen] for edit_at in each]
+    edits = [acting(model, replace(one[i], positions=(k,))) for one in wide for k, i in cells]
+    base, *rows = candidates_scored(model, question, [(), *edits], [plain.answer], max_new_tokens)
     shape = len(model.config.positions), len(chosen)
-    found = EffectMap(
-        question=question,
+    assert base.scores is not None
+    return [
+        mapped(plain, base.scores.margin, chosen, shape, rows[start : start + len(cells)])
+        for start in range(0, len(rows), len(cells))
+    ]
+
+
+def mapped(
+    plain: Decoded,
+    margin: float,
+    layers: tuple[int, ...],
+    shape: tuple[int, int],
+    rows: Sequence[Decoded],
+) -> EffectMap:
+    """One map from its scored rows, layer by layer at each position."""
+    scores = [row.scores for row in rows if row.scores is not None]
+    margins = np.array([each.margin - margin for each in scores], np.float32)
+    answers = np.empty(len(rows), object)
+    answers[:] = [row.answer for row in rows]
+    return EffectMap(
+        question=plain.question,
         baseline_answer=plain.answer,
-        layers=chosen,
-        margin=np.full(shape, np.nan, np.float32),
-        kl=np.zeros(shape, np.float32),
-        answers=np.empty(shape, object),
-        flipped=np.zeros(shape, bool),
+        layers=layers,
+        margin=(
+            np.full(shape, np.nan, np.float32) if plain.answer is None else margins.reshape(shape)
+        ),
+        kl=np.array([each.kl_number for each in scores], np.float32).reshape(shape),
+        answers=answers.reshape(shape),
+        flipped=np.array([row.answer != plain.answer for row in rows]).reshape(shape),
     )
-    for cell, row in zip(cells, rows[1:], strict=True):
-        assert row.scores is not None
-        assert base is not None
-        if plain.answer is not None:
-            found.margin[cell] = row.scores.margin - base.margin
-        found.kl[cell] = row.scores.kl_number
-        found.answers[cell] = row.answer
-        found.flipped[cell] = row.answer != plain.answer
-    return found
-
-
-def scored(
-    model: CodiModel, question: str, edits: Sequence[Edits], gold: Number, limit: int
-) -> list[Decoded]:
-    """Rows of one question, scored against one number."""
-    rows = [Row(0, each) for each in edits]
-    found: dict[int, Decoded] = {}
-    for batch in decode_rows(model, [question], rows, Options(limit), candidates=[[gold]]):
-        found.update(batch)
-    return [found[i] for i in range(len(rows))]
 
 
 @dataclass(frozen=True, slots=True)

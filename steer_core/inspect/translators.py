@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from steer_core.codi.model import CodiModel
 from steer_core.errors import UserError
 from steer_core.files import replacing
 from steer_core.steering.fit import FitSet, Provenance
+from steer_core.steering.library import bundled_fit, kept_folder
 
 STEPS, RATE, BATCH = 250, 1e-2, 256
 DECAY = 1e-3
@@ -130,6 +132,34 @@ def load_translators(path: Path, model: CodiModel) -> Translators:
             f"{model.name} ({model.sha256[:12]}); fit them again"
         )
     return Translators(matrices, biases, provenance)
+
+
+def kept_path(model: CodiModel, folder: Path | None = None) -> Path:
+    """The file of a model's translators, in a folder or beside its kept directions."""
+    home = kept_folder(model).parent if folder is None else folder
+    return home / "translators.safetensors"
+
+
+def translators_of(model: CodiModel) -> Translators:
+    """A model's translators: those that are kept, else fitted on the bundled fit set and kept.
+
+    Raises:
+        UserError: when all answers to the fit set are right or all are wrong, or for a folder that
+            cannot be written.
+    """
+    path = kept_path(model)
+    with suppress(UserError):
+        if path.is_file():
+            return load_translators(path, model)
+    found = fit_translators(model, bundled_fit(model))
+    try:
+        save_translators(found, path)
+    except OSError as error:
+        raise UserError(
+            f"{path.parent} cannot be written ({error.strerror}); name another folder in "
+            "STEER_DIRECTIONS"
+        ) from error
+    return found
 
 
 def gap_to_last(

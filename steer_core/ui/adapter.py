@@ -68,7 +68,7 @@ class Adapter:
         """
         question, gold = gr.skip(), gr.skip()
         if source == "own" and not (values["question"] or "").strip():
-            question, answer = self._explorer.question(_asked({**values, "source": "pairs"}))
+            question, answer = self._explorer.question(asked_of({**values, "source": "pairs"}))
             gold = number_text(answer)
         return [*self.show_source(source), question, gold]
 
@@ -87,7 +87,7 @@ class Adapter:
         """Return the answers of one problem at every α, or the reason why there are none yet."""
         serial = self._explorer.serial()
         try:
-            setting, asked = self._setting(values), _asked(values)
+            setting, asked = self._setting(values), asked_of(values)
             answer = self._explorer.strip(asked, setting)
             return {"serial": serial, "asked": _chosen(values), **answer}
         except Exception as error:
@@ -107,9 +107,14 @@ class Adapter:
         self._explorer.leave(str(request.session_hash))
 
     def _setting(self, values: dict[str, Any]) -> Setting:
-        edit = {name: values[name] for name in ("model", "site", "layer", "positions")}
-        direction = with_unit(values["direction"], values["unit"])
-        return self._explorer.setting(**edit, direction=direction)
+        return setting_of(self._explorer, values)
+
+
+def setting_of(explorer: Explorer, values: dict[str, Any]) -> Setting:
+    """Check the edit that inputs hold."""
+    edit = {name: values[name] for name in ("model", "site", "layer", "positions")}
+    direction = with_unit(values["direction"], values["unit"])
+    return explorer.setting(**edit, direction=direction)
 
 
 def _chosen(values: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +122,8 @@ def _chosen(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in ("question", "gold")}
 
 
-def _asked(values: dict[str, Any]) -> Asked:
+def asked_of(values: dict[str, Any]) -> Asked:
+    """The question that inputs hold."""
     return Asked(
         source=values["source"],
         pair_id=str(values["problem"]),

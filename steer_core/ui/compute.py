@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from steer_core.errors import UserError
+from steer_core.inspect.asked import LookAsked
 from steer_core.ui.engine import Engine
 from steer_core.ui.settings import PROMPT_TOKENS, Setting
 from steer_core.ui.space import gpu
@@ -48,7 +49,21 @@ class FitJob:
     model: str
 
 
-Job = StripJob | SweepJob | FitJob
+@dataclass(frozen=True, slots=True)
+class LookJob:
+    """Look inside one question with one instrument, at every α."""
+
+    setting: Setting
+    asked: LookAsked
+    alphas: tuple[float, ...]
+
+    @property
+    def model(self) -> str:
+        """Who is looked into."""
+        return self.setting.model
+
+
+Job = StripJob | SweepJob | FitJob | LookJob
 
 
 def needs_direction(setting: Setting, alphas: tuple[float, ...]) -> bool:
@@ -74,7 +89,7 @@ LOADING_SECONDS = 30
 
 def seconds(engine: Engine, job: Job, *_: Any) -> int:
     """Return the longest a job may hold a shared GPU, in seconds; takes what `run` takes."""
-    return LOADING_SECONDS + (30 if isinstance(job, StripJob) else 120)
+    return LOADING_SECONDS + (30 if isinstance(job, StripJob | LookJob) else 120)
 
 
 @gpu(duration=seconds)
@@ -84,7 +99,7 @@ def run(
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[Any]:
-    """Yield the `AlphaStrip` of a strip job, or the `SweepState` after each batch of a sweep.
+    """Yield the `AlphaStrip` of a strip job, what a look sees, or a sweep's `SweepState`s.
 
     In front of them comes the hash of the model that answers, empty for a stand-in that has none.
     Sweeps and fits ask `stop` before each decoding step, and a fit tells its `progress`; neither
@@ -102,6 +117,18 @@ def run(
         direction = engine.direction(model, setting.site, layer, method=setting.direction)
     else:
         direction = engine.no_direction(model, setting.site, layer)
+    if isinstance(job, LookJob):
+        check_tokens(engine.prompt_tokens(model, job.asked.question))
+        yield engine.look(
+            model,
+            job.asked,
+            direction,
+            site=setting.site,
+            layer=layer,
+            positions=setting.positions,
+            alphas=job.alphas,
+        )
+        return
     if isinstance(job, StripJob):
         check_tokens(engine.prompt_tokens(model, job.question))
         yield engine.alpha_strip(

@@ -32,6 +32,8 @@ class Engine:
     """(model, question) -> how many tokens it reads."""
     alpha_strip: Callable[..., Any]
     iter_sweep: Callable[..., Any]
+    look: Callable[..., Any]
+    """(model, LookAsked, direction, site, layer, positions, alphas) -> what `inspect.looks` has."""
     extract_answer: Callable[[str], int | float | None]
     cancelled: type[Exception]
     """What `iter_sweep` raises when its `stop` says so."""
@@ -94,6 +96,7 @@ def library(options: Options) -> Engine:
     from steer_core.data.pairs import load_pairs
     from steer_core.experiment.strip import alpha_strip
     from steer_core.experiment.sweep import iter_sweep
+    from steer_core.inspect.looks import look_along
     from steer_core.steering.kept import has_directions, keep_directions
     from steer_core.steering.library import cached_direction, no_direction
 
@@ -110,6 +113,7 @@ def library(options: Options) -> Engine:
         prompt_tokens=prompt_tokens,
         alpha_strip=alpha_strip,
         iter_sweep=iter_sweep,
+        look=look_along,
         extract_answer=extract_answer,
         cancelled=Cancelled,
     )

@@ -9,6 +9,7 @@ import gradio as gr
 from steer_core.ui.adapter import Adapter
 from steer_core.ui.door import OPEN, SWEEP, VIEW
 from steer_core.ui.handlers import Explorer
+from steer_core.ui.inspect import why
 from steer_core.ui.panels import Layout, build_layout
 
 QUIET: dict[str, Any] = {
@@ -29,6 +30,7 @@ LINKED = (*ASKED, "keep", *EDIT)
 def add(explorer: Explorer, models: list[tuple[str, str]], page: gr.Blocks) -> None:
     """Fill the tab that is being built; `models` are (label, name)."""
     Wiring(explorer, build_layout(models)).connect(page)
+    why.add(explorer)
 
 
 class Wiring:

@@ -8,7 +8,7 @@ from typing import Any
 
 from steer_core.errors import UserError
 from steer_core.ui import payload, settings
-from steer_core.ui.compute import StripJob, SweepJob, needs_direction, test_pairs
+from steer_core.ui.compute import LookJob, StripJob, SweepJob, needs_direction, test_pairs
 from steer_core.ui.engine import Engine
 from steer_core.ui.fits import LOOK_SECONDS, Fits
 from steer_core.ui.runner import Runner
@@ -127,7 +127,7 @@ class Explorer:
         While a direction is computed for it, a `note` says so instead, and one may ask again.
         """
         job = StripJob(setting, *self.question(asked), settings.STRIP_ALPHAS)
-        note = self._news(job)
+        note = self.news(job)
         if note is not None:
             return {"note": note}
         layers = self.info(setting.model).layers
@@ -178,7 +178,7 @@ class Explorer:
         if self.runner.finished(job) is None:
             time.sleep(self._settle_seconds)
         origin = {"twin": job.variant, "pairs": PAIR_FILE}
-        while wanted() and (note := self._news(job)) is not None:
+        while wanted() and (note := self.news(job)) is not None:
             yield {"run": mine, "note": note}
             time.sleep(LOOK_SECONDS)
         for state in self.runner.states(job, wanted):
@@ -200,7 +200,7 @@ class Explorer:
         """Forget a visitor; a sweep of theirs stops at its next batch."""
         self._newest.pop(visitor, None)
 
-    def _news(self, job: StripJob | SweepJob) -> str | None:
+    def news(self, job: StripJob | SweepJob | LookJob) -> str | None:
         """Say what is computed before a job can run; None when it can."""
         steers = needs_direction(job.setting, job.alphas)
         return self._fits.news(job.model) if steers else None

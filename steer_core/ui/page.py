@@ -71,7 +71,9 @@ def launch_options(
             button_primary_background_fill="*primary_600",
             button_primary_background_fill_hover="*primary_700",
         ),
-        "css": assets.read("page.css") + assets.read("experiments.css"),
+        "css": assets.read("page.css")
+        + assets.read("experiments.css")
+        + assets.read("inspect.css"),
         "app_kwargs": {
             "routes": [*assets.routes(), *files.routes(runs)],
             "middleware": [door],

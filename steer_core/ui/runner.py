@@ -14,6 +14,7 @@ from steer_core.ui.gate import Gate, Hold
 
 KEPT_STRIPS = 256
 KEPT_SWEEPS = 128
+KEPT_LOOKS = 64
 
 
 class Runner:
@@ -27,6 +28,7 @@ class Runner:
         self._sweeps: OrderedDict[SweepJob, Any] = OrderedDict()
         self._lock = threading.Lock()
         self.strip = lru_cache(maxsize=KEPT_STRIPS)(self._decode)
+        self.look = lru_cache(maxsize=KEPT_LOOKS)(self._decode)
         self.info = lru_cache(maxsize=None)(engine.model_info)
         """From a model's name to its `ModelInfo`; the files are looked up once."""
         self.hashes: dict[str, str] = {}

@@ -28,6 +28,11 @@ const later = {
   result: () => import("./result.js"),
 };
 
+// Instruments: one module each, loaded with its panel.
+for (const what of ["trace", "lens", "early", "attention", "swap", "map", "flip"]) {
+  later[`look-${what}`] = () => import(`./inspect_${what}.js`);
+}
+
 export async function mount(name, element, props, watch, plotly, page) {
   const panel = panels[name] ?? (await later[name]()).mount;
   panel(element, props, watch, plotly, page);

@@ -1,0 +1,1 @@
+"""The section *Why* of the first tab, and the tab *Atlas*: instruments on the page."""

@@ -1,0 +1,57 @@
+// A small line chart as SVG: axes with titles, lines told apart by their dash, bands and marks.
+const NS = "http://www.w3.org/2000/svg";
+const [WIDTH, LEFT, RIGHT, TOP, BOTTOM] = [640, 52, 14, 14, 36];
+
+function node(tag, attributes = {}, text = "") {
+  const made = document.createElementNS(NS, tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  if (text) made.textContent = text;
+  return made;
+}
+
+export function lineChart({ label, height = 220, x, y, lines, bands = [], marks = [] }) {
+  const svg = node("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": label, class: "line-chart" });
+  const [left, bottom] = [y.hidden ? RIGHT : LEFT, height - BOTTOM];
+  const at = (v) => left + ((v - x.range[0]) / (x.range[1] - x.range[0])) * (WIDTH - left - RIGHT);
+  const up = (v) => bottom - ((v - y.range[0]) / (y.range[1] - y.range[0] || 1)) * (bottom - TOP);
+  for (const band of bands) {
+    svg.append(node("rect", { x: at(band.from), y: TOP, width: at(band.to) - at(band.from), height: bottom - TOP, class: "band" }));
+    svg.append(node("text", { x: at(band.to) - 4, y: TOP + 12, "text-anchor": "end", class: "soft" }, band.text));
+  }
+  svg.append(node("line", { x1: left, x2: WIDTH - RIGHT, y1: bottom, y2: bottom, class: "axis" }));
+  for (const v of ticks(x.range)) {
+    svg.append(node("line", { x1: at(v), x2: at(v), y1: bottom, y2: bottom + 4, class: "axis" }));
+    svg.append(node("text", { x: at(v), y: bottom + 16, "text-anchor": "middle" }, said(v)));
+  }
+  svg.append(node("text", { x: (left + WIDTH - RIGHT) / 2, y: height - 4, "text-anchor": "middle", class: "soft" }, x.title));
+  if (!y.hidden) {
+    for (const v of ticks(y.range, 4)) {
+      svg.append(node("line", { x1: left, x2: WIDTH - RIGHT, y1: up(v), y2: up(v), class: "grid" }));
+      svg.append(node("text", { x: left - 6, y: up(v) + 4, "text-anchor": "end" }, said(v)));
+    }
+    svg.append(node("text", { x: 12, y: (TOP + bottom) / 2, transform: `rotate(-90 12 ${(TOP + bottom) / 2})`, "text-anchor": "middle", class: "soft" }, y.title));
+  }
+  lines.forEach((line, i) => {
+    const points = line.points.filter(([, v]) => v !== null && Number.isFinite(v));
+    svg.append(node("polyline", { points: points.map(([u, v]) => `${at(u)},${up(v)}`).join(" "), class: `line line-${i}` }));
+    for (const [u, v] of points) svg.append(node("circle", { cx: at(u), cy: up(v), r: 2.5, class: `dot line-${i}` }));
+    const [u, v] = points[Math.min(points.length - 1, Math.floor((points.length * (i + 1)) / (lines.length + 1)))] ?? [];
+    if (u !== undefined) svg.append(node("text", { x: at(u), y: Math.max(TOP + 10, up(v) - 8), "text-anchor": "middle", class: `label line-${i}` }, line.name));
+  });
+  for (const mark of marks) {
+    svg.append(node("line", { x1: at(mark.x), x2: at(mark.x), y1: TOP + 18, y2: bottom, class: "mark" }));
+    svg.append(node("text", { x: at(mark.x), y: TOP + 12, "text-anchor": "middle", class: "label" }, mark.text));
+  }
+  return svg;
+}
+
+function ticks([low, high], most = 7) {
+  const raw = (high - low) / most || 1;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw);
+  const out = [];
+  for (let v = Math.ceil(low / step) * step; v <= high + 1e-9; v += step) out.push(Math.abs(v) < 1e-12 ? 0 : Number(v.toPrecision(6)));
+  return out;
+}
+
+const said = (v) => String(v).replace("-", "−");
