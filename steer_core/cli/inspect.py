@@ -40,6 +40,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     edits.add_edits(parser)
     parser.add_argument("--donor", help="swap: the question whose latents are taken")
     parser.add_argument("--amount", type=float, default=1.0, help="swap: 0 own to 1 donor's")
+    parser.add_argument(
+        "--tuned",
+        action="store_true",
+        help="lens: with translators of a tuned lens, fitted once on the fit pairs and kept",
+    )
     parser.add_argument("--label", help="probe: only this label, such as 'result of step 1'")
     parser.add_argument("--max-new-tokens", type=int, default=256, help="limit (default 256)")
     options.add_seed(parser, "of controls and relabellings")
@@ -65,6 +70,8 @@ def check(args: argparse.Namespace) -> None:
         raise UserError(f"inspect {args.what} needs --question or --questions-file")
     if args.what in OVER_PAIRS and asked:
         raise UserError(f"inspect {args.what} looks at pairs; give --pairs instead of questions")
+    if args.tuned and args.what != "lens":
+        raise UserError(f"inspect {args.what} has no tuned lens; leave out --tuned")
     if args.what == "swap" and args.donor is None:
         raise UserError("inspect swap needs --donor, the question whose latents are taken")
 
@@ -92,9 +99,11 @@ def trace(args: argparse.Namespace, model: "CodiModel", questions: Sequence[str]
 def lens(args: argparse.Namespace, model: "CodiModel", questions: Sequence[str]) -> Rows:
     """The logit lens."""
     from steer_core.inspect.lens import lens
+    from steer_core.inspect.translators import translators_of
 
     made = edits.edits_of(args, model)
-    for found in lens(model, questions, [made] * len(questions)):
+    tuned = translators_of(model) if args.tuned else None
+    for found in lens(model, questions, [made] * len(questions), translators=tuned):
         yield {
             "question": found.question,
             "positions": list(model.config.positions),
