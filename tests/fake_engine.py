@@ -14,6 +14,7 @@ import numpy as np
 from steer_core.data.answers import extract_answer
 from steer_core.data.problems import Pair, Problem
 from steer_core.errors import UserError
+from steer_core.inspect.cells import Atlas, Cell
 from steer_core.ui.engine import Engine
 from steer_core.ui.handlers import Explorer
 
@@ -103,6 +104,7 @@ def engine(batch_seconds: float = 0.05, pairs: int = 60) -> Engine:
         alpha_strip=_strip,
         iter_sweep=partial(_sweep, batch_seconds),
         look=_look,
+        atlas=_atlas,
         extract_answer=extract_answer,
         cancelled=FakeCancelled,
     )
@@ -269,6 +271,15 @@ def _look(model, wanted, direction, *, site, layer, positions, alphas):
     """Enough of an arrival trace, which every view asks for."""
     assert wanted.what == "trace"
     return [FakeTrace(alpha) for alpha in alphas]
+
+
+def _atlas(model, pairs, what, direction, *, site, layer, positions, alpha, stop):
+    """A table that grows, of one place."""
+    for done in range(1, 4):
+        if stop():
+            return
+        cell = Cell("all latents", None, None, None, done, 0.5, 0.2, 0.8, 0.1, 0.0, 0.3)
+        yield Atlas(what, "answers", "random", done, 3, (cell,))
 
 
 class FakeTrace:

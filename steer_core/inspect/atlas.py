@@ -5,17 +5,15 @@ Every function is a generator of growing tables: after each part of the pairs a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from steer_core.codi.model import CodiModel
 from steer_core.data.answers import same_number
 from steer_core.data.problems import Pair
-from steer_core.errors import UserError
 from steer_core.inspect.attention import names_of, watch
 from steer_core.inspect.cells import Atlas, Counts
 from steer_core.inspect.early import with_latents
@@ -278,44 +276,3 @@ def attention_atlas(
             len(pairs),
             counts.cells(shares=False),
         )
-
-
-ATLASES: Mapping[
-    str, Callable[[CodiModel, Sequence[Pair], EditCurve, float, Stop], Iterator[Atlas]]
-] = {
-    "swap": swap_atlas,
-    "lens": lens_atlas,
-    "early": early_atlas,
-    "map": map_atlas,
-    "flip": flip_atlas,
-    "attention": attention_atlas,
-}
-
-
-def atlas(
-    model: CodiModel,
-    pairs: Sequence[Pair],
-    what: str,
-    curve: EditCurve,
-    alpha: float = 1.0,
-    stop: Stop = lambda: False,
-) -> Iterator[Atlas]:
-    """An instrument over pairs, table by table as it grows.
-
-    Args:
-        model: The model.
-        pairs: N pairs.
-        what: One of `ATLASES`.
-        curve: The edits, for `map` and `flip`.
-        alpha: Their strength, for `map`.
-        stop: Asked before each part; True ends it.
-
-    Raises:
-        UserError: for an unknown instrument, or edits that do not fit.
-    """
-    if what not in ATLASES:
-        raise UserError(
-            f"there is no table of {what} over pairs; choose one of {', '.join(ATLASES)}"
-        )
-    with torch.inference_mode():
-        yield from ATLASES[what](model, pairs, curve, alpha, stop)

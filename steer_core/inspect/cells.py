@@ -19,7 +19,7 @@ class Cell:
 
     `group`: what it counts, such as `z3`; `position`, `layer`, `step`: where, None where it has
     none. Over n: `value` with its 95 % interval, NaN where nothing is known; `control`, the same of
-    the random counterpart.
+    the random counterpart. `p` of the value against the counterpart, where there is an exact one.
     """
 
     group: str
@@ -33,6 +33,7 @@ class Cell:
     control: float
     control_low: float
     control_high: float
+    p: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,23 @@ class LookJob:
         return self.setting.model
 
 
-Job = StripJob | SweepJob | FitJob | LookJob
+@dataclass(frozen=True, slots=True)
+class AtlasJob:
+    """Look inside the test pairs with one instrument."""
+
+    setting: Setting
+    what: str
+    alpha: float
+    alphas: tuple[float, ...] = (0.0,)
+    """With another one than 0 where the instrument looks at an edit, which needs a direction."""
+
+    @property
+    def model(self) -> str:
+        """Who is looked into."""
+        return self.setting.model
+
+
+Job = StripJob | SweepJob | FitJob | LookJob | AtlasJob
 
 
 def needs_direction(setting: Setting, alphas: tuple[float, ...]) -> bool:
@@ -127,6 +143,19 @@ def run(
             layer=layer,
             positions=setting.positions,
             alphas=job.alphas,
+        )
+        return
+    if isinstance(job, AtlasJob):
+        yield from engine.atlas(
+            model,
+            test_pairs(engine),
+            job.what,
+            direction,
+            site=setting.site,
+            layer=layer,
+            positions=setting.positions,
+            alpha=job.alpha,
+            stop=stop,
         )
         return
     if isinstance(job, StripJob):

@@ -57,13 +57,14 @@ class Bound:
     total: int
 
 
-VIEW, DECODE, SWEEP, SWEEPS, OPEN, EXPERIMENT, LOOK = (
-    *("view", "decode", "sweep", "sweeps", "open", "experiment", "look"),
+VIEW, DECODE, SWEEP, SWEEPS, OPEN, EXPERIMENT, LOOK, ATLAS = (
+    *("view", "decode", "sweep", "sweeps", "open", "experiment", "look", "atlas"),
 )
 """Kinds of work, Gradio's `concurrency_id`; `decode` and `sweeps` are those of scripts."""
 BOUNDS: Mapping[str, Bound] = {
     VIEW: Bound("questions", 8, 64, 128),
     LOOK: Bound("looks inside", 16, 64, 128),
+    ATLAS: Bound("looks at all pairs", 4, 16, 32),
     DECODE: Bound("questions of scripts", 8, 32, 64),
     SWEEP: Bound("sweeps", 8, 128, 256),
     SWEEPS: Bound("sweeps of scripts", 2, 8, 16),

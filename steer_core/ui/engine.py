@@ -34,6 +34,8 @@ class Engine:
     iter_sweep: Callable[..., Any]
     look: Callable[..., Any]
     """(model, LookAsked, direction, site, layer, positions, alphas) -> what `inspect.looks` has."""
+    atlas: Callable[..., Any]
+    """(model, pairs, what, direction, site, layer, positions, alpha, stop) -> growing tables."""
     extract_answer: Callable[[str], int | float | None]
     cancelled: type[Exception]
     """What `iter_sweep` raises when its `stop` says so."""
@@ -97,6 +99,7 @@ def library(options: Options) -> Engine:
     from steer_core.experiment.strip import alpha_strip
     from steer_core.experiment.sweep import iter_sweep
     from steer_core.inspect.looks import look_along
+    from steer_core.inspect.over import atlas_along
     from steer_core.steering.kept import has_directions, keep_directions
     from steer_core.steering.library import cached_direction, no_direction
 
@@ -114,6 +117,7 @@ def library(options: Options) -> Engine:
         alpha_strip=alpha_strip,
         iter_sweep=iter_sweep,
         look=look_along,
+        atlas=atlas_along,
         extract_answer=extract_answer,
         cancelled=Cancelled,
     )

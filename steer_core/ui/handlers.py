@@ -8,7 +8,7 @@ from typing import Any
 
 from steer_core.errors import UserError
 from steer_core.ui import payload, settings
-from steer_core.ui.compute import LookJob, StripJob, SweepJob, needs_direction, test_pairs
+from steer_core.ui.compute import AtlasJob, LookJob, StripJob, SweepJob, needs_direction, test_pairs
 from steer_core.ui.engine import Engine
 from steer_core.ui.fits import LOOK_SECONDS, Fits
 from steer_core.ui.runner import Runner
@@ -200,7 +200,7 @@ class Explorer:
         """Forget a visitor; a sweep of theirs stops at its next batch."""
         self._newest.pop(visitor, None)
 
-    def news(self, job: StripJob | SweepJob | LookJob) -> str | None:
+    def news(self, job: StripJob | SweepJob | LookJob | AtlasJob) -> str | None:
         """Say what is computed before a job can run; None when it can."""
         steers = needs_direction(job.setting, job.alphas)
         return self._fits.news(job.model) if steers else None

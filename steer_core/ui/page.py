@@ -14,11 +14,12 @@ from steer_core.ui.experiments import files
 from steer_core.ui.experiments import tab as experiments
 from steer_core.ui.experiments.desk import Desk
 from steer_core.ui.handlers import Explorer, ModelChoice
+from steer_core.ui.inspect import atlas
 from steer_core.ui.limits import Limits
 from steer_core.ui.options import RUNS
 from steer_core.ui.panels import head
 
-EXPLORE, EXPERIMENT = "explore", "experiment"
+EXPLORE, EXPERIMENT, ATLAS = "explore", "experiment", "atlas"
 """Ids of the tabs; the address line says `?tab=experiment` for the second."""
 
 SESSIONS = 32
@@ -48,7 +49,9 @@ def build(explorer: Explorer, runs: Path = RUNS, limits: Limits | None = None) -
                 explore.add(explorer, models, page)
             with gr.Tab("Experiment", id=EXPERIMENT, elem_id="tab-experiment") as second:
                 experiments.add(Desk(explorer, runs, limits), models, second)
-        _keep_tab(page, tabs, {EXPLORE: first, EXPERIMENT: second})
+            with gr.Tab("Atlas", id=ATLAS, elem_id="tab-atlas") as third:
+                atlas.add(explorer, models, third)
+        _keep_tab(page, tabs, {EXPLORE: first, EXPERIMENT: second, ATLAS: third})
     return bounded(page.queue(max_size=MOST_QUEUED, api_open=False))
 
 

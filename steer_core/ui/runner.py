@@ -8,13 +8,15 @@ from functools import lru_cache
 from typing import Any
 
 from steer_core.ui import space
-from steer_core.ui.compute import SweepJob, loaded, run
+from steer_core.ui.compute import AtlasJob, SweepJob, loaded, run
 from steer_core.ui.engine import Engine
 from steer_core.ui.gate import Gate, Hold
 
 KEPT_STRIPS = 256
 KEPT_SWEEPS = 128
 KEPT_LOOKS = 64
+Streamed = SweepJob | AtlasJob
+"""Jobs whose results grow."""
 
 
 class Runner:
@@ -25,7 +27,7 @@ class Runner:
         self.gate = Gate()
         self.device: str | None = None
         """Where the last model was loaded, "cpu" or "cuda"; None before."""
-        self._sweeps: OrderedDict[SweepJob, Any] = OrderedDict()
+        self._sweeps: OrderedDict[Streamed, Any] = OrderedDict()
         self._lock = threading.Lock()
         self.strip = lru_cache(maxsize=KEPT_STRIPS)(self._decode)
         self.look = lru_cache(maxsize=KEPT_LOOKS)(self._decode)
@@ -50,19 +52,19 @@ class Runner:
             model = loaded(self.engine, name)
         self.device = getattr(getattr(model, "device", None), "type", None)
 
-    def finished(self, job: SweepJob) -> Any | None:
+    def finished(self, job: Streamed) -> Any | None:
         """Return the last `SweepState` of a sweep that ran to its end, else None."""
         with self._lock:
             return self._sweeps.get(job)
 
-    def sweep(self, job: SweepJob, still_wanted: Callable[[], bool] = lambda: True) -> Any:
+    def sweep(self, job: Streamed, still_wanted: Callable[[], bool] = lambda: True) -> Any:
         """Run a sweep to its end and return its last `SweepState`; None where it was given up."""
         for _ in self.states(job, still_wanted):
             pass
         return self.finished(job)
 
     def states(
-        self, job: SweepJob, still_wanted: Callable[[], bool] = lambda: True
+        self, job: Streamed, still_wanted: Callable[[], bool] = lambda: True
     ) -> Iterator[Any]:
         """Yield the state after each batch, and the last one again once the sweep is `finished`.
 
@@ -87,7 +89,7 @@ class Runner:
 
     def _batches(
         self,
-        job: SweepJob,
+        job: Streamed,
         states: Iterator[Any],
         still_wanted: Callable[[], bool],
         holds: list[Hold],
@@ -106,7 +108,7 @@ class Runner:
             self._keep(job, last)
             yield last
 
-    def _keep(self, job: SweepJob, state: Any) -> None:
+    def _keep(self, job: Streamed, state: Any) -> None:
         with self._lock:
             self._sweeps[job] = state
             while len(self._sweeps) > KEPT_SWEEPS:

@@ -101,7 +101,7 @@ function text(value, row) {
 function words(value, plain, steered, query) {
   const top = (row) => {
     const best = row.reduce((a, x, i) => (x > row[a] ? i : a), 0);
-    return `${value.keys[best].trim()} (${percent(row[best], 0)})`;
+    return `“${value.keys[best].trim()}” (${percent(row[best], 0)})`;
   };
   return `${queryName(value, query)} looks most at ${top(plain)} in the baseline, at ${top(steered)} steered. A click on a row shows its words.`;
 }

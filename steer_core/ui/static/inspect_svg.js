@@ -55,3 +55,57 @@ function ticks([low, high], most = 7) {
 }
 
 const said = (v) => String(v).replace("-", "−");
+
+// One row a group: its value with its interval, filled, and its random counterpart's, hollow.
+export function whiskers(cells, title) {
+  const [name, row] = [210, 26];
+  const height = TOP + row * cells.length + BOTTOM;
+  const all = cells.flatMap((c) => [c.high, c.controlHigh, c.value, c.control]).filter((v) => v !== null);
+  const most = title.startsWith("share") ? 1 : Math.max(...all, 1e-6);
+  const at = (v) => name + (v / most) * (WIDTH - name - RIGHT - 40);
+  const svg = node("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": title, class: "line-chart" });
+  const bottom = height - BOTTOM;
+  for (const v of ticks([0, most], 5)) {
+    svg.append(node("line", { x1: at(v), x2: at(v), y1: TOP, y2: bottom, class: "grid" }));
+    svg.append(node("text", { x: at(v), y: bottom + 16, "text-anchor": "middle" }, most === 1 ? `${Math.round(100 * v)} %` : said(v)));
+  }
+  svg.append(node("text", { x: (name + WIDTH) / 2, y: height - 4, "text-anchor": "middle", class: "soft" }, `${title}; filled: seen, hollow: random counterpart, with 95 % intervals`));
+  cells.forEach((cell, i) => {
+    const y = TOP + row * i + row / 2;
+    svg.append(node("text", { x: name - 10, y: y + 4, "text-anchor": "end" }, `${cell.group} (n = ${cell.n})`));
+    interval(svg, at, cell.control, cell.controlLow, cell.controlHigh, y + 5, "hollow");
+    interval(svg, at, cell.value, cell.low, cell.high, y - 4, "filled");
+  });
+  return svg;
+}
+
+function interval(svg, at, value, low, high, y, kind) {
+  if (value === null) return;
+  if (low !== null && high !== null) svg.append(node("line", { x1: at(Math.max(0, low)), x2: at(high), y1: y, y2: y, class: `whisker ${kind}` }));
+  svg.append(node("circle", { cx: at(value), cy: y, r: 4, class: `point ${kind}` }));
+}
+
+// Dots of two shapes, and paths through numbered stations.
+export function scatter({ label, dots, paths, x, y }) {
+  const height = 420;
+  const svg = node("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": label, class: "line-chart" });
+  const span = (values) => [Math.min(...values), Math.max(...values)];
+  const [xs, ys] = [span(dots.map((d) => d.x)), span(dots.map((d) => d.y))];
+  const bottom = height - BOTTOM;
+  const at = (v) => LEFT + ((v - xs[0]) / (xs[1] - xs[0] || 1)) * (WIDTH - LEFT - RIGHT);
+  const up = (v) => bottom - ((v - ys[0]) / (ys[1] - ys[0] || 1)) * (bottom - TOP);
+  svg.append(node("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: bottom, y2: bottom, class: "axis" }), node("line", { x1: LEFT, x2: LEFT, y1: TOP, y2: bottom, class: "axis" }));
+  for (const v of ticks(xs)) svg.append(node("text", { x: at(v), y: bottom + 16, "text-anchor": "middle" }, said(v)));
+  for (const v of ticks(ys, 5)) svg.append(node("text", { x: LEFT - 6, y: up(v) + 4, "text-anchor": "end" }, said(v)));
+  svg.append(node("text", { x: (LEFT + WIDTH) / 2, y: height - 4, "text-anchor": "middle", class: "soft" }, x));
+  svg.append(node("text", { x: 12, y: height / 2, transform: `rotate(-90 12 ${height / 2})`, "text-anchor": "middle", class: "soft" }, y));
+  for (const d of dots) {
+    const shape = d.even ? node("rect", { x: at(d.x) - 2.5, y: up(d.y) - 2.5, width: 5, height: 5, class: "even" }) : node("circle", { cx: at(d.x), cy: up(d.y), r: 2.5, class: "odd" });
+    svg.append(shape);
+  }
+  paths.forEach((path, i) => {
+    svg.append(node("polyline", { points: path.points.map(([u, v]) => `${at(u)},${up(v)}`).join(" "), class: `line line-${i + 2}` }));
+    path.points.forEach(([u, v], k) => svg.append(node("text", { x: at(u) + 5, y: up(v) - 5, class: `label line-${i + 2}` }, k === 0 ? path.name : `z${k + 1}`)));
+  });
+  return svg;
+}

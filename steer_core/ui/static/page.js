@@ -26,6 +26,7 @@ const later = {
   steps: () => import("./steps.js"),
   shelf: () => import("./shelf.js"),
   result: () => import("./result.js"),
+  atlas: () => import("./atlas.js"),
 };
 
 // Instruments: one module each, loaded with its panel.
