@@ -17,6 +17,10 @@ class UserError(ValueError):
     """
 
 
+class Cancelled(Exception):
+    """The caller asked for the decoding to stop; nothing of the batch is returned."""
+
+
 def one_line(message: object) -> str:
     """A message on one line that can be read, whatever the user's own text put into it.
 

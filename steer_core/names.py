@@ -8,6 +8,8 @@ from pathlib import Path
 
 from steer_core.errors import UserError
 
+MEAN_DIFFERENCE = "mean_difference"
+"""The method of directions that is meant where none is named."""
 BASELINE, REAL = "baseline", "real"
 CONTROL_KINDS = RANDOM, SHUFFLED, COVARIANCE, NUISANCE = (
     *("random", "shuffled"),

@@ -8,6 +8,7 @@ import hashlib
 import time
 from dataclasses import dataclass
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -268,7 +269,27 @@ def _sweep(seconds, model, pairs, *, site, layer, alphas, positions, direction, 
 
 
 def _look(model, wanted, direction, *, site, layer, positions, alphas):
-    """Enough of an arrival trace, which every view asks for."""
+    """Enough of an arrival trace, which every view asks for, and of what scripts may ask for."""
+    if wanted.what == "lens":
+        shape = len(alphas), K + 1, LAYERS[model] + 1
+        return SimpleNamespace(
+            question=wanted.question,
+            top_ids=np.zeros((*shape, 2), np.int64),
+            top_probs=np.full((*shape, 2), 0.5, np.float32),
+            tokens={0: "7"},
+            entropy=np.ones(shape, np.float32),
+        )
+    if wanted.what == "swap":
+        return SimpleNamespace(
+            question=wanted.question,
+            donor=wanted.swap.donor,
+            positions=wanted.swap.positions,
+            amounts=(0.0, 1.0),
+            texts=("The answer is: 12", "The answer is: 15"),
+            answers=(12, 15),
+            own_answer=12,
+            donor_answer=15,
+        )
     assert wanted.what == "trace"
     return [FakeTrace(alpha) for alpha in alphas]
 

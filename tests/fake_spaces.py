@@ -1,7 +1,7 @@
 """A stand-in for Hugging Face's `spaces` on ZeroGPU: decorated functions run elsewhere.
 
 What goes there and comes back is pickled, of an error only its name comes back, and nothing but a
-decorated function may load a model: in this process there is no device to load it onto.
+decorated function may move a model to its device: in this process there is none, it only reads.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from steer_core.codi import load
+from steer_core.codi import placement
 from steer_core.ui import compute, fits, runner, space
 from steer_core.ui.experiments import lab, work
 
@@ -70,11 +70,13 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Spaces:
     """Make this process one on ZeroGPU until the test ends."""
     found = Spaces()
     compute.loaded.cache_clear()
+    compute.read.cache_clear()
+    monkeypatch.setattr(compute, "_read", set())
     monkeypatch.setattr(space, "spaces", found)
     monkeypatch.setattr(space, "FORKS", True)
     run = space.gpu(duration=compute.seconds)(compute.run)
     for module in (runner, fits):
         monkeypatch.setattr(module, "run", run)
     monkeypatch.setattr(lab, "work", space.gpu(duration=work.seconds_of)(work.work))
-    monkeypatch.setattr(load, "read_model", found.only_here(load.read_model))
+    monkeypatch.setattr(placement, "moved", found.only_here(placement.moved))
     return found

@@ -17,6 +17,7 @@ PACKAGE = ROOT / "steer_core"
 
 # A part may import from its own and from lower ranks; parts of one rank do not know each other.
 RANKS = {
+    "box": 0,
     "errors": 0,
     "files": 0,
     "process": 0,

@@ -96,7 +96,8 @@ def test_a_python_without_the_packages_is_one_line(
 ):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "steer_core.codi.load")
-    assert "torch is not installed in this Python" in refused(capsys, "models")
+    asked = ("decode", "--model", "tiny-llama", "--question", "2 + 2?")
+    assert "torch is not installed in this Python" in refused(capsys, *asked)
 
 
 def test_decode_prints_one_object_for_each_question(run, model: list[str], tiny: Tiny):

@@ -11,14 +11,13 @@ from tiny_models import PLACES, problems, tiny_model
 from steer_core import UserError, decode
 from steer_core.codi.engine import Cancelled
 from steer_core.codi.model import CodiModel
-from steer_core.data.problems import Problem
+from steer_core.data.problems import Problem, problems_hash
 from steer_core.steering.decode import Decoded
 from steer_core.steering.directions import (
     fit_set,
     mean_differences,
     site_states,
 )
-from steer_core.steering.fit import problems_hash
 
 K = 6
 

@@ -15,12 +15,12 @@ from steer_core import Edit, UserError, decode, load_model
 from steer_core.cli import main
 from steer_core.codi.engine import Cancelled
 from steer_core.codi.model import CodiModel
-from steer_core.data.problems import Pair, Problem
+from steer_core.data.problems import Pair, Problem, problems_hash
 from steer_core.pipeline.necessity import ROWS_AT_A_TIME
 from steer_core.pipeline.prepare import PrepareSettings, fit_from, prepare
 from steer_core.pipeline.prepared import Prepared, check_no_leak, load_prepared
 from steer_core.pipeline.splits import SplitSettings
-from steer_core.steering.fit import problems_hash, site_states
+from steer_core.steering.fit import site_states
 
 K = 6
 LIMIT = 6

@@ -11,6 +11,7 @@ import synthetic_runs as runs
 from stored_runs import store_run
 
 from steer_core.cli import main
+from steer_core.data.problems import problems_hash
 from steer_core.errors import UserError
 from steer_core.pipeline.prepared import FunnelStep, Necessity, Prepared
 from steer_core.report.blocks import Callout, Cards, Code, Document, Facts, Figure, Heading, Table
@@ -19,7 +20,6 @@ from steer_core.report.markdown import to_markdown
 from steer_core.report.source import load_source
 from steer_core.report.words import change
 from steer_core.report.write import document, write_report
-from steer_core.steering.fit import problems_hash
 
 SECTIONS = [
     "What it shows",

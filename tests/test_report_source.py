@@ -10,7 +10,7 @@ import pytest
 import synthetic_runs as runs
 from stored_runs import store_run
 
-from steer_core.data.problems import Pair, Problem
+from steer_core.data.problems import Pair, Problem, problems_hash
 from steer_core.pipeline.funnel import SWAPPED, TURNED
 from steer_core.pipeline.preparation import Preparation
 from steer_core.pipeline.prepared import FunnelStep, Necessity, Prepared, PreparedPair, Twin
@@ -18,7 +18,6 @@ from steer_core.report.blocks import Callout, Heading, Paragraph, Table
 from steer_core.report.sections import baseline_words
 from steer_core.report.source import load_source
 from steer_core.report.write import document
-from steer_core.steering.fit import problems_hash
 
 HALF = {"cosine": 0.7, "low": 0.52, "high": 0.81, "level": 0.95, "norm": 2.0}
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import experiment_forms as forms
+import fake_engine
 import fake_spaces
 import gradio as gr
 import pytest
@@ -16,8 +19,9 @@ from tiny_checkpoints import VARIANTS, build
 from steer_core import load_model
 from steer_core.codi.listing import model_info
 from steer_core.errors import UserError
-from steer_core.ui import space
+from steer_core.ui import compute, space
 from steer_core.ui.adapter import Adapter
+from steer_core.ui.compute import StripJob, SweepJob
 from steer_core.ui.engine import library
 from steer_core.ui.experiments import lab
 from steer_core.ui.experiments.desk import Desk
@@ -60,7 +64,7 @@ def own_folder(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("name", ["tiny-llama", "tiny-gpt2"])
-def test_no_model_is_loaded_outside_the_gpu(hashes: dict[str, str], spaces: Spaces, name: str):
+def test_a_model_is_moved_inside_the_gpu_alone(hashes: dict[str, str], spaces: Spaces, name: str):
     """The second of them is chosen on a page that opened on the first."""
     page = explorer("tiny-llama")
     setting = page.setting(name, **EDIT)
@@ -74,6 +78,32 @@ def test_no_model_is_loaded_outside_the_gpu(hashes: dict[str, str], spaces: Spac
     assert found["baseline_text"] == strip["texts"][strip["text"][strip["baseline"]]]
     assert len(spaces.asked) == 3
     assert spaces.asked[0] < spaces.asked[1]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "strip", "rows"),
+    [(1_000_000, range(15, 21), range(25, 31)), (1_236_000_000, range(25, 50), range(50, 90))],
+    ids=["bundled", "1B"],
+)
+def test_what_is_asked_for_follows_size_and_warmth(
+    spaces: Spaces, parameters: int, strip: range, rows: range
+):
+    facts = SimpleNamespace(parameters=parameters)
+    engine = replace(fake_engine.engine(), model_info=lambda name: facts)
+    setting = explorer().setting("tiny-llama", **EDIT)
+    one, many = StripJob(setting, "2 + 2?", None, (0.0,)), SweepJob(setting, (0.0, 1.0))
+    cold = [compute.seconds(engine, job) for job in (one, many)]
+    compute.read(engine, "tiny-llama")
+    warm = [compute.seconds(engine, job) for job in (one, many)]
+    assert all(a < b for a, b in zip(warm, cold, strict=True))
+    assert {warm[0], cold[0]} <= set(strip)
+    assert {warm[1], cold[1]} <= set(rows)
+
+
+def test_what_nobody_has_counted_may_take_longer(spaces: Spaces):
+    engine = fake_engine.engine()
+    unknown = replace(engine, model_info=lambda name: SimpleNamespace(parameters=None))
+    assert compute.start_seconds(unknown, "a") > compute.start_seconds(engine, "tiny-llama")
 
 
 def test_the_filter_decodes_on_the_gpu(spaces: Spaces):

@@ -1,6 +1,7 @@
 """Counts of right answers: intervals, paired tests and their correction for many tests.
 
-All functions take numpy arrays or numbers and know nothing of models. Shares are 0..1.
+All functions take numpy arrays or numbers and know nothing of models. Shares are 0..1. scipy and
+statsmodels take seconds to import and are, where a number is asked for.
 """
 
 from __future__ import annotations
@@ -9,9 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import proportion_confint
 
 from steer_core.errors import UserError
 
@@ -47,6 +45,8 @@ def wilson(correct: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Float
     Raises:
         UserError: when a count is outside 0..n or the level outside 0..1.
     """
+    from statsmodels.stats.proportion import proportion_confint
+
     check_share(level, "level")
     right, total = np.broadcast_arrays(np.asarray(correct, float), np.asarray(n, float))
     if np.any(right < 0) or np.any(right > total):
@@ -94,6 +94,8 @@ def mcnemar_exact(
     Raises:
         UserError: when `fair` is not between 0 and 1.
     """
+    from scipy import stats
+
     check_share(fair, "fair")
     won, lost = np.broadcast_arrays(np.asarray(wrong_to_right), np.asarray(right_to_wrong))
     few, many = (stats.binom(won + lost, chance) for chance in (fair, 1 - fair))
@@ -106,6 +108,8 @@ def holm(p: ArrayLike) -> Floats:
     Raises:
         UserError: when an entry is not between 0 and 1.
     """
+    from statsmodels.stats.multitest import multipletests
+
     values = np.asarray(p, float)
     if not np.all((values >= 0) & (values <= 1)):
         raise UserError("p-values must lie in 0..1; leave out tests that were not made")
@@ -163,6 +167,8 @@ def paired_interval(
 
 def clopper_pearson(share: Floats, n: Floats, tail: float) -> tuple[Floats, Floats]:
     """Exact limits of a share, each missed with the chance `tail`; `n` need not be whole."""
+    from scipy import stats
+
     count = share * n
     with np.errstate(invalid="ignore"):
         low = np.where(count > 0, stats.beta.ppf(tail, count, n - count + 1), 0.0)
@@ -179,6 +185,8 @@ def widening(groups: int | None, tail: float) -> float:
     """How much wider Student's limits are than normal ones, for a variance of so few clusters."""
     if groups is None:
         return 1.0
+    from scipy import stats
+
     return float(stats.t.isf(tail, groups - 1) / stats.norm.isf(tail)) if groups > 1 else np.inf
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from steer_core.cli import options, presets
 from steer_core.cli.values import integer
 from steer_core.errors import UserError
+from steer_core.names import MEAN_DIFFERENCE
 
 if TYPE_CHECKING:
     from steer_core.codi.model import CodiModel
@@ -59,7 +60,7 @@ def settle(args: argparse.Namespace, remind: bool = True) -> None:
     if args.edits is not None:
         both = [name for name in INSTEAD if getattr(args, name) is not None]
         both += ["preset"] * (args.preset is not None)
-        both += ["direction"] * (args.direction != options.MEAN_DIFFERENCE)
+        both += ["direction"] * (args.direction != MEAN_DIFFERENCE)
         if both:
             raise UserError(f"--edits says what is edited; leave out --{both[0].replace('_', '-')}")
         args.alpha = 1.0 if args.alpha is None else args.alpha
@@ -81,7 +82,7 @@ def edits_of(args: argparse.Namespace, model: "CodiModel") -> "Edits":
         spec.check(model.config)
     for spec in specs:
         presets.report_dead(model.config, spec.site.name, [spec.site.layer], spec.positions)
-    usual = all(spec.direction == options.MEAN_DIFFERENCE for spec in specs)
+    usual = all(spec.direction == MEAN_DIFFERENCE for spec in specs)
     if args.alpha == 0.0 and usual:
         return ()  # plain decoding, also of a model that has no directions
     curve = curve_of(args, model, specs)

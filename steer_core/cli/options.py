@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from steer_core.cli.values import seed_of
 from steer_core.errors import UserError
+from steer_core.names import MEAN_DIFFERENCE
 
 if TYPE_CHECKING:
     from steer_core.codi.model import CodiModel
 
-MEAN_DIFFERENCE = "mean_difference"
 MOST_ALPHAS, MOST_NUMBERS = 10_001, 10_001
 SMALLEST_STEP = 1e-9
 LOG_SECONDS = 10

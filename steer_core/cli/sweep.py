@@ -13,6 +13,7 @@ from steer_core.cli.prepare import command_of
 from steer_core.cli.sweep_table import table_text
 from steer_core.cli.values import whole
 from steer_core.errors import UserError
+from steer_core.names import MEAN_DIFFERENCE
 
 if TYPE_CHECKING:
     from steer_core.codi.config import CodiConfig
@@ -188,12 +189,12 @@ def settle(args: argparse.Namespace) -> None:
     for one, several in (("site", "sites"), ("operation", "operations")):
         if getattr(args, one) is not None and getattr(args, several) is not None:
             raise UserError(f"--{one} and --{several} both name {several}; give one of them")
-    if args.directions is not None and args.direction != options.MEAN_DIFFERENCE:
+    if args.directions is not None and args.direction != MEAN_DIFFERENCE:
         raise UserError("--direction and --directions both name directions; give one of them")
     if args.edits is not None:
         names = (*edits.INSTEAD, "sites", "operations", "directions", "layers", "preset")
         both = [name for name in names if getattr(args, name, None) is not None]
-        both += ["direction"] * (args.direction != options.MEAN_DIFFERENCE)
+        both += ["direction"] * (args.direction != MEAN_DIFFERENCE)
         if both:
             raise UserError(f"--edits says what is edited; leave out --{both[0].replace('_', '-')}")
     presets.settle(args)

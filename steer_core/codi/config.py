@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from steer_core.errors import UserError
 
@@ -153,7 +154,22 @@ def check_kind(base: PretrainedConfig) -> None:
             )
 
 
-def sizes_of(base: PretrainedConfig) -> dict[str, int]:
+GPT2_NAMES = {
+    "num_hidden_layers": "n_layer",
+    "hidden_size": "n_embd",
+    "num_attention_heads": "n_head",
+    "max_position_embeddings": "n_positions",
+}
+"""transformers' common names to those in a config file of GPT-2."""
+
+
+def plain_config(values: Any) -> SimpleNamespace:
+    """A config file of the box, enough for `sizes_of`: importing transformers takes seconds."""
+    named = {name: values[own] for name, own in GPT2_NAMES.items() if own in values}
+    return SimpleNamespace(**values, **named)
+
+
+def sizes_of(base: PretrainedConfig | SimpleNamespace) -> dict[str, int]:
     """Sizes of a base model under this project's names, whatever the family calls them."""
     heads, longest = base.num_attention_heads, base.max_position_embeddings
     return {

@@ -10,15 +10,18 @@ import re
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from steer_core.codi.digests import digest_all
 from steer_core.data.json_file import read_json
 from steer_core.errors import UserError
 from steer_core.process import libc
+
+if TYPE_CHECKING:  # a list of models reads names of files, and no tensor
+    import torch
+    from torch import Tensor
 
 SINGLE = ("model.safetensors", "pytorch_model.bin")
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
@@ -28,7 +31,7 @@ SHARD_NAME = re.compile(r"[\w.+@=-]*[\w+@=-]\.(?:safetensors|bin)")
 """What an index may name: files beside it, nowhere else."""
 
 
-class WeightFiles(Mapping[str, Tensor]):
+class WeightFiles(Mapping[str, "Tensor"]):
     """Name to tensor over one file or several shards, memory-mapped: read when asked for.
 
     Args:
@@ -77,6 +80,8 @@ class WeightFiles(Mapping[str, Tensor]):
         What was read of the file does not stay in memory, so a load needs little beyond its result.
         With `transposed` the result has the same shape, but its transpose is the contiguous one.
         """
+        import torch
+
         source = self[name]
         given = source.t() if transposed else source
         tensor = torch.empty(given.shape, dtype=dtype, device=device).copy_(given)
@@ -205,6 +210,8 @@ def open_safetensors(path: Path) -> dict[str, Callable[[], Tensor]]:
 
 def open_bin(path: Path) -> dict[str, Callable[[], Tensor]]:
     """A reader for each tensor of a `torch.save` file; a pickle that would run code is refused."""
+    import torch
+
     try:
         state = torch.load(
             path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
@@ -217,7 +224,7 @@ def open_bin(path: Path) -> dict[str, Callable[[], Tensor]]:
     except Exception as error:  # bytes of anybody: its opcodes fail in every way there is
         raise damaged(path, error) from error
     plain = isinstance(state, dict) and all(
-        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()
+        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()
     )
     if not plain:
         raise UserError(f"{path} is no mapping of names to tensors; give a model's state dict")

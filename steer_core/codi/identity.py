@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
-from typing import Any
-
-from transformers import PretrainedConfig, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Any
 
 from steer_core.codi.config import CodiConfig
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 PROBE = "Tom's 3 boxes hold 12,345 pens each; he sells 7.5 for $20.  How many are left? 8*9=72"
 """Read by a tokenizer to tell it from another one of the same vocabulary."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from transformers import PretrainedConfig
-from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from steer_core.codi.body import Block, Body, Linear, Norm
 from steer_core.codi.config import family_of, sizes_of
 from steer_core.codi.head import Head
 from steer_core.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 Take = Callable[[str, tuple[int, ...]], Tensor]
 """`take(name, shape)` returns the tensor of that name, checked against the shape."""
@@ -189,7 +191,11 @@ def unpaired(x: Tensor, d: int) -> Tensor:
 
 def packed(parts: list[Tensor]) -> Tensor:
     """One tensor of all parts, stacked along the output axis."""
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    if len(parts) == 1:
+        return parts[0]
+    if parts[0].is_meta:  # shapes alone, for which torch.cat would import a compiler
+        return parts[0].new_empty(sum(map(len, parts)), *parts[0].shape[1:])
+    return torch.cat(parts)
 
 
 def rotary_of(base: PretrainedConfig, family: str, device: torch.device) -> dict:
@@ -197,14 +203,26 @@ def rotary_of(base: PretrainedConfig, family: str, device: torch.device) -> dict
     if family == "gpt2":
         return {"inverse_frequencies": None, "rotary_scale": 1.0}
     try:
-        rotary = LlamaRotaryEmbedding(base)  # pyright: ignore  (reads what all of the family have)
-        frequencies = rotary.inv_freq.detach().float().to(device)
+        frequencies, scale = frequencies_of(base)
     except Exception as error:  # values of anybody: each kind of scaling fails in its own ways
         raise UserError(
             f"the base config's rope_parameters cannot be used ({error!r:.120}); correct its "
             "config.json"
         ) from error
-    return {"inverse_frequencies": frequencies, "rotary_scale": float(rotary.attention_scaling)}
+    return {"inverse_frequencies": frequencies.float().to(device), "rotary_scale": float(scale)}
+
+
+def frequencies_of(base: PretrainedConfig) -> tuple[Tensor, float]:
+    """What a rotary module of transformers computes for a config, without importing one.
+
+    Its modelling code takes longer to import than a bundled model to answer.
+    """
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    rope, size = base.rope_parameters, sizes_of(base)["head_dim"]
+    if rope["rope_type"] != "default":
+        return ROPE_INIT_FUNCTIONS[rope["rope_type"]](base)
+    return 1.0 / rope["rope_theta"] ** (torch.arange(0, size, 2, dtype=torch.float) / size), 1.0
 
 
 def named_tensors(body: Body, family: str) -> Iterator[tuple[str, Tensor]]:

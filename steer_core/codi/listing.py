@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-import torch
 from safetensors import safe_open
 
 from steer_core.codi import hub
-from steer_core.codi.config import sizes_of
+from steer_core.codi.config import plain_config, sizes_of
 from steer_core.codi.known import KNOWN
-from steer_core.codi.load import LATENTS, read_config, read_notes
+from steer_core.codi.notes import LATENTS, read_notes
 from steer_core.codi.places import MODELS_DIR, bundled_names, locate
+from steer_core.data.json_file import read_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,8 @@ def list_models() -> list[ModelInfo]:
 def bundled_info(name: str) -> ModelInfo:
     """Sizes of a bundled model, read from its files without loading them."""
     folder = MODELS_DIR / name
-    sizes = sizes_of(read_config(folder))
-    with safe_open(folder / "model.safetensors", "pt") as file:
+    sizes = sizes_of(plain_config(read_json(folder / "config.json")))
+    with safe_open(folder / "model.safetensors", "np") as file:
         names = list(file.keys())
         shapes = [file.get_slice(name).get_shape() for name in names]
     return ModelInfo(
@@ -59,7 +60,7 @@ def bundled_info(name: str) -> ModelInfo:
         layers=sizes["layers"],
         hidden=sizes["hidden"],
         latents=read_notes(folder).latents,
-        parameters=sum(torch.Size(shape).numel() for shape in shapes),
+        parameters=sum(map(math.prod, shapes)),
         available=True,
     )
 
@@ -70,6 +71,8 @@ def model_info(name: str) -> ModelInfo:
     Raises:
         UserError: for an unknown name, or files that cannot be had or are no such model.
     """
+    from steer_core.codi.load import read_config
+
     place = locate(name, None)
     listed = {info.name: info for info in list_models()}
     if name in listed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,6 +16,7 @@ from steer_core.codi.files import WeightFiles
 from steer_core.codi.identity import identity_of
 from steer_core.codi.layout import NAMES, Builder, Take
 from steer_core.codi.model import CodiModel
+from steer_core.codi.notes import MOST_LATENTS, NOTES, read_notes
 from steer_core.codi.places import Place, locate
 from steer_core.codi.projection import Projection
 from steer_core.codi.selfcheck import require_checks
@@ -24,9 +24,6 @@ from steer_core.codi.vocabulary import BOT_TOKEN, new_rows
 from steer_core.data.json_file import read_json
 from steer_core.errors import UserError
 
-LATENTS = 6
-NOTES = "codi.json"
-"""What a checkpoint may say of itself beside its weights; the official layout has no such file."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -70,9 +67,6 @@ def load_model(
     if check if check is not None else place.source != "bundled":
         require_checks(model)
     return model
-
-
-MOST_LATENTS = 64
 
 
 def check_options(lora_alpha: float | None, latents: int | None) -> None:
@@ -216,36 +210,6 @@ def has_own_tokenizer(folder: Path) -> bool:
         raise UserError(
             f"{error.filename} cannot be read ({error.strerror}); give another folder"
         ) from error
-
-
-@dataclass(frozen=True, slots=True)
-class Notes:
-    """What `codi.json` may say beside the weights; the official layout has no such file."""
-
-    latents: int = LATENTS
-    keep_eos: bool = False
-
-
-def read_notes(folder: Path) -> Notes:
-    """The notes of a checkpoint, or the usual ones.
-
-    Raises:
-        UserError: for a file that says something else, or a number of latents out of range.
-    """
-    path = folder / NOTES
-    if not path.is_file():
-        return Notes()
-    found = read_json(path)
-    if not isinstance(found, dict):
-        raise UserError(f"{path} is no JSON object; correct or delete it")
-    latents, keep_eos = found.get("latents", LATENTS), found.get("keep_eos", False)
-    whole = type(latents) is int and 0 <= latents <= MOST_LATENTS
-    if not whole or type(keep_eos) is not bool:
-        raise UserError(
-            f"{path} says latents {latents!r:.40}, keep_eos {keep_eos!r:.40}; they must be "
-            f"0..{MOST_LATENTS} and true or false"
-        )
-    return Notes(latents, keep_eos)
 
 
 def codi_config(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import PreTrainedTokenizerBase
 
 from steer_core.codi.body import Body
 from steer_core.codi.config import CodiConfig
@@ -14,6 +14,9 @@ from steer_core.codi.projection import Projection
 from steer_core.codi.recording import Programs
 from steer_core.codi.session import Session
 from steer_core.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,15 +21,12 @@ from steer_core.codi.config import CodiConfig
 from steer_core.codi.drafts import Candidates, Drafts, Ids, plant
 from steer_core.codi.model import CodiModel
 from steer_core.codi.prefix import prefixes, side_by_side
+from steer_core.errors import Cancelled
 
 Place = tuple[int, int]
 """A position, and a block whose output there is meant, 0 for the input of the first."""
 NEVER: Place = (1_000_000, 0)
 """A place that no batch reaches."""
-
-
-class Cancelled(Exception):
-    """The caller asked for the decoding to stop; nothing of the batch is returned."""
 
 
 class Intervention(Protocol):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from steer_core.box import MODELS_DIR
 from steer_core.codi import hub
 from steer_core.errors import UserError
 
-MODELS_DIR = Path(__file__).parents[2] / "assets" / "models"
 FIRST = "tiny-llama"
 """The bundled model that lists begin with and the page opens on."""
 

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from steer_core.box import PAIRS_DIR
 from steer_core.data.fields import listed
 from steer_core.data.formats import read_rows
 from steer_core.data.problems import Pair, Problem, question_key
 from steer_core.data.rows import Row, is_pair, row_faults, row_pair
 from steer_core.errors import UserError
 
-PAIRS_DIR = Path(__file__).parents[2] / "assets" / "pairs"
 BUNDLED = ("fit", "test")
 """Names of the shipped sets: "fit" for directions, "test" for what is reported."""
 

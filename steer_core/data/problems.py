@@ -1,6 +1,9 @@
 """A word problem, and a pair of twins that differ in one number."""
 
+import hashlib
+import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _NAME = re.compile(r"\b[A-Z][\w'’]*")
@@ -58,3 +61,9 @@ def question_key(text: str) -> str:
     plain = _NAME.sub("@", text).lower()
     plain = _GENDERED.sub(lambda match: _GENDER[match[0]], plain)
     return _SPACE.sub(" ", plain).strip()
+
+
+def problems_hash(problems: Iterable[Problem]) -> str:
+    """One hash over questions and answers, in order."""
+    rows = [[problem.question, problem.answer] for problem in problems]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

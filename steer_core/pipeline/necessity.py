@@ -22,9 +22,6 @@ from steer_core.steering.directions import site_states
 from steer_core.steering.edits import Edit, can_act, check_edit, check_site
 from steer_core.steering.fit import decode_states
 
-KINDS = ("zeros", "mean", "noise", "none")
-"""What latents are replaced by: zeros, the mean state, noise of its size; or no test at all."""
-
 ROWS_AT_A_TIME = 256
 """Rows of a unit, so that progress shows and a killed run loses little."""
 EditsOf = Callable[[Sequence[int]], Sequence[Edit | None]]

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from steer_core.codi.model import CodiModel
-from steer_core.data.problems import Pair
+from steer_core.data.problems import Pair, problems_hash
 from steer_core.errors import UserError
 from steer_core.pipeline.journal import Journal
-from steer_core.pipeline.necessity import KINDS, Answering, both_twins, necessity_of
-from steer_core.pipeline.prepared import CORRECT, Prepared, Progress
+from steer_core.pipeline.necessity import Answering, both_twins, necessity_of
+from steer_core.pipeline.prepared import CORRECT, NECESSITY_KINDS, Prepared, Progress
 from steer_core.pipeline.splits import SplitSettings, arrange
 from steer_core.steering.decode import MAX_NEW_TOKENS
-from steer_core.steering.fit import FitSet, fit_set, problems_hash
+from steer_core.steering.fit import FitSet, fit_set
 from steer_core.version import versions
 
 
@@ -25,9 +25,9 @@ from steer_core.version import versions
 class PrepareSettings:
     """How pairs are prepared.
 
-    `necessity` is one of `KINDS`; `site`, `layer` and `positions` are where latents are replaced:
-    site embedding is what the model is fed, and without positions every one that can act is
-    replaced. `split` is how pairs are chosen. `max_new_tokens` limits an answer.
+    `necessity` is one of `NECESSITY_KINDS`; `site`, `layer` and `positions` are where latents are
+    replaced: site embedding is what the model is fed, and without positions every one that can act
+    is replaced. `split` is how pairs are chosen. `max_new_tokens` limits an answer.
     """
 
     necessity: str = "zeros"
@@ -38,8 +38,10 @@ class PrepareSettings:
     max_new_tokens: int = MAX_NEW_TOKENS
 
     def __post_init__(self) -> None:
-        if self.necessity not in KINDS:
-            raise UserError(f"unknown necessity '{self.necessity}'; choose {', '.join(KINDS)}")
+        if self.necessity not in NECESSITY_KINDS:
+            raise UserError(
+                f"unknown necessity '{self.necessity}'; choose {', '.join(NECESSITY_KINDS)}"
+            )
         if self.necessity == "none" and self.split.filter != "none":
             raise UserError(
                 f"filter '{self.split.filter}' needs a test of necessity; choose necessity zeros, "

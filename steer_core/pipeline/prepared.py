@@ -24,6 +24,8 @@ CORRECT, WRONG = "correct", "wrong"
 LABELS = (CORRECT, WRONG)
 ABOUT_FILE, PAIRS_FILE = "prepared.json", "pairs.jsonl"
 FORMAT = 1
+NECESSITY_KINDS = ("zeros", "mean", "noise", "none")
+"""What latents are replaced by: zeros, the mean state, noise of its size; or no test at all."""
 Number = int | float
 Progress = Callable[[str, int, int], None]
 """Called with a stage and how many of how many rows of it are done."""

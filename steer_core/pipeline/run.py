@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from steer_core.analysis.clusters import join_clusters
 from steer_core.codi.model import CodiModel
-from steer_core.data.problems import Pair
+from steer_core.data.problems import Pair, problems_hash
 from steer_core.errors import UserError
-from steer_core.names import RANDOM, REAL, DirectionRef
+from steer_core.names import MEAN_DIFFERENCE, RANDOM, REAL, DirectionRef
 from steer_core.pipeline import ledger
 from steer_core.pipeline.lazy import Needed, counts_of, left_open, more_counts, restored
 from steer_core.pipeline.preparation import Preparation
@@ -29,8 +29,7 @@ from steer_core.pipeline.spec import Drawer, SpecCurve, check_spec
 from steer_core.pipeline.stability import stability
 from steer_core.pipeline.store import Store
 from steer_core.steering.directions import Direction, place_name
-from steer_core.steering.fit import FitSet, problems_hash
-from steer_core.steering.methods import MEAN_DIFFERENCE
+from steer_core.steering.fit import FitSet
 from steer_core.version import versions
 
 _log = logging.getLogger(__name__)

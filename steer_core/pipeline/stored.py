@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from steer_core.data.answers import Number, same_number
-from steer_core.data.problems import Pair
+from steer_core.data.problems import Pair, problems_hash
 from steer_core.data.seed.audit import SeedAudit
 from steer_core.data.seed.files import Answered, NeedRow, SeedFiles, ValidationRow, matched
 from steer_core.errors import UserError
@@ -25,7 +25,6 @@ from steer_core.pipeline.prepared import (
     Twin,
 )
 from steer_core.pipeline.splits import SplitSettings, arrange
-from steer_core.steering.fit import problems_hash
 from steer_core.version import versions
 
 SIDES = {"train": "fit", "test": "report"}

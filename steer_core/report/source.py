@@ -14,6 +14,8 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from steer_core.analysis.analyse import Analysis, analyse
+from steer_core.box import DIRECTIONS_DIR
+from steer_core.data.problems import problems_hash
 from steer_core.errors import UserError
 from steer_core.pipeline.kept_runs import DAMAGE, what
 from steer_core.pipeline.ledger import Looks, looks_at
@@ -22,8 +24,6 @@ from steer_core.pipeline.preparation import Preparation
 from steer_core.pipeline.prepared import ABOUT_FILE, Prepared, load_prepared
 from steer_core.pipeline.records import RunRecord
 from steer_core.pipeline.store import FILE, Store
-from steer_core.steering.fit import problems_hash
-from steer_core.steering.library import DIRECTIONS_DIR
 
 DIRECTIONS = "directions"
 """Folder of an experiment that holds its direction files."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +10,7 @@ import numpy as np
 from steer_core.codi.model import CodiModel
 from steer_core.data.answers import same_number
 from steer_core.data.pairs import load_pairs
-from steer_core.data.problems import Problem
+from steer_core.data.problems import Problem, problems_hash
 from steer_core.errors import UserError
 from steer_core.steering.decode import (
     MAX_NEW_TOKENS,
@@ -144,9 +142,3 @@ def decode_states(
         found |= batch
         progress(len(found), len(rows))
     return [found[i] for i in range(len(rows))]
-
-
-def problems_hash(problems: Iterable[Problem]) -> str:
-    """One hash over questions and answers, in order."""
-    rows = [[problem.question, problem.answer] for problem in problems]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

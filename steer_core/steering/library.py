@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from steer_core.box import DIRECTIONS_DIR
 from steer_core.codi.digests import cache_home
 from steer_core.codi.model import CodiModel
 from steer_core.errors import UserError
@@ -29,8 +30,6 @@ from steer_core.steering.methods import MEAN_DIFFERENCE, METHODS
 from steer_core.steering.sites import Site
 from steer_core.steering.units import in_unit, listed_units
 
-DIRECTIONS_DIR = Path(__file__).parents[2] / "cached_directions"
-"""Those that come with the project."""
 OWN_DIR = "STEER_DIRECTIONS"
 """Environment variable: the folder of those that were computed on this machine."""
 

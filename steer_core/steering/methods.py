@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-MEAN_DIFFERENCE = "mean_difference"
+from steer_core.names import MEAN_DIFFERENCE
+
 Method = Callable[[np.ndarray, np.ndarray], Tensor]
 
 

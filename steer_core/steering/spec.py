@@ -10,10 +10,10 @@ from typing import Any
 from steer_core.codi.config import CodiConfig
 from steer_core.codi.model import CodiModel
 from steer_core.errors import UserError, shortened
+from steer_core.names import MEAN_DIFFERENCE
 from steer_core.steering.directions import Direction, check_direction
 from steer_core.steering.edits import Edit, check_alphas, check_edit, check_positions
 from steer_core.steering.library import find_direction
-from steer_core.steering.methods import MEAN_DIFFERENCE
 from steer_core.steering.operations import OPERATIONS
 from steer_core.steering.sites import DEFAULT, Site
 

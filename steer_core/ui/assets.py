@@ -1,16 +1,18 @@
 """The page's own files and Plotly.js, served from this machine and cached by content."""
 
 import hashlib
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
-import plotly
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 STATIC = Path(__file__).parent / "static"
-PLOTLY = Path(str(plotly.__file__)).parent / "package_data"
+PLOTLY = Path(str(find_spec("plotly").origin)).parent / "package_data"  # pyright: ignore
+"""Of the package beside its code, which the page needs only for reports."""
 
 
 class Forever(StaticFiles):
@@ -28,7 +30,8 @@ def read(name: str) -> str:
     return (STATIC / name).read_text(encoding="utf-8")
 
 
-ABSENT = ("/gradio_api/mcp/schema", "/monitoring/summary")
+MCP_SCHEMA = "/gradio_api/mcp/schema"
+ABSENT = (MCP_SCHEMA, "/monitoring/summary")
 """Asked for by the API panel of Gradio: whether there is an MCP server, or counts of visits."""
 
 
@@ -37,12 +40,13 @@ def absent(request: Request) -> Response:
     return Response(status_code=300)
 
 
-def routes() -> list[BaseRoute]:
+def routes(mcp: bool = False) -> list[BaseRoute]:
     """Return the routes the page's JavaScript is loaded from, and those that Gradio lacks."""
+    absent_here = [path for path in ABSENT if not (mcp and path == MCP_SCHEMA)]
     return [
         Mount(_static_path(), app=Forever(directory=STATIC)),
         Mount(_plotly_path(), app=Forever(directory=PLOTLY)),
-        *[Route(path, absent) for path in ABSENT],
+        *[Route(path, absent) for path in absent_here],
     ]
 
 
@@ -68,4 +72,4 @@ def _static_path() -> str:
 
 
 def _plotly_path() -> str:
-    return f"/plotly-files/{plotly.__version__}"
+    return f"/plotly-files/{version('plotly')}"

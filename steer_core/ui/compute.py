@@ -1,5 +1,6 @@
 """The one function that runs the model, so that a shared GPU is asked for in one place."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -7,6 +8,7 @@ from typing import Any
 
 from steer_core.errors import UserError
 from steer_core.inspect.asked import LookAsked
+from steer_core.ui import space
 from steer_core.ui.engine import Engine
 from steer_core.ui.settings import PROMPT_TOKENS, Setting
 from steer_core.ui.space import gpu
@@ -90,7 +92,20 @@ def needs_direction(setting: Setting, alphas: tuple[float, ...]) -> bool:
 @lru_cache(maxsize=2)
 def loaded(engine: Engine, name: str) -> Any:
     """Load a model once and keep the last two."""
+    if space.FORKS and engine.move_model is not None:
+        return engine.move_model(read(engine, name))
     return engine.load_model(name)
+
+
+@lru_cache(maxsize=2)
+def read(engine: Engine, name: str) -> Any:
+    """Read a model on the CPU; a forked process that begins afterwards has it in its memory."""
+    _read.add((engine, name))
+    return engine.load_model(name) if engine.read_model is None else engine.read_model(name)
+
+
+_read: set[tuple[Engine, str]] = set()
+"""What was read in this process."""
 
 
 @lru_cache(maxsize=2)
@@ -99,13 +114,36 @@ def test_pairs(engine: Engine) -> tuple[Any, ...]:
     return tuple(engine.load_pairs("test"))
 
 
-LOADING_SECONDS = 30
-"""The longest that a fresh GPU process should need to load its model."""
+START_SECONDS = 5.0
+"""Of a GPU's process: its fork, and CUDA's start."""
+READ_SECONDS = (5.0, 10.0)
+"""Of a model that was not read before the fork: at least, and for each billion parameters."""
+STRIP_SECONDS, ROWS_SECONDS = (10.0, 10.0), (20.0, 25.0)
+"""Of one question at every α; of the test or fit pairs. At least, and for each billion parameters.
+What is asked for counts against a visitor's quota, and work that takes longer is cut off."""
+UNKNOWN_BILLIONS = 1.5
+"""Parameters of a model that nobody has counted."""
+MOST_SECONDS = 300
+
+
+def billions(engine: Engine, name: str) -> float:
+    """Parameters of a model, in billions."""
+    known = engine.model_info(name).parameters
+    return UNKNOWN_BILLIONS if known is None else known / 1e9
+
+
+def start_seconds(engine: Engine, name: str) -> float:
+    """Return how long a shared GPU is held before a model can compute anything there."""
+    first, each = (0.0, 0.0) if (engine, name) in _read else READ_SECONDS
+    return START_SECONDS + first + each * billions(engine, name)
 
 
 def seconds(engine: Engine, job: Job, *_: Any) -> int:
     """Return the longest a job may hold a shared GPU, in seconds; takes what `run` takes."""
-    return LOADING_SECONDS + (30 if isinstance(job, StripJob | LookJob) else 120)
+    many = isinstance(job, SweepJob | FitJob | AtlasJob)
+    first, each = ROWS_SECONDS if many else STRIP_SECONDS
+    work = first + each * billions(engine, job.model)
+    return min(MOST_SECONDS, math.ceil(start_seconds(engine, job.model) + work))
 
 
 @gpu(duration=seconds)

@@ -23,6 +23,8 @@ from starlette.responses import JSONResponse
 
 from steer_core.errors import UserError
 from steer_core.ui.assets import ABSENT
+from steer_core.ui.limits import Limits
+from steer_core.ui.logs import write_refusal
 from steer_core.ui.requests import Asked, asked_of, read_json
 from steer_core.ui.visitors import PLACE, Presence, Visitor, address_of, is_console
 
@@ -83,12 +85,42 @@ class Refused(Exception):
         self.status = status
 
 
+class Pace:
+    """Counts the requests of each address in the minute that runs."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._most = per_minute
+        self._minute, self._counts = 0, Counter[str]()
+
+    def check(self, address: str) -> None:
+        """Count one more.
+
+        Raises:
+            Refused: when it is too much for this minute.
+        """
+        minute = int(time.monotonic() // 60)
+        if minute != self._minute:
+            self._minute, self._counts = minute, Counter()
+        self._counts[address] += 1
+        if self._counts[address] > self._most:
+            raise Refused(
+                429, f"more than {self._most:,} requests from your address in a minute; wait for it"
+            )
+
+
 class Door:
     """ASGI middleware in front of the page."""
 
-    def __init__(self, app: Any, forwarded: bool = False, alone: bool = True) -> None:
+    def __init__(
+        self,
+        app: Any,
+        forwarded: bool = False,
+        alone: bool = True,
+        per_minute: int = Limits().requests,
+    ) -> None:
         self._app = app
         self._forwarded, self._alone = forwarded, alone
+        self._pace = Pace(per_minute)
         self._presence = Presence()
         self._busy: Counter[tuple[str, str]] = Counter()
         self._asked: OrderedDict[str, float] = OrderedDict()
@@ -115,6 +147,7 @@ class Door:
             pass_on = self._receive if scope["method"] == "POST" else self._serve
             await pass_on(scope, receive, send, visitor, headers, below)
         except Refused as refused:
+            write_refusal(refused.status, "request" if scope["method"] == "POST" else "address")
             answer = JSONResponse({"detail": str(refused), "error": str(refused)}, refused.status)
             await answer(scope, receive, send)
 
@@ -124,6 +157,8 @@ class Door:
         upload = below.rstrip("/") == "upload"
         most = MOST_UPLOAD + UPLOAD_EXTRA if upload else MOST_BODY
         kind, bounds = ("uploads", UPLOADING) if upload else ("requests", SENDING)
+        if below.startswith("mcp"):  # what it asks for comes through this door again, from here
+            self._pace.check(visitor.address)
         async with self._at_once(kind, visitor, bounds):
             body = await whole_body(receive, headers, most)
             if below.startswith(ASKS):
@@ -141,6 +176,7 @@ class Door:
         except UserError as error:
             raise Refused(400, str(error)) from None
         if asked.function.queue:
+            self._pace.check(visitor.address)
             await self._clear(page._queue, asked)
             check_bounds(page, asked, visitor)
             self._tidy(page, asked.session)

@@ -2,10 +2,30 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from steer_core.codi.listing import list_models
+from steer_core.data.answers import extract_answer
+from steer_core.data.pairs import load_pairs
+from steer_core.errors import Cancelled
 from steer_core.ui.options import Options
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A function of the library that is imported when it is called.
+
+    torch takes seconds to import, and the page is shown without it.
+    """
+
+    module: str
+    name: str
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Call it."""
+        return getattr(import_module(f"steer_core.{self.module}"), self.name)(*args, **options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +59,10 @@ class Engine:
     extract_answer: Callable[[str], int | float | None]
     cancelled: type[Exception]
     """What `iter_sweep` raises when its `stop` says so."""
+    read_model: Callable[[str], Any] | None = None
+    """name -> model on the CPU, in the precision of the GPU; None: as `load_model`."""
+    move_model: Callable[[Any], Any] | None = None
+    """A model that was read -> the same on the device of the options."""
 
 
 def shown_name(model: str | None) -> str | None:
@@ -49,6 +73,10 @@ def shown_name(model: str | None) -> str | None:
         return model
     name = Path(model).expanduser().resolve().name
     return f"{name} (folder)" if name in bundled_names() else name
+
+
+ON_GPU = "bfloat16"
+"""What `auto` means on a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +101,33 @@ class Loader:
 
 
 @dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads a model on the CPU, in the precision that it has on a GPU."""
+
+    loader: Loader
+
+    def __call__(self, name: str) -> Any:
+        """Return the `CodiModel` of this name or folder."""
+        dtype = self.loader.dtype
+        on_gpu = ON_GPU if dtype == "auto" and self.loader.device != "cpu" else dtype
+        return replace(self.loader, device="cpu", dtype=on_gpu)(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Mover:
+    """Moves a model that was read to the device of the options."""
+
+    device: str
+
+    def __call__(self, model: Any) -> Any:
+        """Return the same model there."""
+        from steer_core.codi.load import pick_device
+        from steer_core.codi.placement import moved
+
+        return moved(model, pick_device(self.device))
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Looks models up under the names of the page."""
 
@@ -92,32 +147,23 @@ def prompt_tokens(model: Any, question: str) -> int:
 
 def library(options: Options) -> Engine:
     """The real engine, on the device and in the dtype that were asked for."""
-    from steer_core.codi.engine import Cancelled
-    from steer_core.codi.listing import list_models
-    from steer_core.data.answers import extract_answer
-    from steer_core.data.pairs import load_pairs
-    from steer_core.experiment.strip import alpha_strip
-    from steer_core.experiment.sweep import iter_sweep
-    from steer_core.inspect.looks import look_along
-    from steer_core.inspect.over import atlas_along
-    from steer_core.steering.kept import has_directions, keep_directions
-    from steer_core.steering.library import cached_direction, no_direction
-
     loader = Loader(options.device, options.dtype, options.model)
     return Engine(
         list_models=list_models,
         model_info=Facts(loader),
         load_model=loader,
         load_pairs=load_pairs,
-        direction=cached_direction,
-        no_direction=no_direction,
-        has_directions=has_directions,
-        keep_directions=keep_directions,
+        direction=Later("steering.library", "cached_direction"),
+        no_direction=Later("steering.library", "no_direction"),
+        has_directions=Later("steering.kept", "has_directions"),
+        keep_directions=Later("steering.kept", "keep_directions"),
         prompt_tokens=prompt_tokens,
-        alpha_strip=alpha_strip,
-        iter_sweep=iter_sweep,
-        look=look_along,
-        atlas=atlas_along,
+        alpha_strip=Later("experiment.strip", "alpha_strip"),
+        iter_sweep=Later("experiment.sweep", "iter_sweep"),
+        look=Later("inspect.looks", "look_along"),
+        atlas=Later("inspect.over", "atlas_along"),
         extract_answer=extract_answer,
         cancelled=Cancelled,
+        read_model=Reader(loader),
+        move_model=Mover(options.device),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from steer_core.errors import UserError
+from steer_core.inspect.asked import LENS, SWAP, LookAsked, SwapAsked
 from steer_core.ui import payload, settings
 from steer_core.ui.compute import AtlasJob, LookJob, StripJob, SweepJob, needs_direction, test_pairs
 from steer_core.ui.engine import Engine
@@ -148,6 +149,28 @@ class Explorer:
         strip = self.runner.strip(job)
         return payload.decode_payload(setting, question, strip, alphas.index(alpha))
 
+    def lens(
+        self,
+        setting: Setting,
+        question: Any,
+        alpha: Any,
+        there: Callable[[], bool] = lambda: True,
+    ) -> dict[str, Any]:
+        """Return what every state of one question says through the vocabulary, for scripts."""
+        question, alpha = settings.question_text(question), settings.finite_alpha(alpha)
+        job = LookJob(setting, LookAsked(LENS, question), (alpha,))
+        self._wait(job, there)
+        return payload.lens_payload(job, self.runner.look(job))
+
+    def swap(self, model: Any, question: Any, donor: Any, positions: Any) -> dict[str, Any]:
+        """Return the answers to one question on more and more of another's latents, for scripts."""
+        question, donor = settings.question_text(question), settings.question_text(donor)
+        setting = self.setting(
+            model, site="embedding", layer=1, positions=positions, direction=settings.DIRECTIONS[0]
+        )
+        wanted = LookAsked(SWAP, question, swap=SwapAsked(donor=donor, positions=setting.positions))
+        return payload.swap_payload(setting, self.runner.look(LookJob(setting, wanted, (0.0,))))
+
     # All test pairs
 
     def sweep(
@@ -205,7 +228,7 @@ class Explorer:
         steers = needs_direction(job.setting, job.alphas)
         return self._fits.news(job.model) if steers else None
 
-    def _wait(self, job: StripJob | SweepJob, there: Callable[[], bool]) -> None:
+    def _wait(self, job: StripJob | SweepJob | LookJob, there: Callable[[], bool]) -> None:
         if needs_direction(job.setting, job.alphas):
             self._fits.wait(job.model, there)
 

@@ -15,7 +15,7 @@ LARGEST = 10**12
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of experiments; the defaults are those of a page that only its own machine reaches."""
+    """Of experiments and requests; by default of a page that only its own machine reaches."""
 
     experiments: str = OWN
     decodes: int = 5_000_000
@@ -26,15 +26,18 @@ class Limits:
     """Stored experiments; no further one is begun."""
     megabytes: int = 20_000
     """On disk, of all stored experiments; no further one is begun."""
+    requests: int = 6_000
+    """Requests that do work, of one address in a minute."""
 
 
-PUBLIC = Limits(decodes=500_000, pairs=2_000, runs=100, megabytes=2_000)
+PUBLIC = Limits(decodes=500_000, pairs=2_000, runs=100, megabytes=2_000, requests=600)
 """On a Space, which anybody can reach and where an experiment takes turns with all visitors."""
 VARIABLES = {
     "decodes": "STEER_MAX_DECODES",
     "pairs": "STEER_MAX_PAIRS",
     "runs": "STEER_MAX_RUNS",
     "megabytes": "STEER_MAX_MEGABYTES",
+    "requests": "STEER_MAX_REQUESTS",
 }
 
 

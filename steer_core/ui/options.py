@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from steer_core.box import RUNS_DIR
 from steer_core.errors import UserError
 from steer_core.ui.limits import Limits, limits_from
 
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-RUNS = Path(__file__).parents[2] / "runs"
-"""Where experiments are kept when nothing else is said: beside app.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class Options:
     """None leaves the choice to Gradio (GRADIO_SERVER_NAME, else 127.0.0.1)."""
     port: int | None = None
     """None leaves the choice to Gradio (GRADIO_SERVER_PORT, else the first free from 7860)."""
-    runs: Path = RUNS
+    runs: Path = RUNS_DIR
     """Folder of the experiments that the page runs and shows."""
     limits: Limits = field(default_factory=Limits)
     """What visitors may ask for."""
@@ -34,10 +33,14 @@ class Options:
     """Whether a proxy stands in front that writes who asked into X-Forwarded-For."""
     alone: bool = True
     """Whether only this machine reaches the page: whoever opens it here may do everything."""
+    log: bool = False
+    """Whether each request is written to stderr, one JSON line, see `steer_core.ui.logs`."""
+    mcp: bool = False
+    """Whether the named endpoints are tools of an MCP server too."""
 
 
 def options_from(environment: Mapping[str, str]) -> Options:
-    """Read STEER_MODEL, STEER_DEVICE, STEER_DTYPE, STEER_HOST, STEER_PORT and STEER_RUNS.
+    """Read STEER_MODEL, _DEVICE, _DTYPE, _HOST, _PORT, _RUNS, _LOG and _MCP.
 
     Those of `limits_from` and STEER_FORWARDED too, whose defaults differ where SPACE_ID says that
     this is a Space.
@@ -51,15 +54,22 @@ def options_from(environment: Mapping[str, str]) -> Options:
         dtype=_choice(environment, "STEER_DTYPE", DTYPES),
         host=environment.get("STEER_HOST") or None,
         port=_port(environment.get("STEER_PORT")),
-        runs=Path(environment.get("STEER_RUNS") or RUNS),
+        runs=Path(environment.get("STEER_RUNS") or RUNS_DIR),
         limits=limits_from(environment),
         forwarded=_choice(environment, "STEER_FORWARDED", _yes_first(environment)) == "yes",
         alone=_alone(environment),
+        log=_choice(environment, "STEER_LOG", _logs(environment)) == "json",
+        mcp=_choice(environment, "STEER_MCP", ("no", "yes")) == "yes",
     )
 
 
 def _yes_first(environment: Mapping[str, str]) -> tuple[str, ...]:
     return ("yes", "no") if environment.get("SPACE_ID") else ("no", "yes")
+
+
+def _logs(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Requests of one's own are nothing to keep a log of."""
+    return ("off", "json") if _alone(environment) else ("json", "off")
 
 
 def _alone(environment: Mapping[str, str]) -> bool:

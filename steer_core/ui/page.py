@@ -8,7 +8,8 @@ import gradio as gr
 from gradio.themes import Default
 from starlette.middleware import Middleware
 
-from steer_core.ui import api, assets, explore
+from steer_core.box import RUNS_DIR
+from steer_core.ui import api, assets, explore, health
 from steer_core.ui.door import MOST_QUEUED, MOST_UPLOAD, Door
 from steer_core.ui.experiments import files
 from steer_core.ui.experiments import tab as experiments
@@ -16,7 +17,7 @@ from steer_core.ui.experiments.desk import Desk
 from steer_core.ui.handlers import Explorer, ModelChoice
 from steer_core.ui.inspect import atlas
 from steer_core.ui.limits import Limits
-from steer_core.ui.options import RUNS
+from steer_core.ui.logs import log_work
 from steer_core.ui.panels import head
 
 EXPLORE, EXPERIMENT, ATLAS = "explore", "experiment", "atlas"
@@ -30,7 +31,7 @@ TIDY = (60, 300)
 """Every so many seconds, uploads that are older than so many are deleted."""
 
 
-def build(explorer: Explorer, runs: Path = RUNS, limits: Limits | None = None) -> gr.Blocks:
+def build(explorer: Explorer, runs: Path = RUNS_DIR, limits: Limits | None = None) -> gr.Blocks:
     """Return the page over an explorer; start it with `launch(**launch_options(runs))`.
 
     Args:
@@ -39,6 +40,7 @@ def build(explorer: Explorer, runs: Path = RUNS, limits: Limits | None = None) -
         limits: What visitors may ask for; those of a page of one's own if left out.
     """
     models = [(_model_label(choice), choice.name) for choice in explorer.models.values()]
+    desk = Desk(explorer, runs, limits)
     with gr.Blocks(
         title="CODI steering", analytics_enabled=False, fill_width=True, delete_cache=TIDY
     ) as page:
@@ -48,10 +50,12 @@ def build(explorer: Explorer, runs: Path = RUNS, limits: Limits | None = None) -
                 api.add(explorer)  # first: a private event of the same name would take the name
                 explore.add(explorer, models, page)
             with gr.Tab("Experiment", id=EXPERIMENT, elem_id="tab-experiment") as second:
-                experiments.add(Desk(explorer, runs, limits), models, second)
+                experiments.add(desk, models, second)
             with gr.Tab("Atlas", id=ATLAS, elem_id="tab-atlas") as third:
                 atlas.add(explorer, models, third)
         _keep_tab(page, tabs, {EXPLORE: first, EXPERIMENT: second, ATLAS: third})
+    health.remember(page, explorer, desk)
+    log_work(page)
     return bounded(page.queue(max_size=MOST_QUEUED, api_open=False))
 
 
@@ -63,10 +67,16 @@ def bounded(page: gr.Blocks) -> gr.Blocks:
 
 
 def launch_options(
-    runs: Path = RUNS, *, forwarded: bool = False, alone: bool = True
+    runs: Path = RUNS_DIR,
+    *,
+    forwarded: bool = False,
+    alone: bool = True,
+    limits: Limits | None = None,
+    mcp: bool = False,
 ) -> dict[str, Any]:
     """Return what `launch` needs beside host and port; all as in `Options`."""
-    door = Middleware(Door, forwarded=forwarded, alone=alone)
+    per_minute = (limits or Limits()).requests
+    door = Middleware(Door, forwarded=forwarded, alone=alone, per_minute=per_minute)
     fonts = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
     mono = ["ui-monospace", "SFMono-Regular", "Menlo", "monospace"]
     return {
@@ -78,7 +88,7 @@ def launch_options(
         + assets.read("experiments.css")
         + assets.read("inspect.css"),
         "app_kwargs": {
-            "routes": [*assets.routes(), *files.routes(runs)],
+            "routes": [health.ROUTE, *assets.routes(mcp), *files.routes(runs)],
             "middleware": [door],
         },
         "max_file_size": MOST_UPLOAD,
@@ -86,6 +96,7 @@ def launch_options(
         "state_session_capacity": SESSIONS,
         "footer_links": ["api", "settings"],
         "run_history": False,
+        "mcp_server": mcp,
         "ssr_mode": False,
     }
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from steer_core.ui.compute import StripJob
+from steer_core.ui.compute import LookJob, StripJob
 from steer_core.ui.settings import Setting
 
 DIGITS = 4
@@ -61,6 +61,50 @@ def decode_payload(setting: Setting, question: str, strip: Any, index: int) -> d
         "baseline_text": strip.texts[strip.baseline],
         "baseline_answer": strip.answers[strip.baseline],
         "inert": [[int(position), str(reason)] for position, reason in strip.inert],
+    }
+
+
+def lens_payload(job: LookJob, lens: Any) -> dict[str, Any]:
+    """Return what a lens shows at one α, with the names of `inspect lens --json`.
+
+    Args:
+        job: what was asked.
+        lens: a `LensCurve` of one α.
+    """
+    (ids,), (probs,), (entropy,) = lens.top_ids, lens.top_probs, lens.entropy
+    return {
+        **setting_payload(job.setting),
+        "alpha": job.alphas[0],
+        "edited": list(job.setting.positions) if job.alphas[0] else [],
+        "question": lens.question,
+        "positions": list(range(len(ids))),
+        "layers": list(range(len(ids[0]))),
+        "top_tokens": [[[lens.tokens[int(i)] for i in cell] for cell in row] for row in ids],
+        "top_probs": _numbers(probs),
+        "entropy": _numbers(entropy),
+    }
+
+
+def swap_payload(setting: Setting, swap: Any) -> dict[str, Any]:
+    """Return answers on another question's latents, with the names of `inspect swap --json`.
+
+    Args:
+        setting: of which the model and the positions count.
+        swap: a `SwapCurve`, whose last amount is all of the donor's.
+    """
+    answer = swap.answers[-1]
+    return {
+        "model": setting.model,
+        "question": swap.question,
+        "donor": swap.donor,
+        "positions": list(swap.positions),
+        "text": swap.texts[-1],
+        "answer": answer,
+        "own_answer": swap.own_answer,
+        "donor_answer": swap.donor_answer,
+        "followed": answer == swap.donor_answer != swap.own_answer,
+        "amounts": list(swap.amounts),
+        "answers": list(swap.answers),
     }
 
 

@@ -8,9 +8,10 @@ from functools import lru_cache
 from typing import Any
 
 from steer_core.ui import space
-from steer_core.ui.compute import AtlasJob, SweepJob, loaded, run
+from steer_core.ui.compute import AtlasJob, SweepJob, loaded, read, run
 from steer_core.ui.engine import Engine
 from steer_core.ui.gate import Gate, Hold
+from steer_core.ui.logs import counted
 
 KEPT_STRIPS = 256
 KEPT_SWEEPS = 128
@@ -39,14 +40,15 @@ class Runner:
     def ready(self, name: str) -> None:
         """Load a model, which waits for its turn like any other work.
 
-        Where the GPU is another process's, that one loads it; here its files are fetched at most,
-        so that no time on the GPU goes into a download.
+        Where the GPU is another process's, it is read on the CPU here: that process is a fork,
+        which shares what was read before and only moves it, and no download counts as its time.
 
         Raises:
             UserError: for a model that cannot be used.
         """
         if space.FORKS:
             self.info(name)
+            read(self.engine, name)
             return
         with self.gate.foreground():
             model = loaded(self.engine, name)
@@ -103,6 +105,7 @@ class Runner:
                 return
             if state is None:
                 break
+            counted(job.model, rows_of(state) - rows_of(last))
             yield (last := state)
         if last is not None:
             self._keep(job, last)
@@ -117,12 +120,19 @@ class Runner:
     def _decode(self, job: Any) -> Any:
         self.ready(job.model)
         with self.gate.foreground(), closing(self._results(job)) as results:
-            return next(results)
+            found = next(results)
+        counted(job.model, len(job.alphas))
+        return found
 
     def _results(self, job: Any, *stop: Callable[[], bool]) -> Generator[Any]:
         with closing(run(self.engine, job, *stop)) as results:
             self.hashes[job.model] = next(results)
             yield from results
+
+
+def rows_of(state: Any) -> int:
+    """Rows decoded for a growing result so far; an atlas does not count them."""
+    return int(getattr(state, "decoded", 0))
 
 
 class _Superseded:

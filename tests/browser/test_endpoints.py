@@ -14,8 +14,33 @@ def client(home: str) -> Client:
     return Client(home, verbose=False)
 
 
-def test_two_endpoints_are_public(client):
-    assert set(client.view_api(return_format="dict")["named_endpoints"]) == {"/decode", "/sweep"}
+def test_the_endpoints_are_public(client):
+    named = client.view_api(return_format="dict")["named_endpoints"]
+    assert set(named) == {"/models", "/decode", "/sweep", "/lens", "/swap"}
+
+
+def test_models(client):
+    names = [row["name"] for row in client.predict(api_name="/models")]
+    assert "tiny-llama" in names
+
+
+def test_lens(client):
+    found = client.predict("tiny-llama", QUESTION, 1.0, api_name="/lens")
+    assert (len(found["top_tokens"]), len(found["top_tokens"][0])) == (7, 5)
+    assert found["edited"] == [1, 2, 3, 4, 5, 6]
+    plain = client.predict("tiny-llama", QUESTION, api_name="/lens")
+    assert plain["edited"] == []
+    assert plain["top_probs"] != found["top_probs"]
+
+
+def test_swap(client):
+    twin = QUESTION.replace("4 pencils", "5 pencils")
+    found = client.predict("tiny-llama", QUESTION, twin, api_name="/swap")
+    assert (found["amounts"][0], found["amounts"][-1]) == (0, 1)
+    assert (found["answers"][0], found["answers"][-1]) == (found["own_answer"], found["answer"])
+    assert found["followed"] == (found["answer"] == found["donor_answer"] != found["own_answer"])
+    with pytest.raises(AppError, match="the question is empty"):
+        client.predict("tiny-llama", QUESTION, " ", api_name="/swap")
 
 
 def test_decode(client):

@@ -16,6 +16,7 @@ from steer_core.errors import UserError
 from steer_core.pipeline.prepared import ABOUT_FILE
 from steer_core.pipeline.store import FILE as STORE
 from steer_core.ui import space
+from steer_core.ui.engine import Engine
 from steer_core.ui.experiments.owners import Who, check_change, may_change, own
 from steer_core.ui.experiments.settings import FILE, Experiment, load_experiment
 from steer_core.ui.experiments.summary import newest_run
@@ -41,7 +42,8 @@ IDLE, RUNNING, STOPPING, STOPPED, FAILED, DONE = (
 )
 ACTIVE = (RUNNING, STOPPING)
 CONSOLE = Who()
-STOPPED_WORDS = "Stopped. What is decoded is kept; Resume, in the list below, goes on from here."
+KEPT_WORDS = "What is decoded is kept; Resume, in the list below, goes on from here."
+STOPPED_WORDS = f"Stopped. {KEPT_WORDS}"
 log = logging.getLogger(__name__)
 
 
@@ -112,6 +114,8 @@ class Lab:
         self._lock = threading.Lock()
         self._state = State()
         self._stop = threading.Event()
+        self._closing = threading.Event()
+        self._context = contextvars.copy_context()
         self._thread: threading.Thread | None = None
 
     @property
@@ -177,6 +181,27 @@ class Lab:
                 self._stop.set()
                 self._state = replace(self._state, status=STOPPING)
 
+    def renew(self) -> None:
+        """Use a shared GPU, from the next slice on, in the name of whoever asks now.
+
+        A visitor's token lasts minutes and an experiment hours; while their page is open it asks
+        again and again, each time with a fresh one.
+        """
+        with self._lock:
+            self._context = contextvars.copy_context()
+
+    @property
+    def closing(self) -> bool:
+        """Whether the page is stopping, and nothing more is begun."""
+        return self._closing.is_set()
+
+    def close(self, seconds: float) -> None:
+        """Stop once the batch in flight is stored; after so many seconds at the next step."""
+        self._closing.set()
+        if self.wait(seconds).active:
+            self._stop.set()
+            self.wait(seconds)
+
     def wait(self, seconds: float | None = None) -> State:
         """Wait until nothing runs, and return the state."""
         if self._thread is not None:
@@ -185,6 +210,8 @@ class Lab:
 
     def _check_idle(self) -> None:
         state = self._state
+        if self.closing:
+            raise UserError("the page is being stopped; begin, or resume, once it is back")
         if state.active:
             raise UserError(
                 f"{state.name!r} is running, and one experiment runs at a time; wait for it, or"
@@ -200,10 +227,10 @@ class Lab:
     def _launch(self, experiment: Experiment) -> None:
         self._stop = threading.Event()
         self._state = State(RUNNING, experiment.name, began=time.time())
-        # With the visitor's context: on ZeroGPU it says whose share of the GPU is used.
-        run = contextvars.copy_context().run
+        # The visitor's context: on ZeroGPU it says whose share of the GPU is used.
+        self._context = contextvars.copy_context()
         self._thread = threading.Thread(
-            target=run, args=(self._run, experiment, self._stop), name="experiment", daemon=True
+            target=self._run, args=(experiment, self._stop), name="experiment", daemon=True
         )
         self._thread.start()
 
@@ -221,6 +248,10 @@ class Lab:
             self._end(DONE)
         except self._runner.engine.cancelled:
             self._end(STOPPED, STOPPED_WORDS)
+        except space.Unavailable as error:
+            self._end(
+                STOPPED, f"{str(error).rstrip('.')}. {STOPPED_WORDS.removeprefix('Stopped. ')}"
+            )
         except UserError as error:
             self._end(FAILED, str(error))
         except Exception as error:
@@ -248,8 +279,9 @@ class Lab:
         engine, seconds = self._runner.engine, SLICE_SECONDS
         began, known = time.monotonic(), stored(order.folder)
         while not stop.is_set():
-            with closing(work(engine, replace(order, seconds=seconds))) as slices:
-                finished = next(slices)
+            with self._lock:
+                context = self._context.copy()
+            finished = context.run(one_slice, engine, replace(order, seconds=seconds))
             if (record := newest_run(order.folder)) is not None:
                 self._told(SWEEP, record.done, record.total, time.monotonic() - began)
             if finished:
@@ -270,10 +302,18 @@ class Lab:
         assert stage in STAGES
         with self._lock:
             self._state = self._state.told(stage, done, total, seconds)
+        if self.closing:  # a batch has just been stored
+            raise self._runner.engine.cancelled
 
     def _end(self, status: str, message: str = "") -> None:
         with self._lock:
             self._state = replace(self._state, status=status, message=message)
+
+
+def one_slice(engine: Engine, order: Order) -> bool:
+    """Work for some seconds; whether that was all."""
+    with closing(work(engine, order)) as slices:
+        return next(slices)
 
 
 def stored(folder: Path) -> tuple[bool, int, int]:

@@ -10,7 +10,7 @@ import gradio as gr
 
 from steer_core.names import COMPARABLE, COVARIANCE, NUISANCE, RANDOM, SHUFFLED
 from steer_core.pipeline.funnel import FILTERS
-from steer_core.pipeline.necessity import KINDS
+from steer_core.pipeline.prepared import NECESSITY_KINDS
 from steer_core.ui.door import MOST_UPLOAD
 from steer_core.ui.experiments.settings import OWN
 from steer_core.ui.experiments.uploads import ENDINGS
@@ -178,7 +178,7 @@ def prepare_panel() -> dict[str, Any]:
                 elem_id="exp-most",
             ),
             "necessity": gr.Radio(
-                [("not tested" if kind == "none" else kind, kind) for kind in KINDS],
+                [("not tested" if kind == "none" else kind, kind) for kind in NECESSITY_KINDS],
                 value=DEFAULTS["necessity"],
                 label="Latents replaced by",
                 info=NECESSITY_INFO,

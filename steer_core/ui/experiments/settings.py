@@ -8,18 +8,19 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from steer_core.errors import UserError
 from steer_core.files import write_whole
-from steer_core.names import CONTROL_KINDS, RAW, UNITS, with_unit
+from steer_core.names import CONTROL_KINDS, MEAN_DIFFERENCE, RAW, UNITS, with_unit
 from steer_core.pipeline.funnel import FILTERS
-from steer_core.pipeline.necessity import KINDS
-from steer_core.pipeline.prepare import PrepareSettings
+from steer_core.pipeline.prepared import NECESSITY_KINDS
 from steer_core.pipeline.records import SweepSpec
 from steer_core.pipeline.splits import SplitSettings
-from steer_core.steering.methods import MEAN_DIFFERENCE
 from steer_core.ui import settings as checks
+
+if TYPE_CHECKING:
+    from steer_core.pipeline.prepare import PrepareSettings
 
 FILE = "experiment.json"
 """In the folder of an experiment: its settings."""
@@ -71,6 +72,8 @@ class Experiment:
     @property
     def prepare(self) -> PrepareSettings:
         """How pairs are prepared; raises a `UserError` where settings exclude each other."""
+        from steer_core.pipeline.prepare import PrepareSettings
+
         return PrepareSettings(self.necessity, split=self.split)
 
     @property
@@ -140,7 +143,7 @@ def read_form(info: Any, values: Mapping[str, Any]) -> Experiment:
         model=info.name,
         pairs=pairs_of(values["pairs"], values.get("own")),
         most=most_of(values["most"]),
-        necessity=checks.choose("necessity", values["necessity"], KINDS),
+        necessity=checks.choose("necessity", values["necessity"], NECESSITY_KINDS),
         filter=checks.choose("filter", values["filter"], FILTERS),
         fractions=fractions_of(values["fractions"]),
         balanced=bool(values["balanced"]),

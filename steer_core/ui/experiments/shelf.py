@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from steer_core.errors import UserError
 from steer_core.files import write_whole
@@ -21,13 +21,12 @@ from steer_core.pipeline.prepared import ABOUT_FILE
 from steer_core.pipeline.records import RunRecord
 from steer_core.pipeline.store import FILE as STORE
 from steer_core.pipeline.store import Store
-from steer_core.report.html import to_html
-from steer_core.report.markdown import to_markdown
-from steer_core.report.source import Source, load_source
-from steer_core.report.write import document, write_report
 from steer_core.ui.experiments import summary
 from steer_core.ui.experiments.settings import FILE, NAME, load_experiment
 from steer_core.ui.settings import shown
+
+if TYPE_CHECKING:
+    from steer_core.report.source import Source
 
 _log = logging.getLogger(__name__)
 REPORTS = ("report.html", "report.md")
@@ -111,6 +110,12 @@ class Shelf:
 
     def finish(self, folder: Path) -> dict[str, Any]:
         """Write both reports of an experiment, and return what they say first."""
+        # Statistics and drawing take seconds to import, and the page opens without either.
+        from steer_core.report.html import to_html
+        from steer_core.report.markdown import to_markdown
+        from steer_core.report.source import load_source
+        from steer_core.report.write import document
+
         with self._lock:
             source = load_source(folder)
             page = document((source,))
@@ -142,6 +147,8 @@ class Shelf:
         Raises:
             UserError: for twice the same, or one without results.
         """
+        from steer_core.report.write import write_report
+
         if first == second:
             raise UserError(f"{first!r} is chosen twice; choose two experiments to compare")
         folders = [self.path(first), self.path(second)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,16 +14,9 @@ from steer_core.pipeline.prepared import ABOUT_FILE, Prepared, load_prepared
 from steer_core.pipeline.records import CurveKey, RunRecord, positions_text
 from steer_core.pipeline.store import FILE as STORE
 from steer_core.pipeline.store import Store
-from steer_core.report.html import GLUED
-from steer_core.report.sections import (
-    baseline_words,
-    headline,
-    labels,
-    reason,
-    split_words,
-    unfinished_words,
-)
-from steer_core.report.source import Source
+
+if TYPE_CHECKING:
+    from steer_core.report.source import Source
 
 BAND = (2.5, 97.5)
 """Percentiles of the controls' accuracies between which their band is drawn."""
@@ -45,6 +38,15 @@ def prepared_of(folder: Path) -> Prepared | None:
 
 def verdicts(source: Source) -> dict[str, Any]:
     """What a report says first: one card a curve."""
+    from steer_core.report.sections import (
+        baseline_words,
+        headline,
+        labels,
+        reason,
+        split_words,
+        unfinished_words,
+    )
+
     results, looks = source.analysis.results, source.looks
     return {
         "run": source.record.id,
@@ -78,6 +80,8 @@ def with_mark(sentence: str, mark: str) -> str:
 
 def glued(text: str) -> str:
     """Text in which no line breaks between a number and its sign or unit."""
+    from steer_core.report.html import GLUED
+
     return GLUED.sub("\u00a0", text)
 
 

@@ -190,6 +190,8 @@ class Wiring:
         # From one look at the state: were it to end in between, the clock would stop too early.
         active, running = progress["status"] in ACTIVE, progress["status"] == RUNNING
         mine = running and self._desk.may_cancel(who)
+        if mine:
+            self._desk.lab.renew()
         buttons = [gr.update(interactive=not active), gr.update(interactive=mine)]
         return [progress, *buttons, gr.Timer(active=active), self._desk.listed(who)]
 

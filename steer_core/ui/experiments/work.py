@@ -21,14 +21,10 @@ from steer_core.data.pairs import dump_pairs, load_pairs
 from steer_core.data.problems import Pair
 from steer_core.errors import UserError
 from steer_core.pipeline.journal import FILE as ANSWERS
-from steer_core.pipeline.prepare import fit_from, prepare
 from steer_core.pipeline.prepared import ABOUT_FILE, Prepared, load_prepared, write_whole
-from steer_core.pipeline.run import Origin, run_sweep
 from steer_core.pipeline.store import FILE as STORE
 from steer_core.pipeline.store import Store
-from steer_core.steering.directions import fitted, save_direction
-from steer_core.steering.library import direction_path
-from steer_core.ui.compute import LOADING_SECONDS, loaded
+from steer_core.ui.compute import loaded, start_seconds
 from steer_core.ui.engine import Engine
 from steer_core.ui.experiments.settings import BUNDLED, Experiment
 from steer_core.ui.space import gpu
@@ -64,7 +60,7 @@ def seconds_of(engine: Engine, order: Order, *_: Any) -> int:
     """Return the longest a slice may hold a shared GPU, in seconds."""
     prepared = (order.folder / ABOUT_FILE).is_file()
     spent = order.seconds + TIDYING_SECONDS if prepared else LONGEST_SECONDS
-    return LOADING_SECONDS + math.ceil(spent)
+    return math.ceil(start_seconds(engine, order.experiment.model) + spent)
 
 
 @gpu(duration=seconds_of)
@@ -95,6 +91,8 @@ def work(
 
 def decoded(engine: Engine, order: Order, stop: Callable[[], bool], progress: Progress) -> bool:
     """Do what is missing; False when the rest is for another slice."""
+    from steer_core.pipeline.run import Origin, run_sweep
+
     experiment, folder = order.experiment, order.folder
     model = loaded(engine, experiment.model)
     if not (folder / ABOUT_FILE).is_file():
@@ -133,6 +131,8 @@ def prepare_pairs(
     progress: Progress,
 ) -> Prepared:
     """Answer the pairs of an experiment and split them."""
+    from steer_core.pipeline.prepare import prepare
+
     pairs, name = chosen_pairs(experiment, folder)
     began, tested = monotonic(), experiment.necessity != "none"
     stages: dict[str, int] = {}
@@ -207,6 +207,10 @@ def store_directions(
     progress: Progress,
 ) -> Any:
     """Write the direction of every layer, and return the fit set they come from."""
+    from steer_core.pipeline.prepare import fit_from
+    from steer_core.steering.directions import fitted, save_direction
+    from steer_core.steering.library import direction_path
+
     began, layers = monotonic(), experiment.layers
     progress(DIRECTIONS, 0, len(layers), 0.0)
     fit = fit_from(model, prepared, stop)
