@@ -116,7 +116,7 @@ def test_pairs(engine: Engine) -> tuple[Any, ...]:
 
 START_SECONDS = 5.0
 """Of a GPU's process: its fork, and CUDA's start."""
-READ_SECONDS = (5.0, 10.0)
+READ_SECONDS = (4.0, 10.0)
 """Of a model that was not read before the fork: at least, and for each billion parameters."""
 STRIP_SECONDS, ROWS_SECONDS = (10.0, 10.0), (20.0, 25.0)
 """Of one question at every α; of the test or fit pairs. At least, and for each billion parameters.
