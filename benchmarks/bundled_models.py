@@ -1,85 +1,112 @@
-"""What the bundled models can do, as the README's table says: on the test pairs, greedy, float32.
+"""What the bundled models can do, as the README's tables say: test pairs, greedy, float32.
 
-    python -m benchmarks.bundled_models
+    python -m benchmarks.bundled_models [--models NAME,...] [--pairs test]
 
-Prints a table and one JSON line per model: accuracy on the clean twins with its Wilson interval, by
-number of steps, on templates never trained on, and with every latent thought replaced by zeros.
+Prints tables as Markdown and, last, one JSON line a model: accuracy by steps and templates, with
+latents zeroed, replaced by the mean or noise, or fewer of them; swaps with the twin's latents;
+what the lens reads; subspaces. Every share has its Wilson 95 % interval, every look inside its
+random counterpart.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+from collections.abc import Sequence
 
-from steer_core.analysis.statistics import wilson
+import numpy as np
+
+from benchmarks.interventions import Asked, Share, ablations, ask, lens, share, swaps
+from benchmarks.subspaces import subspaces
 from steer_core.codi.load import load_model
 from steer_core.codi.places import MODELS_DIR, bundled_names
 from steer_core.data.pairs import load_pairs
+from steer_core.data.problems import Pair
 from steer_core.steering.decode import decode
-from steer_core.steering.edits import Edit
+
+Section = dict[str, Share]
 
 
-def zeroed_latents(model) -> Edit:
-    """Every latent thought is replaced by zeros."""
-    config = model.config
-    nothing = model.body.tokens.new_zeros(config.latents + 1, config.hidden)
-    return Edit(nothing, 1.0, "embedding", None, config.positions[1:], "replace")
+def accuracy(asked: Asked, pairs: Sequence[Pair]) -> Section:
+    """Of the clean twins, of the corrupted, by templates and by steps."""
+    clean, right = asked.problems[::2], asked.right[::2]
+    held = np.array([pair.held_out for pair in pairs])
+    steps = np.array([problem.steps for problem in clean])
+    found = {
+        "test accuracy": share(right),
+        "corrupted twins": share(asked.right[1::2]),
+        "templates trained on": share(right[~held]),
+        "templates never trained on": share(right[held]),
+    }
+    return found | {f"{n} steps": share(right[steps == n]) for n in sorted(set(steps.tolist()))}
 
 
-def right_answers(model, problems, edit=None) -> list[bool]:
-    """Which problems the model answers correctly."""
-    decoded = decode(model, [problem.question for problem in problems], edit)
-    return [d.answer == p.answer for d, p in zip(decoded, problems, strict=True)]
+def fewer(name: str, asked: Asked) -> Section:
+    """Accuracy of both twins with the first 0..K-1 latents only."""
+    found = {}
+    for latents in range(asked.model.config.latents):
+        model = load_model(name, device="cpu", dtype="float32", latents=latents)
+        answers = decode(model, [problem.question for problem in asked.problems])
+        right = [d.answer == p.answer for d, p in zip(answers, asked.problems, strict=True)]
+        found[f"{latents} latents"] = share(right)
+    return found
 
 
-def share(right: list[bool]) -> dict:
-    """Count, share and Wilson 95 % interval."""
-    low, high = wilson(sum(right), len(right))
-    found = {"correct": sum(right), "n": len(right), "accuracy": sum(right) / len(right)}
-    return found | {"low": float(low), "high": float(high)}
-
-
-def measure(name: str) -> dict:
-    """Everything the table says about one model."""
+def measure(name: str, pairs: Sequence[Pair]) -> dict[str, Section]:
+    """Everything the tables say about one model; directions and subspaces come from the fit set."""
     model = load_model(name, device="cpu", dtype="float32")
-    pairs = load_pairs("test")
-    problems = [pair.clean for pair in pairs]
-    right = right_answers(model, problems)
-    steps = sorted({problem.steps for problem in problems})
-    log = MODELS_DIR / name / "training_log.jsonl"
-    last = json.loads(log.read_text().splitlines()[-1]) if log.is_file() else {}
+    asked, fit = ask(model, pairs), ask(model, load_pairs("fit"))
     return {
-        "model": name,
-        "bytes": (MODELS_DIR / name / "model.safetensors").stat().st_size,
-        "test": share(right),
-        "corrupted": share(right_answers(model, [pair.corrupted for pair in pairs])),
-        "zeroed": share(right_answers(model, problems, zeroed_latents(model))),
-        "held_out": share([r for r, pair in zip(right, pairs, strict=True) if pair.held_out]),
-        "trained": share([r for r, pair in zip(right, pairs, strict=True) if not pair.held_out]),
-        "by_steps": {
-            n: share([r for r, p in zip(right, problems, strict=True) if p.steps == n])
-            for n in steps
+        "Accuracy": accuracy(asked, pairs),
+        "Latents replaced: still right": ablations(asked, fit) | fewer(name, asked),
+        "Latents swapped: the twin's answer": swaps(asked),
+        "Lens: step results read": lens(asked),
+        "Subspace swapped: the twin's answer": {
+            f"k = {size}, {kind}": found
+            for size, kinds in subspaces(fit, asked).items()
+            for kind, found in kinds.items()
         },
-        "training_seconds": last.get("seconds"),
-        "training_steps": last.get("step"),
     }
 
 
-def percent(found: dict) -> str:
-    """A share with its interval."""
-    return f"{found['accuracy']:.1%} ({found['low']:.0%}-{found['high']:.0%}, n={found['n']})"
+def table(section: str, results: dict[str, dict[str, Section]]) -> str:
+    """One section of all models as a Markdown table."""
+    rows = list(dict.fromkeys(row for found in results.values() for row in found[section]))
+    head = [f"| {section} | {' | '.join(f'`{name}`' for name in results)} |"]
+    head.append("| --- " * (len(results) + 1) + "|")
+    return "\n".join(head + [line(row, section, results) for row in rows])
+
+
+def line(row: str, section: str, results: dict[str, dict[str, Section]]) -> str:
+    """One row of a table."""
+    cells = [str(found[section].get(row, "")) for found in results.values()]
+    return f"| {row} | {' | '.join(cells)} |"
+
+
+def as_json(name: str, found: dict[str, Section]) -> str:
+    """One JSON line of a model."""
+    size = MODELS_DIR / name / "model.safetensors"
+    sections = {
+        section: {row: hits.row() for row, hits in rows.items()} for section, rows in found.items()
+    }
+    return json.dumps(
+        {"model": name, "bytes": size.stat().st_size if size.exists() else None} | sections
+    )
 
 
 def main() -> None:
     """Measure and print every bundled model."""
-    results = [measure(name) for name in bundled_names()]
-    for result in results:
-        print(result["model"])
-        for name in ("test", "corrupted", "zeroed", "trained", "held_out"):
-            print(f"  {name:10} {percent(result[name])}")
-        for steps, found in result["by_steps"].items():
-            print(f"  {steps} steps    {percent(found)}")
-    for result in results:
-        print(json.dumps(result))
+    parser = argparse.ArgumentParser(description="what the bundled models can do")
+    parser.add_argument("--models", help="names or folders, with commas; default all in the box")
+    parser.add_argument("--pairs", default="test", help="a bundled set or a file (default test)")
+    options = parser.parse_args()
+    names = options.models.split(",") if options.models else bundled_names()
+    pairs = load_pairs(options.pairs)
+    results = {name: measure(name, pairs) for name in names}
+    for section in next(iter(results.values())):
+        print(table(section, results), end="\n\n")
+    for name, found in results.items():
+        print(as_json(name, found))
 
 
 if __name__ == "__main__":

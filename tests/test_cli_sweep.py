@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -73,7 +74,7 @@ def sweep(model: list[str], direction: str, pairs: str) -> list[str]:
 
 FIELDS = {
     *("site", "layer", "operation", "alpha", "direction"),
-    *("n", "correct", "accuracy", "low", "high", "flips", "nonfinite"),
+    *("n", "correct", "accuracy", "low", "high", "flips", "nonfinite", "rose", "fell", "to_twin"),
 }
 
 
@@ -94,6 +95,7 @@ def test_sweep_prints_one_object_for_each_layer_direction_and_alpha(
         assert row["accuracy"] == row["correct"] / 4
         assert 0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1
         assert row["flips"] == 0 or row["alpha"] != 0
+        assert max(row["rose"] + row["fell"], row["to_twin"]) <= row["flips"]
     with Store(tmp_path / "new" / FILE, create=False) as store:
         (record,) = store.runs()
         assert record.done == record.total == len(store.table(1)) == 4 * (1 + 2 * 3 * 2)
@@ -238,6 +240,25 @@ def test_other_settings_in_the_same_folder_are_another_run(
     assert sum(calls) == 4 + 4, "the questions for their doses, and one new alpha"
     with Store(tmp_path / FILE) as store:
         assert len(store.runs()) == 2
+
+
+def test_a_run_of_weights_that_were_replaced_is_not_resumed(
+    run, fails, tiny: Tiny, sweep: list[str], tmp_path: Path
+):
+    """One line says why, and the stored rows stay."""
+    out, folder = str(tmp_path / "run"), tmp_path / "model"
+    shutil.copytree(tiny.path, folder)
+    mine = [str(folder) if part == str(tiny.path) else part for part in sweep]
+    run(*mine, "--out", out)
+    weights = folder / "pytorch_model.bin"
+    state = torch.load(weights, weights_only=True)
+    state["codi.base_model.model.transformer.ln_f.weight"] *= 2
+    torch.save(state, weights)
+    line = fails(*mine, "--out", out, "--resume")
+    assert "cannot be resumed" in line
+    assert "had other weights then" in line
+    with Store(Path(out) / FILE) as store:
+        assert [record.done == record.total for record in store.runs()] == [True]
 
 
 def test_a_sweep_over_a_prepared_split(run, fails, tmp_path: Path):

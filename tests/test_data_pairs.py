@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import re
 from collections import Counter
+from itertools import islice
 
 import pytest
 from hypothesis import given
@@ -10,8 +12,8 @@ from hypothesis import strategies as st
 
 from steer_core.cli.pairs import add_parser
 from steer_core.data.audit import audit_file
-from steer_core.data.generate import generate_pairs
-from steer_core.data.pairs import PAIRS_DIR, dump_pairs, load_pairs, pair_row, shipped_keys
+from steer_core.data.generate import generate_pairs, generate_problems
+from steer_core.data.pairs import BUNDLED, PAIRS_DIR, dump_pairs, load_pairs, pair_row, shipped_keys
 from steer_core.data.problems import question_key
 from steer_core.data.rows import Row, row_faults, row_pair
 from steer_core.data.shipped import build_sets, load_recipe
@@ -69,20 +71,43 @@ def test_the_shipped_files_are_what_the_recipe_makes():
 
 
 def test_the_shipped_sets_have_the_promised_sizes_and_share_nothing():
-    fit, test = load_pairs("fit"), load_pairs("test")
-    assert (len(fit), len(test)) == (480, 240)
-    assert sum(pair.held_out for pair in test) == 30
-    assert not any(pair.held_out for pair in fit)
-    assert Counter(pair.clean.steps for pair in test).keys() == {1, 2, 3, 4, 5}
-    assert len(shipped_keys()) == 2 * (480 + 240)
-    ids = {pair.pair_id for pair in (*fit, *test)}
-    assert len(ids) == 720
-    assert max(path.stat().st_size for path in PAIRS_DIR.iterdir()) < 300_000
+    fit, test, validation = (load_pairs(name) for name in BUNDLED)
+    assert (len(fit), len(test), len(validation)) == (480, 240, 240)
+    assert sum(pair.held_out for pair in test) == 60
+    assert not any(pair.held_out for pair in (*fit, *validation))
+    steps = Counter(pair.clean.steps for pair in test)
+    assert steps.keys() == {1, 2, 3, 4, 5}
+    assert steps[4] >= 40
+    assert {pair.clean.steps for pair in test if pair.held_out} == {1, 2, 3, 4}
+    assert len(shipped_keys()) == 2 * (480 + 240 + 240)
+    ids = {pair.pair_id for pair in (*fit, *test, *validation)}
+    assert len(ids) == 960
+    assert max(path.stat().st_size for path in PAIRS_DIR.iterdir()) < 400_000
 
 
-@pytest.mark.parametrize(("name", "other"), [("fit", "test"), ("test", "fit")])
-def test_the_shipped_sets_pass_their_own_audit(name, other):
-    assert audit_file(name, against=[other]).findings == ()
+@pytest.mark.parametrize("name", BUNDLED)
+def test_the_shipped_sets_pass_their_own_audit(name):
+    others = [other for other in BUNDLED if other != name]
+    assert audit_file(name, against=others).findings == ()
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_shipped_pair_says_which_step_its_number_enters_and_every_result(name):
+    rows = json.loads((PAIRS_DIR / f"{name}.json").read_text(encoding="utf-8"))
+    for row, pair in zip(rows, load_pairs(name), strict=True):
+        assert 1 <= row["changed_step"] <= pair.clean.steps
+        for side in ("clean", "corrupted"):
+            results = row[side]["step_results"]
+            assert len(results) == len(row[side]["chain"])
+            assert results[-1] == row[side]["answer"]
+        clean, corrupted = (row[side]["step_results"] for side in ("clean", "corrupted"))
+        before = row["changed_step"] - 1
+        assert clean[:before] == corrupted[:before]
+
+
+def test_no_training_problem_is_in_a_shipped_file():
+    stream = generate_problems(0, forbidden=shipped_keys())
+    assert shipped_keys().isdisjoint(question_key(p.question) for p in islice(stream, 1_000))
 
 
 def test_a_recipe_that_is_none_is_refused(write):
@@ -277,6 +302,40 @@ def test_a_leak_is_found_whatever_the_names(write):
     assert "clean problem" in report.findings[0].message
     assert report.findings[0].message.endswith("other.json row 3")
     assert "corrupted problem" in report.findings[1].message
+
+
+def _with_steps(**named):
+    row = _row(4)
+    row["clean"]["chain"], row["corrupted"]["chain"] = ["<<5+3=8>>"], ["<<5+4=9>>"]
+    for name, value in named.items():
+        side, _, field = name.partition("__")
+        if field:
+            row[side][field] = value
+        else:
+            row[name] = value
+    return row
+
+
+def test_steps_are_read_off_the_chains_of_a_file_that_names_no_results(write):
+    (pair,) = load_pairs(write([_with_steps()]))
+    assert (pair.clean.step_results, pair.corrupted.step_results) == ((8,), (9,))
+    assert pair.changed_step == 1
+    (bare,) = load_pairs(write([_row(0)]))
+    assert bare.clean.step_results is bare.changed_step is None
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (_with_steps(clean__step_results=[7]), r"clean\.step_results are not those of its chain"),
+        (_with_steps(corrupted__answer=5), "the corrupted chain ends in 9, not in 5"),
+        (_with_steps(changed_step=2), "changed_step is not that of the chains, 1"),
+    ],
+)
+def test_the_audit_finds_steps_that_contradict_one_another(write, row, message):
+    (found,) = audit_file(write([row])).findings
+    assert found.kind == "wrong_steps"
+    assert re.search(message, found.message)
 
 
 # Command

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from steer_core import UserError
 from steer_core.data.problems import Pair, Problem
-from steer_core.pipeline.funnel import SWAPPED, TURNED
+from steer_core.pipeline.funnel import ALIGNED, ENTERS, SWAPPED, TURNED
 from steer_core.pipeline.prepared import FunnelStep, PreparedPair, Twin, problem_keys
 from steer_core.pipeline.splits import SplitSettings, apportioned, arrange
 
@@ -81,6 +81,22 @@ def test_a_row_without_a_change_does_not_hide_a_later_one():
     asked = [pair(1, other=1), pair(2), Pair(1, pair(1).clean, pair(1).corrupted), pair(3), pair(4)]
     rows, _ = arrange(asked, twins("rrwrw"), SplitSettings(fractions=HALVES))
     assert [bool(row.split) for row in rows] == [False, True, True, True, True]
+
+
+def test_the_funnel_says_at_which_step_the_twins_part():
+    def solved(number: int, *chains: tuple[str, ...]) -> Pair:
+        sides = (pair(number).clean, pair(number).corrupted)
+        return Pair(number, *(replace(p, chain=c) for p, c in zip(sides, chains, strict=True)))
+
+    first = (("<<1+2=3>>", "<<3-2=1>>"), ("<<2+2=4>>", "<<4-2=2>>"))
+    second = (("<<1+2=3>>", "<<3-2=1>>"), ("<<1+2=3>>", "<<3-1=2>>"))
+    asked = [solved(1, *first), solved(2, *second), solved(3, *second), pair(4)]
+    _, funnel = arrange(asked, twins("rwrw"), SplitSettings(fractions=HALVES))
+    assert step(funnel, ALIGNED) == (3, 4)
+    assert step(funnel, ENTERS.format(1)) == (1, 3)
+    assert step(funnel, ENTERS.format(2)) == (2, 3)
+    _, plain = arrange([pair(i) for i in range(4)], twins("rwrw"), SplitSettings(fractions=HALVES))
+    assert ALIGNED not in [each.name for each in plain]
 
 
 # --- filters -------------------------------------------------------------------------------------

@@ -105,6 +105,8 @@ def test_another_model_is_refused(prepared: Prepared):
     prepared.check_model("elsewhere", "ab" * 32, 6)
     with pytest.raises(UserError, match=r"with mine \(abababababab\), not with other \(0000.*;"):
         prepared.check_model("other", "0" * 64, 6)
+    with pytest.raises(UserError, match=r"when mine had other weights \(abababababab, now 0000"):
+        prepared.check_model("mine", "0" * 64, 6)
     with pytest.raises(UserError, match="with 6 latents, not with 5; run"):
         prepared.check_model("mine", "ab" * 32, 5)
     unknown = dataclasses.replace(prepared, model_sha256="", latents=0)

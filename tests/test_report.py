@@ -6,6 +6,7 @@ import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import synthetic_runs as runs
 from stored_runs import store_run
@@ -28,6 +29,7 @@ SECTIONS = [
     "Every α, by curve",
     "Best suppression and amplification",
     "Where answers go",
+    "What answers do",
     "Change in accuracy over layers and α",
     "Continuous outcomes",
     "What this run could have seen",
@@ -214,6 +216,31 @@ def test_the_points_table_has_the_numbers_of_the_run(shown: Document, table):
     assert rows["0"][4] == "—"
     assert rows["−2"][-1] == "1/21"
     assert found[0].marked == {0}
+
+
+def test_the_table_of_what_answers_do_counts_the_run(shown: Document, table):
+    found = [b for b in shown.blocks if isinstance(b, Table) and "became the twin's" in b.columns]
+    assert [each.caption.partition(", p")[0] for each in found] == [
+        f"mean_difference, residual layer {layer}" for layer in (1, 2)
+    ]
+    own = table[table.kind == "baseline"].set_index("question_index").answer
+    steered = table[(table.layer == 2) & (table.alpha == -2)]
+    before = own[steered.question_index].to_numpy()
+    outcomes = {
+        "rose": steered.answer.to_numpy() > before,
+        "fell": steered.answer.to_numpy() < before,
+        "became the twin's": (steered.answer == steered.twin).to_numpy()
+        & (before != steered.twin.to_numpy()),
+    }
+    (row,) = [dict(enumerate(row)) for row in found[1].rows if row[0] == "−2"]
+    assert row[1] == "60"
+    for name, holds in outcomes.items():
+        shares = pd.Series(100 * holds).groupby(steered.direction.to_numpy()).mean()
+        at = found[1].columns.index(name)
+        assert row[at] == f"{shares['mean_difference']:.1f} %"
+        random = shares[shares.index.str.startswith("random")]
+        assert row[at + 2] == f"{random.min():.1f} to {random.max():.1f}"
+    assert max(holds.mean() for holds in outcomes.values()) > 0
 
 
 def test_a_side_that_was_not_swept_is_no_null(table, tmp_path: Path):

@@ -132,10 +132,40 @@ def test_the_summary_counts_the_table(path: Path):
         assert row.n == len(part) == 9
         assert row.correct == part.correct.sum()
         assert row.flips == (part.flip != "").sum()
+        counts = [(part.change == name).sum() for name in ("rose", "fell")]
+        assert [row.rose, row.fell] == counts
         assert row.accuracy == pytest.approx(row.correct / 9)
         wanted = proportion_confint(row.correct, 9, 0.05, "wilson")
         assert (row.low, row.high) == pytest.approx(wanted, abs=1e-9)
     assert list(plan_summary(path).columns) == SUMMARY
+
+
+def test_a_row_says_what_its_answer_does_beside_the_unedited_one(path: Path):
+    with Store(path) as store:
+        run = fill(store, plan(pairs=9)).run
+        table, summary = store.table(run), store.summary(run)
+    own = table[table.kind == "baseline"].set_index("question_index").answer
+    counts = dict.fromkeys(("rose", "fell", "to_twin"), 0)
+    for row in table.itertuples(index=False):
+        before, now = own[row.question_index], row.answer
+        none = [np.isnan(before), np.isnan(now)]
+        kind = "stayed" if all(none) or before == now else "rose" if now > before else "fell"
+        assert row.change == ("lost number" if any(none) and not all(none) else kind)
+        counts["to_twin"] += now == row.twin != before
+        counts["rose"] += row.change == "rose"
+        counts["fell"] += row.change == "fell"
+    assert {name: summary[name].sum() for name in counts} == counts
+    assert min(counts["rose"], counts["fell"]) > 0
+
+
+def test_before_the_unedited_answer_is_known_nothing_is_said_of_a_change(path: Path):
+    made = plan(pairs=2)
+    with Store(path) as store:
+        ids = store.begin(made)
+        store.write(ids, batch(made, ids, 0)[1:], seconds=0.5)
+        table, summary = store.table(ids.run), store.summary(ids.run)
+    assert table.change.isna().all()
+    assert summary[["rose", "fell", "to_twin"]].to_numpy().sum() == 0
 
 
 def plan_summary(path: Path) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from math import inf, nan
 from pathlib import Path
@@ -16,14 +17,14 @@ from steer_core import UserError, decode, load_model
 from steer_core.data.pairs import shipped_keys
 from steer_core.training import batch as batching
 from steer_core.training import trainer as training
-from steer_core.training.batch import Batch
-from steer_core.training.losses import Question, Student
-from steer_core.training.recipe import ARCHITECTURES, LATENTS, Recipe
+from steer_core.training.forward import Forward, Speed, Student
+from steer_core.training.recipe import ARCHITECTURES, CAUSAL, LATENTS, Recipe
 from steer_core.training.state import parameters
 from steer_core.training.trainer import Trainer, learning_rate
 
 CPU = torch.device("cpu")
-SHORT = {"steps": 6, "batch": 3, "warmup": 2, "teacher_only": 0.34}
+SHORT = {"steps": 6, "batch": 4, "warmup": 2, "teacher_only": 0.34}
+KINDS = {"plain": SHORT, "causal": CAUSAL | SHORT}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,12 +32,18 @@ def small() -> Iterator[None]:
     """A tokenizer from few texts, and few problems to validate on."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(training, "TOKENIZER_TEXTS", 300)
-        monkeypatch.setattr(training, "VALIDATION", 8)
+        monkeypatch.setattr(training, "VALIDATION", 4)
         monkeypatch.setattr(batching, "POOL", 4)
         yield
 
 
-def train(folder: Path, arch: str, kill_at: int | None = None, save_every: int = 3) -> list[dict]:
+def train(
+    folder: Path,
+    arch: str,
+    kill_at: int | None = None,
+    save_every: int = 3,
+    kind: str = "plain",
+) -> list[dict]:
     """Train to the end, or until a kill behind the log line of that step; the lines seen."""
     seen: list[dict] = []
 
@@ -45,7 +52,7 @@ def train(folder: Path, arch: str, kill_at: int | None = None, save_every: int =
         if row["step"] == kill_at:
             raise KeyboardInterrupt
 
-    trainer = Trainer(Recipe(arch, **SHORT), folder, CPU)
+    trainer = Trainer(Recipe(arch, **KINDS[kind]), folder, CPU)
     try:
         trainer.run(progress, every=1, save_every=save_every)
     except KeyboardInterrupt:
@@ -92,14 +99,30 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(
             assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
+def test_a_run_by_interchange_gives_the_same_weights_again(tmp_path: Path):
+    """Straight, and killed and resumed: pairs, swaps and hidden questions are fixed by the seed."""
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    train(straight, "llama", kind="causal")
+    train(killed, "llama", kill_at=4, kind="causal")
+    train(killed, "llama", kind="causal")
+    weights = [(folder / "model.safetensors").read_bytes() for folder in (straight, killed)]
+    assert weights[0] == weights[1]
+    rows = log_of(straight)
+    assert rows == log_of(killed)
+    losses = {name.removesuffix("_loss") for name in rows[-1] if name.endswith("_loss")}
+    assert losses == {"student", "lens", "swap", "chain"}, "the teacher rests at odd steps"
+    assert {"teacher_loss", "distill_loss"} <= set(rows[-2])
+    assert {"swap_accuracy", "chain_accuracy", "lens_accuracy"} <= set(rows[-1])
+
+
 def test_the_log_says_what_was_learned(straight: tuple[str, Path]):
     _, folder = straight
     rows = log_of(folder)
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert {row["of"] for row in rows} == {6}
     # The student joins behind the first third.
-    joined = [row["student_loss"] is not None for row in rows]
-    assert joined == [row["distill_loss"] is not None for row in rows]
+    joined = ["student_loss" in row for row in rows]
+    assert joined == ["distill_loss" in row for row in rows]
     assert joined == [False] * 3 + [True] * 3
     for row in rows:
         assert row["teacher_loss"] > 0
@@ -138,6 +161,8 @@ def test_a_run_starts_from_a_finished_model(straight: tuple[str, Path], tmp_path
     assert torch.equal(trainer.student.body.tokens.detach(), tokens)
     assert trainer.student.projection.first is not None
     assert torch.equal(trainer.student.projection.first.weight.detach(), wanted["prj.1.weight"])
+    model = load_model(str(folder), device="cpu", dtype="float32")
+    assert trainer.recipe == replace(recipe, init_sha256=model.weights_sha256)
 
 
 def test_a_run_does_not_start_from_another_architecture(straight: tuple[str, Path], tmp_path: Path):
@@ -177,28 +202,27 @@ def test_training_leaves_the_shipped_problems_out(tmp_path: Path):
 def written(student: Student, question: Tensor, eos: int, limit: int) -> list[int]:
     """Greedy ids behind K latents, with the training-time forward: no engine, no padding."""
     one = torch.ones(1, 1, dtype=torch.bool)
-    asked = Question(student, alone(question))
-    hidden = asked.go_on(asked.cache, student.body.embed(torch.tensor([[student.bot]])), one, 0)
-    for step in range(LATENTS):
-        hidden = asked.go_on(asked.cache, student.projection(hidden), one, 1 + step)
+    forward = Forward(student, Speed())
+    context = forward.read(question[None], one.expand(1, len(question)))
+
+    def go_on(x: Tensor) -> Tensor:
+        return forward.run(context, x, one)[-1]
+
+    def embedded(token: int) -> Tensor:
+        return student.body.embed(torch.tensor([[token]]))
+
+    output = go_on(embedded(student.bot))
+    for _ in range(LATENTS):
+        output = go_on(forward.think(output))
     found: list[int] = []
     token = student.eot
     while len(found) < limit:
-        x = student.body.embed(torch.tensor([[token]]))
-        hidden = asked.go_on(asked.cache, x, one, 1 + LATENTS + len(found))
+        hidden = student.body.norm(go_on(embedded(token)))
         token = int(student.body.head.logits(hidden)[0, -1, :-1].argmax())
         if token == eos:
             break
         found.append(token)
     return found
-
-
-def alone(question: Tensor) -> Batch:
-    """A batch of one question and nothing else."""
-    empty = question[None, :0]
-    mask = torch.ones_like(question[None], dtype=torch.bool)
-    none = torch.zeros(1, dtype=torch.long)
-    return Batch(question[None], mask, empty, mask[:, :0], none, empty, mask[:, :0], none, none)
 
 
 def test_a_saved_model_decodes_as_it_was_trained(finished: Trainer):
@@ -245,8 +269,14 @@ def test_the_learning_rate_warms_up_and_falls_to_a_fiftieth():
     ("options", "message"),
     [
         ({"arch": "bert"}, "'bert'; choose one of llama, gpt2"),
-        ({"steps": 0}, "steps 0 must be from 1 to 100000000; usual is 7700"),
-        ({"batch": -1}, "batch -1 must be from 1 to 100000000;"),
+        ({"steps": 0}, "steps 0 must be from 1 to 100000000; usual is 3000"),
+        ({"batch": 3}, "batch 3 must be an even number, at least 2"),
+        ({"teacher_every": 0}, "teacher_every 0 must be from 1 to 100000000;"),
+        ({"lens_weight": nan}, "lens_weight nan must"),
+        ({"swap_weight": -1.0}, r"swap_weight -1\.0 must"),
+        ({"chain_weight": inf}, "chain_weight inf must"),
+        ({"hidden_question": 1.1}, r"hidden_question 1\.1 must be between 0 and 1;"),
+        ({"varied_words": nan}, "varied_words nan must be between 0 and 1;"),
         ({"learning_rate": nan}, "learning_rate nan must be a finite number above 0;"),
         ({"learning_rate": inf}, "learning_rate inf must"),
         ({"learning_rate": 0.0}, r"learning_rate 0\.0 must"),

@@ -10,10 +10,12 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from steer_core.codi.config import family_of
 from steer_core.codi.layout import named_tensors
 from steer_core.training.batch import Batch, encode
-from steer_core.training.losses import Question, Student, codi_losses, distillation, reason, teach
+from steer_core.training.context import Context
+from steer_core.training.forward import Forward, Speed, Student
+from steer_core.training.losses import Answered, answer, distillation, reason, teach
 from steer_core.training.recipe import ARCHITECTURES, LATENTS, Recipe, base_config
 from steer_core.training.state import fresh_student, parameters
-from steer_core.training.trainer import optimizer_of
+from steer_core.training.trainer import losses_of, optimizers_of
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +31,18 @@ def student(request: pytest.FixtureRequest, tokenizer: PreTrainedTokenizerFast) 
 @pytest.fixture
 def batch(tokenizer: PreTrainedTokenizerFast) -> Batch:
     return encode(PROBLEMS, tokenizer)
+
+
+def begun(student: Student, batch: Batch) -> tuple[Forward, Context]:
+    """A pass that has read the questions."""
+    forward = Forward(student, Speed())
+    return forward, forward.read(batch.question, batch.question_mask)
+
+
+def said(student: Student, batch: Batch, latents: int = LATENTS, scale: float = 1.0) -> Answered:
+    """The answer behind latent thoughts."""
+    forward, question = begun(student, batch)
+    return answer(forward, batch, reason(forward, question, latents, scale).contexts[-1])
 
 
 class OnePiece:
@@ -99,20 +113,22 @@ def test_the_losses_are_those_of_one_piece(
     rows = range(len(PROBLEMS))
     teacher = [reference.teacher(batch, i) for i in rows]
     latent = [reference.latent(batch, i, scale) for i in rows]
-    question = Question(student, batch)
-    reason(student, batch, question)  # neither of them leaves anything in the question's cache
-    states, loss, right = teach(student, batch, question)
-    mine, latent_loss, latent_right = reason(student, batch, question, scale=scale)
-    close(loss, torch.cat([losses for losses, _, _ in teacher]).mean())
-    close(latent_loss, torch.cat([losses for losses, _, _ in latent]).mean())
-    assert right.tolist() == [each for _, each, _ in teacher]
-    assert latent_right.tolist() == [each for _, each, _ in latent]
+    forward, question = begun(student, batch)
+    reason(forward, question)  # neither of them leaves anything in the question's context
+    taught = teach(forward, batch, question)
+    thoughts = reason(forward, question, scale=scale)
+    found = answer(forward, batch, thoughts.contexts[-1])
+    states, mine = taught.states, found.states
+    close(taught.loss, torch.cat([losses for losses, _, _ in teacher]).mean())
+    close(found.loss, torch.cat([losses for losses, _, _ in latent]).mean())
+    assert taught.right.tolist() == [each for _, each, _ in teacher]
+    assert found.right.tolist() == [each for _, each, _ in latent]
     theirs, targets = (
         [torch.stack(layer) for layer in zip(*(states for _, _, states in found), strict=True)]
         for found in (latent, teacher)
     )
-    for found, wanted in zip((*mine, *states), (*theirs, *targets), strict=True):
-        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+    for got, wanted in zip((*mine, *states), (*theirs, *targets), strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
     layers = [F.smooth_l1_loss(a, b) / b.std() for a, b in zip(theirs, targets, strict=True)]
     close(distillation(mine, states), torch.stack(layers).mean())
 
@@ -124,7 +140,7 @@ def close(found: Tensor, wanted: Tensor) -> None:
 def test_latent_thoughts_reach_the_answer(student: Student, batch: Batch):
     """With them zeroed, or with fewer of them, the answer's loss is another."""
     usual, zeroed, fewer = (
-        reason(student, batch, Question(student, batch), *options)[1].item()
+        said(student, batch, *options).loss.item()
         for options in ((LATENTS, 1.0), (LATENTS, 0.0), (LATENTS - 1, 1.0))
     )
     assert abs(usual - zeroed) > 1e-3
@@ -135,19 +151,37 @@ def test_the_loss_of_a_row_does_not_depend_on_its_padding(
     student: Student, batch: Batch, tokenizer: PreTrainedTokenizerFast
 ):
     """A batch's losses are the means over its tokens: those of its rows, weighted by tokens."""
-    together = codi_losses(student, batch, with_student=True)
-    alone = [codi_losses(student, encode([p], tokenizer), with_student=True) for p in PROBLEMS]
-    for name, mask in (("teacher", batch.cot_mask[:, 1:]), ("student", batch.answer_mask)):
+    singles = [encode([problem], tokenizer) for problem in PROBLEMS]
+    for run, mask in ((taught, batch.cot_mask[:, 1:]), (said, batch.answer_mask)):
+        together, alone = run(student, batch), [run(student, single) for single in singles]
         weights = mask.sum(1) / mask.sum()
-        rows = torch.stack([getattr(each, name) for each in alone])
-        close(getattr(together, name), (weights * rows).sum())
-    for name in ("teacher_right", "student_right"):
-        assert torch.equal(getattr(together, name), torch.cat([getattr(a, name) for a in alone]))
+        close(together.loss, (weights * torch.stack([each.loss for each in alone])).sum())
+        assert torch.equal(together.right, torch.cat([each.right for each in alone]))
+
+
+def taught(student: Student, batch: Batch) -> Answered:
+    forward, question = begun(student, batch)
+    return teach(forward, batch, question)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_bfloat16_changes_the_losses_by_rounding_only(
+    arch: str, tokenizer: PreTrainedTokenizerFast, batch: Batch
+):
+    recipe = Recipe(arch, teacher_only=0)
+    student = fresh_student(base_config(arch, len(tokenizer), 0), tokenizer, seed=0)
+    exact, rounded = (
+        losses_of(Forward(student, Speed(dtype)), batch, recipe, 1)
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    for name in ("teacher", "student"):
+        torch.testing.assert_close(rounded[name], exact[name], rtol=0.01, atol=0.01)
+        assert rounded[name].item() != exact[name].item()
 
 
 def test_gradients_reach_every_parameter(student: Student, batch: Batch):
-    outcome = codi_losses(student, batch, with_student=True)
-    (outcome.student + outcome.distill).backward()
+    losses = losses_of(Forward(student, Speed()), batch, Recipe("llama", teacher_only=0), 0)
+    (losses["student"] + losses["distill"]).backward()
     gradients = {name: p.grad for name, p in parameters(student)}
     assert all(g is not None and g.isfinite().all() for g in gradients.values())
     assert [name for name, g in gradients.items() if not g.any()] == []
@@ -158,9 +192,9 @@ def test_gradients_reach_every_parameter(student: Student, batch: Batch):
 
 
 def test_the_teacher_alone_trains_no_projection(student: Student, batch: Batch):
-    outcome = codi_losses(student, batch, with_student=False)
-    assert outcome.student is outcome.distill is outcome.student_right is None
-    outcome.teacher.backward()
+    losses = losses_of(Forward(student, Speed()), batch, Recipe("llama", teacher_only=0.5), 0)
+    assert list(losses) == ["teacher"]
+    losses["teacher"].backward()
     untrained = {name for name, p in parameters(student) if p.grad is None}
     assert untrained == {name for name, _ in parameters(student) if name.startswith("projection")}
     for _, parameter in parameters(student):
@@ -190,9 +224,28 @@ def test_fresh_weights_depend_on_the_seed_alone(tokenizer: PreTrainedTokenizerFa
     assert not torch.equal(one["projection.first.weight"], other["projection.first.weight"])
 
 
-def test_only_matrices_decay(student: Student):
-    optimizer = optimizer_of(student, Recipe("llama", weight_decay=0.5))
-    decayed = {id(p) for g in optimizer.param_groups if g["weight_decay"] for p in g["params"]}
-    every = [id(p) for g in optimizer.param_groups for p in g["params"]]
-    assert decayed == {id(p) for _, p in parameters(student) if p.dim() == 2}
-    assert sorted(every) == sorted(id(p) for _, p in parameters(student))
+def test_muon_has_the_matrices_between_states_and_adam_the_rest(student: Student):
+    muon, adam = optimizers_of(student, Recipe("llama", weight_decay=0.5))
+    named = {id(p): (name, p.dim()) for name, p in parameters(student)}
+    between, rest = (
+        [named.pop(id(p)) for group in optimizer.param_groups for p in group["params"]]
+        for optimizer in (muon, adam)
+    )
+    assert named == {}
+    assert all(dim == 2 and ("blocks" in name or "projection" in name) for name, dim in between)
+    embedded = {name for name, dim in rest if dim == 2}
+    assert embedded - {"body.positions"} == {"body.tokens"}
+    assert {group["weight_decay"] for group in muon.param_groups} == {0.5}
+    assert {group["weight_decay"] for group in adam.param_groups} == {0.0}
+
+
+def test_numbers_start_alike_where_their_digits_are(tokenizer: PreTrainedTokenizerFast):
+    """37 is nearer to 38 and 47 than to 62, and no larger than other tokens."""
+    base = base_config("llama", len(tokenizer), tokenizer.eos_token_id)
+    tokens = fresh_student(base, tokenizer, seed=0).body.tokens.detach()
+    ids = tokenizer.convert_tokens_to_ids([str(n) for n in range(1000)])
+    numbers = F.normalize(tokens[ids], dim=-1)
+    alike = numbers @ numbers.T
+    assert min(alike[37, 38], alike[37, 47], alike[37, 137]) > alike[37, 62] + 0.1
+    assert alike.fill_diagonal_(0).max() < 0.99
+    assert tokens[ids].std().item() == pytest.approx(tokens.std().item(), rel=0.1)

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from steer_core.data.generate import generate_problems
 from steer_core.data.problems import Problem
 from steer_core.training.batch import answer_sentence
-from steer_core.training.losses import Student
+from steer_core.training.forward import Student
 from steer_core.training.recipe import base_config
 from steer_core.training.state import fresh_student, parameters
 from steer_core.training.tokenizer import train_tokenizer

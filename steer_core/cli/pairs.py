@@ -43,7 +43,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="FILE",
-        help="pair files or 'fit', 'test' whose problems must not occur",
+        help="pair files or 'fit', 'test', 'validation' whose problems must not occur",
     )
     parser.add_argument("--recipe", type=Path, help="write every set of this recipe into --out")
     parser.add_argument("--out", type=Path, help="file, or with --recipe a folder (default stdout)")
@@ -52,20 +52,24 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_audit(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", help="JSON, JSONL, CSV, TSV or Parquet file, or 'fit', 'test'")
+    parser.add_argument(
+        "file", help="JSON, JSONL, CSV, TSV or Parquet file, or 'fit', 'test', 'validation'"
+    )
     parser.add_argument(
         "--against",
         nargs="+",
         default=[],
         metavar="FILE",
-        help="pair files or 'fit', 'test' that must share no problem with it",
+        help="pair files or 'fit', 'test', 'validation' that must share no problem with it",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(handler=_audit)
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", help="JSON, JSONL, CSV, TSV or Parquet file, or 'fit', 'test'")
+    parser.add_argument(
+        "file", help="JSON, JSONL, CSV, TSV or Parquet file, or 'fit', 'test', 'validation'"
+    )
     parser.add_argument("--pair", metavar="ID", help="only the pair with this id")
     parser.add_argument("--limit", type=int, default=5, help="pairs to print, 0 = all (default 5)")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
@@ -145,6 +149,7 @@ def _report_text(report: AuditReport) -> str:
 def _pair_text(pair: Pair) -> str:
     labels = f" [{pair.clean.template}]" if pair.clean.template else ""
     labels += " held out" if pair.held_out else ""
+    labels += f", changed step {pair.changed_step}" if pair.changed_step else ""
     lines = [f"pair {pair.pair_id}{labels}"]
     for side, problem in (("clean", pair.clean), ("corrupted", pair.corrupted)):
         steps = f"  {' '.join(problem.chain)}" if problem.chain else ""

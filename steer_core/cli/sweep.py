@@ -2,7 +2,7 @@
 
 import argparse
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -265,7 +265,10 @@ def swept(
         command=command_of(args),
         prepared=prepared,
     )
-    known = {record.id for record in store.runs()}
+    stored = store.runs()
+    if args.resume:
+        check_weights(args.out, stored, model)
+    known = {record.id for record in stored}
     progress = options.Progress()
     try:
         record = run_sweep(
@@ -313,6 +316,20 @@ def report_looks(out: Path | None, record: "RunRecord", store: "Store") -> None:
     for text in (found.mark, found.words, *found.problems):
         if text:
             _log.warning("%s", text)
+
+
+def check_weights(out: Path, stored: "Sequence[RunRecord]", model: "CodiModel") -> None:
+    """Raise a `UserError` where all that is stored of this model comes from other weights."""
+    hashes = [
+        record.provenance["model_sha256"]
+        for record in stored
+        if record.provenance["model"] == model.name
+    ]
+    if hashes and model.sha256 not in hashes:
+        raise UserError(
+            f"{out} cannot be resumed: {model.name} had other weights then ({hashes[-1][:12]}, now "
+            f"{model.sha256[:12]}); sweep into another folder"
+        )
 
 
 def show(store: "Store", record: "RunRecord", as_json: bool) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from steer_core.pipeline.records import CurveKey
 
 PLACE = ("site", "layer", "operation", "alpha", "direction", "positions", "n", "correct")
+OUTCOMES = ("flips", "rose", "fell", "to_twin")
 SHARES = {"accuracy": "accuracy %", "low": "low", "high": "high"}
 
 
@@ -57,7 +58,7 @@ def with_controls(
     place = mine[[name for name in PLACE if name in mine]]
     percents = 100 * mine[list(SHARES)]
     percents.columns = list(SHARES.values())
-    table = place.join(percents).join(mine["flips"])
+    table = place.join(percents).join(mine[list(OUTCOMES)])
     if "nonfinite" in mine and any(mine["nonfinite"].tolist()):
         table["not finite"] = mine["nonfinite"]
     for kind in dict.fromkeys(other.kind for other, _ in every):

@@ -18,8 +18,8 @@ class Finding:
         row: counted from 1; in a JSONL file the line.
         pair_id: of that row, None when it has none that can be used.
         kind: "duplicate_id", "repeated_question", "unchanged_question", "unchanged_answer",
-            "leak", or for a broken row "bad_json", "bad_row", "missing_field", "bad_field",
-            "bad_answer".
+            "leak", "wrong_steps", or for a broken row "bad_json", "bad_row", "missing_field",
+            "bad_field", "bad_answer".
         message: the finding in words.
     """
 
@@ -106,6 +106,7 @@ class _Auditor:
             pair = row_pair(row)
             yield from self._repeated(pair, row.number)
             yield from _unchanged(pair)
+            yield from _wrong_steps(pair, row.value)
             yield from self._leak(pair)
 
     def _duplicate_id(self, row: Row) -> Iterator[tuple[str, str]]:
@@ -132,6 +133,21 @@ def _unchanged(pair: Pair) -> Iterator[tuple[str, str]]:
         yield "unchanged_question", "clean and corrupted question are the same"
     if same_number(pair.clean.answer, pair.corrupted.answer):
         yield "unchanged_answer", f"clean and corrupted answer are both {pair.clean.answer}"
+
+
+def _wrong_steps(pair: Pair, value: object) -> Iterator[tuple[str, str]]:
+    """Where the solution, the results that the row names, and the answer contradict one another."""
+    assert isinstance(value, dict)
+    for side, problem in (("clean", pair.clean), ("corrupted", pair.corrupted)):
+        results = problem.step_results
+        if results is None:
+            continue
+        if results[-1] != problem.answer:
+            yield "wrong_steps", f"the {side} chain ends in {results[-1]}, not in {problem.answer}"
+        if value[side].get("step_results", [*results]) != [*results]:
+            yield "wrong_steps", f"{side}.step_results are not those of its chain, {[*results]}"
+    if value.get("changed_step", pair.changed_step) != pair.changed_step:
+        yield "wrong_steps", f"changed_step is not that of the chains, {pair.changed_step}"
 
 
 def _known_problems(files: Iterable[str | Path]) -> dict[str, str]:

@@ -1,15 +1,19 @@
 """Endless word problems and pairs of twins from the template bank, deterministic by seed."""
 
+from bisect import bisect
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
 from random import Random
 
-from steer_core.data.bank import BANK
-from steer_core.data.problems import Pair, Problem, question_key
-from steer_core.data.templates import Template
+from steer_core.data.bank import bank
+from steer_core.data.problems import NUMBER_WORDS, Pair, Problem, question_key
+from steer_core.data.templates import Template, may_spell, write_number
+from steer_core.data.wording import KINDS, Wording, pick
 from steer_core.errors import UserError
 
-STEP_WEIGHTS: Mapping[int, float] = {1: 0.22, 2: 0.36, 3: 0.24, 4: 0.12, 5: 0.06}
+STEP_WEIGHTS: Mapping[int, float] = {1: 0.17, 2: 0.28, 3: 0.26, 4: 0.19, 5: 0.1}
 """Share of problems by number of solution steps."""
 
 _MAX_MISSES = 1_000
@@ -17,26 +21,35 @@ _MAX_MISSES = 1_000
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A template with everything chosen but the text not yet written."""
+    """A template with every word and number chosen but the text not yet written.
+
+    `text` is literal strings and, where a number goes, (index of the value, written as a word).
+    """
 
     template: Template
-    phrasing: int
-    values: Mapping[str, int]
-    results: tuple[int, ...]
-    words: Mapping[str, Mapping[str, str]]
+    text: tuple
+    values: list[int]
+    results: list[int]
 
     def problem(self) -> Problem:
-        template = self.template
+        values = self.values
+        question = "".join(
+            part if type(part) is str else write_number(values[part[0]], part[1])
+            for part in self.text
+        )
         return Problem(
-            question=template.render(self.phrasing, self.values, self.words),
+            question=question,
             answer=self.results[-1],
-            chain=template.chain(self.values, self.results),
-            template=template.id,
+            chain=self.template.chain(values, self.results),
+            template=self.template.id,
         )
 
 
 def generate_problems(
-    seed: int, held_out: bool = False, step_weights: Mapping[int, float] = STEP_WEIGHTS
+    seed: int,
+    held_out: bool = False,
+    step_weights: Mapping[int, float] = STEP_WEIGHTS,
+    forbidden: Collection[str] = frozenset(),
 ) -> Iterator[Problem]:
     """Yield word problems without end, the same ones for the same arguments.
 
@@ -45,10 +58,32 @@ def generate_problems(
         held_out: False for the templates that training uses, True for the others only.
         step_weights: relative share of problems by number of steps; numbers of steps for which
             no such template exists are left out.
+        forbidden: question keys (see `question_key`) of problems that are left out.
     """
     rng = Random(seed)
     for template in _draw_templates(rng, held_out, step_weights):
-        yield _draft(template, rng).problem()
+        problem = _draft(template, rng).problem()
+        if not forbidden or question_key(problem.question) not in forbidden:
+            yield problem
+
+
+def generate_twins(
+    seed: int,
+    held_out: bool = False,
+    step_weights: Mapping[int, float] = STEP_WEIGHTS,
+    forbidden: Collection[str] = frozenset(),
+) -> Iterator[Pair]:
+    """Yield pairs of twins without end, numbered from 0; arguments as in `generate_problems`.
+
+    The two problems of a pair have the same words; one number and the answer differ.
+    """
+    rng = Random(seed)
+    number = 0
+    for template in _draw_templates(rng, held_out, step_weights):
+        twins = _twins(_draft(template, rng), rng)
+        if twins and not any(question_key(twin.question) in forbidden for twin in twins):
+            yield Pair(number, *twins, held_out=held_out)
+            number += 1
 
 
 def generate_pairs(
@@ -115,39 +150,72 @@ def _draw_templates(
             f"no template has {sorted(step_weights)} steps; give a weight to one of {[*groups]}"
         )
     weights = [step_weights[steps] for steps in counts]
+    bounds = list(accumulate(weights))
     while True:
-        yield rng.choice(groups[rng.choices(counts, weights)[0]])
+        place = bisect(bounds, rng.random() * bounds[-1], hi=len(bounds) - 1)
+        yield pick(rng, groups[counts[place]])
 
 
-def _by_steps(held_out: bool) -> dict[int, Sequence[Template]]:
-    chosen = [template for template in BANK if template.held_out == held_out]
-    counts = sorted({len(template.steps) for template in chosen})
-    return {steps: [t for t in chosen if len(t.steps) == steps] for steps in counts}
+@cache
+def _by_steps(held_out: bool) -> Mapping[int, Sequence[Template]]:
+    groups: dict[int, list[Template]] = {}
+    chosen = [template for template in bank() if template.held_out == held_out]
+    for template in sorted(chosen, key=lambda template: template.steps):
+        groups.setdefault(template.steps, []).append(template)
+    return groups
 
 
 def _draft(template: Template, rng: Random) -> _Draft:
-    phrasing = rng.randrange(len(template.phrasings))
-    words = template.draw_words(rng, phrasing)
-    while True:
-        values = template.draw_values(rng)
-        results = template.solve(values)
-        if results:
-            return _Draft(template, phrasing, values, results, words)
+    values, results = template.draw(rng)
+    return _Draft(template, _text(template, template.write(rng), values), values, results)
+
+
+def _text(template: Template, wording: Wording, values: Sequence[int]) -> tuple:
+    """The text with everything fixed that twins share; blanks of choices left empty are closed."""
+    index = template.indices
+    parts: list = []
+    literal = ""
+    for part in wording.parts:
+        if type(part) is str:
+            literal += part
+            continue
+        place = index.get(part)
+        if place is None:
+            literal += str(pick(wording.rng, KINDS["o"]))
+            continue
+        parts.append(_tidy(literal))
+        spelled = wording.spell and may_spell(part[1], values[place])
+        parts.append((place, spelled))
+        literal = ""
+    parts.append(_tidy(literal).rstrip())
+    return tuple(parts)
+
+
+def _tidy(literal: str) -> str:
+    """Close the gaps that an empty option of a choice leaves."""
+    while "  " in literal:
+        literal = literal.replace("  ", " ")
+    for sign in ".,?":
+        literal = literal.replace(f" {sign}", sign)
+    return literal
 
 
 def _twins(draft: _Draft, rng: Random) -> tuple[Problem, Problem] | None:
     """The problem and its twin: one number changed, allowed by the template, another answer."""
-    names = list(draft.values)
-    rng.shuffle(names)
-    for name in names:
-        for value in _shuffled(draft.template.values_of(name), rng):
-            values = {**draft.values, name: value}
-            results = draft.template.solve(values)
+    template = draft.template
+    spelled = {part[0] for part in draft.text if type(part) is not str and part[1]}
+    for index in _shuffled(range(len(draft.values)), rng):
+        for value in _shuffled(template.values_of(index), rng):
+            if index in spelled and value not in NUMBER_WORDS:
+                continue
+            values = [*draft.values]
+            values[index] = value
+            results = template.solve(values)
             if results and results[-1] != draft.results[-1]:
-                twin = _Draft(draft.template, draft.phrasing, values, results, draft.words)
+                twin = _Draft(template, draft.text, values, results)
                 return draft.problem(), twin.problem()
     return None
 
 
-def _shuffled(values: range, rng: Random) -> list[int]:
+def _shuffled(values: Sequence[int], rng: Random) -> list[int]:
     return rng.sample(values, len(values))

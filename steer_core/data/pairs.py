@@ -12,12 +12,13 @@ from steer_core.data.problems import Pair, Problem, question_key
 from steer_core.data.rows import Row, is_pair, row_faults, row_pair
 from steer_core.errors import UserError
 
-BUNDLED = ("fit", "test")
-"""Names of the shipped sets: "fit" for directions, "test" for what is reported."""
+BUNDLED = ("fit", "test", "validation")
+"""Names of the shipped sets: "fit" for directions, "test" for what is reported, "validation" for
+choices between trainings of the bundled models."""
 
 
 def load_pairs(name_or_path: str | Path) -> list[Pair]:
-    """Load a bundled set by name ("fit", "test") or a file in any format of `read_rows`.
+    """Load a set of `BUNDLED` by name, or a file in any format of `read_rows`.
 
     Repeated ids and questions are kept as they are; the audit reports them.
 
@@ -73,6 +74,8 @@ def pair_row(pair: Pair) -> dict[str, object]:
     }
     if pair.clean.template is not None:
         row |= {"template": pair.clean.template, "held_out": pair.held_out}
+    if pair.changed_step is not None:
+        row["changed_step"] = pair.changed_step
     return row
 
 
@@ -86,4 +89,6 @@ def _content(problem: Problem) -> dict[str, object]:
     content: dict[str, object] = {"question": problem.question, "answer": problem.answer}
     if problem.chain:
         content["chain"] = list(problem.chain)
+    if problem.step_results is not None:
+        content["step_results"] = list(problem.step_results)
     return content

@@ -36,7 +36,7 @@ def load_problems(name_or_path: str | Path, names: tuple[str, str] | None = None
     A row without an answer (null, or "None" as GSM-Plus has it) is left out, which is logged.
 
     Args:
-        name_or_path: "fit", "test", or a file in any format of `read_rows`.
+        name_or_path: "fit", "test", "validation", or a file in any format of `read_rows`.
         names: The fields of question and answer; found among the usual ones where not given.
 
     Raises:

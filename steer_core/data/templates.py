@@ -1,122 +1,248 @@
-"""A declarative word-problem template: phrasings, number ranges, solution steps, constraints.
+"""A word-problem template: sentences about one quantity, and the arithmetic they stand for.
 
-    Template(
-        "fruit_left",
-        phrasings=("{person} has {a} {fruits} and eats {b} of them. How many are left?",),
-        numbers={"a": (10, 60), "b": (2, 30)},
-        steps=("a-b",),
-    )
+A story is told in pieces. A start says how large the quantity is, events change it, an end asks.
+Each piece brings its sentences (wording.py) and its steps:
 
-A slot in a phrasing is a number name or a form of a word list (words.py); a digit after a form
-("person2") asks for another word of the same list. A step is two or three operands joined by +
-and -, or by * and /: number names, integers, or results of earlier steps (s1, s2, ...). Values
-that make a step leave 1..limit, divide with a remainder or break a constraint are never drawn.
+    Piece("packs", "k*w,x+y", "~<buys|bought> {k} {bags} of {w} {toys}")
+
+In a step, `x` is the quantity before the piece and `y` the result of the step before; the last
+step gives the quantity behind it. A step is two or three operands, number names, integers or
+results, joined by + and -, or by * and /. A piece without steps starts from its only number, or
+leaves the quantity as it is. Values that make a step leave 1..`LIMIT`, leave a remainder or a
+quotient of one are never drawn.
+
+A sentence that begins with "~" lacks its subject, which the template puts in front, sometimes after
+a word such as "Then"; two of one subject may become one sentence. One that ends in "+" may go on
+with such a sentence by "and".
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import add, mul, sub
 from random import Random
-from string import Formatter
 
-from steer_core.data.words import FORMS, WORD_LISTS
+from steer_core.data.problems import NUMBER_WORDS
+from steer_core.data.wording import (
+    KINDS,
+    NEVER_SPELLED,
+    Text,
+    Wording,
+    compile_text,
+    numbers_in,
+    pick,
+)
 
-MAX_NUMBER = 999
+LIMIT = 200
+"""Largest result of a step."""
+SPELLED_SHARE, ASIDE_SHARE, PAST_SHARE = 0.2, 0.15, 0.5
+"""Shares of problems with number words, with a sentence that does not matter, in the past."""
+JOINED_SHARE, LINKED_SHARE, NAMED_SHARE = 0.35, 0.3, 0.25
+"""Shares of events joined by "and", opened by "Then" or the like, told with the person's name."""
+LINKS = tuple(f"{word} " for word in ("Then", "Later,", "After that,", "Next,"))
 
-_OPERAND = re.compile(r"[a-z]\d*|\d+")
-_TOKEN = re.compile(rf"{_OPERAND.pattern}|[-+*/]")
-_STEP = re.compile(r"(?:X)(?:(?:[+-](?:X))+|(?:[*/](?:X))+)".replace("X", _OPERAND.pattern))
-_CONSTRAINT = re.compile(rf"({_OPERAND.pattern})(<|!=)({_OPERAND.pattern})")
+_OPERAND = r"(?:[a-z]\d?|\d+)"
+_TOKEN = re.compile(rf"{_OPERAND}|[-+*/]")
+_STEP = re.compile(rf"{_OPERAND}(?:(?:[+-]{_OPERAND}){{1,2}}|(?:[*/]{_OPERAND}){{1,2}})")
+_TRIES = 8
 
-Words = Mapping[str, Mapping[str, str]]
-Values = Mapping[str, int]
+Values = Sequence[int]
+
+
+def _divide(left: int, right: int) -> int:
+    """The quotient; 0, which is no allowed result, where there is a remainder or nothing left."""
+    quotient, remainder = divmod(left, right)
+    return 0 if remainder or quotient < 2 else quotient
+
+
+OPERATORS: Mapping[str, Callable[[int, int], int]] = {"+": add, "-": sub, "*": mul, "/": _divide}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One part of a story.
+
+    Attributes:
+        id: its name, unique among the starts, events or ends of its story.
+        steps: the steps, each split into operands and operators.
+        sources: the sentences as they are written.
+        numbers: names of its numbers.
+        bare: for each compiled sentence whether it lacks its subject.
+        texts: the compiled sentences.
+    """
+
+    id: str
+    steps: tuple[tuple[str, ...], ...]
+    sources: tuple[str, ...]
+    numbers: tuple[str, ...]
+    texts: tuple[Text, ...] = field(repr=False)
+    bare: tuple[bool, ...] = field(repr=False)
+    open: tuple[bool, ...] = field(repr=False)
+
+    @property
+    def takes_away(self) -> bool:
+        """Whether less is left behind it."""
+        return bool(self.steps) and self.steps[-1][1] in "-/"
+
+
+def piece(name: str, steps: str, *sources: str) -> Piece:
+    """Compile a piece; steps are separated by commas. One that cannot work is our bug."""
+    parsed = tuple(_parse_step(step) for step in steps.split(",") if step)
+    texts = tuple(compile_text(source.removeprefix("~").removesuffix("+")) for source in sources)
+    numbers = tuple(sorted(numbers_in(texts[0])))
+    assert len(set(numbers)) == len(numbers), sources
+    for text in texts:
+        assert tuple(sorted(numbers_in(text))) == numbers, (name, text)
+    used = {token for step in parsed for token in step if token[0].isalpha()}
+    assert not parsed or used - {"x", "y"} == set(numbers), (name, steps)
+    bare = tuple(source.startswith("~") for source in sources)
+    return Piece(
+        name, parsed, sources, numbers, texts, bare, tuple(s.endswith("+") for s in sources)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A setting and everything that may happen in it.
+
+    Attributes:
+        id: its name.
+        starts: pieces that say how large the quantity is.
+        events: pieces that change it.
+        ends: pieces that ask.
+        asides: sentences with numbers that do not matter.
+        subjects: what a bare sentence is told of, at a sentence's start and inside one; the first
+            is the usual one.
+    """
+
+    id: str
+    starts: tuple[Piece, ...]
+    events: tuple[Piece, ...]
+    ends: tuple[Piece, ...]
+    asides: tuple[Text, ...]
+    subjects: tuple[tuple[Text, Text], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One kind of word problem.
+    """One kind of word problem: a start, events and an end of one story.
 
     Attributes:
-        id: its name.
-        phrasings: texts with named slots; every number appears exactly once in each.
-        numbers: number name -> (low, high) or (low, high, step), both ends included.
-        steps: the solution; the last step gives the answer.
-        constraints: further conditions such as "b<a" or "a!=b".
-        limit: largest result a step may have.
+        story: the story.
+        pieces: its pieces in order.
         held_out: whether it is kept out of training.
+        id: its name.
+        steps: number of solution steps.
+        indices: place of each number among the values, by index of its piece and its name.
     """
 
-    id: str
-    phrasings: tuple[str, ...]
-    numbers: Mapping[str, tuple[int, ...]]
-    steps: tuple[str, ...]
-    constraints: tuple[str, ...] = ()
-    limit: int = 300
+    story: Story
+    pieces: tuple[Piece, ...]
     held_out: bool = False
-    _ranges: Mapping[str, range] = field(init=False, repr=False, compare=False)
-    _parsed: tuple = field(init=False, repr=False, compare=False)
-    _texts: tuple = field(init=False, repr=False, compare=False)
+    id: str = field(init=False)
+    steps: int = field(init=False)
+    indices: Mapping[tuple[str, str], int] = field(init=False, repr=False, compare=False)
+    _numbers: tuple = field(init=False, repr=False, compare=False)
+    _plan: tuple = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Compile ranges, steps and phrasings once; a template that cannot work is our bug."""
-        ranges = {name: _range(limits) for name, limits in self.numbers.items()}
-        object.__setattr__(self, "_ranges", ranges)
-        steps = tuple(_parse_step(step) for step in self.steps)
-        tests = tuple(_parse_constraint(text) for text in self.constraints)
-        object.__setattr__(self, "_parsed", (steps, tests))
-        texts = tuple(_parse_phrasing(text, ranges) for text in self.phrasings)
-        object.__setattr__(self, "_texts", texts)
+        """Number every operand once: values come first, then constants, then results."""
+        set_ = object.__setattr__
+        set_(self, "id", f"{self.story.id}:{'-'.join(piece.id for piece in self.pieces)}")
+        set_(self, "steps", sum(len(piece.steps) for piece in self.pieces))
+        names = [(str(i), name) for i, part in enumerate(self.pieces) for name in part.numbers]
+        set_(self, "_numbers", tuple((key, KINDS[key[1][0]]) for key in names))
+        set_(self, "indices", {key: index for index, key in enumerate(names)})
+        set_(self, "_plan", _plan(self.pieces, names))
 
-    def values_of(self, name: str) -> range:
+    def values_of(self, index: int) -> Sequence[int]:
         """Values that a number may take."""
-        return self._ranges[name]
+        return self._numbers[index][1]
 
-    def draw_values(self, rng: Random) -> dict[str, int]:
-        """Draw one value for each number; they may break the constraints."""
-        return {name: rng.choice(values) for name, values in self._ranges.items()}
+    def draw(self, rng: Random) -> tuple[list[int], list[int]]:
+        """Draw values that work, piece by piece; return them and the results of the steps."""
+        while True:
+            if (drawn := self._try_draw(rng)) is not None:
+                return drawn
 
-    def draw_words(self, rng: Random, phrasing: int) -> dict[str, Mapping[str, str]]:
-        """Draw the words of one phrasing: slot key ("person", "person2") -> entry."""
-        words: dict[str, Mapping[str, str]] = {}
-        for key, name in self._texts[phrasing][1].items():
-            entry = rng.choice(WORD_LISTS[name])
-            while entry in words.values():
-                entry = rng.choice(WORD_LISTS[name])
-            words[key] = entry
-        return words
-
-    def solve(self, values: Values) -> tuple[int, ...] | None:
+    def solve(self, values: Values) -> list[int] | None:
         """Return the result of each step, or None when these values are not allowed."""
-        known = dict(values)
-        steps, tests = self._parsed
-        for index, step in enumerate(steps, start=1):
-            result = _evaluate(step, known)
-            if result is None or not 1 <= result <= self.limit:
+        constants, parts = self._plan
+        known = [*values, *constants]
+        for _, _, steps in parts:
+            if not _run(steps, known):
                 return None
-            known[f"s{index}"] = result
-        if not all(_holds(test, known) for test in tests):
-            return None
-        return tuple(known[f"s{index + 1}"] for index in range(len(steps)))
+        return known[len(known) - self.steps :]
 
-    def chain(self, values: Values, results: Sequence[int]) -> tuple[str, ...]:
+    def chain(self, values: Values, results: Values) -> tuple[str, ...]:
         """Write the solved steps: ("<<3*4=12>>", "<<12+5=17>>")."""
-        known = dict(values) | {f"s{i}": result for i, result in enumerate(results, start=1)}
-        return tuple(
-            f"<<{''.join(str(_value(token, known)) for token in step)}={result}>>"
-            for step, result in zip(self._parsed[0], results, strict=True)
-        )
+        constants, parts = self._plan
+        known = [*values, *constants, *results]
+        lines = []
+        for _, _, steps in parts:
+            for first, rest in steps:
+                tail = "".join(f"{sign}{known[index]}" for sign, _, index in rest)
+                lines.append(f"<<{known[first]}{tail}={results[len(lines)]}>>")
+        return tuple(lines)
 
-    def render(self, phrasing: int, values: Values, words: Words) -> str:
-        """Write the question."""
-        return "".join(
-            literal + _fill(slot, values, words) for literal, slot in self._texts[phrasing][0]
-        )
+    def write(self, rng: Random) -> Wording:
+        """Choose every word of the text; the numbers stay open."""
+        wording = Wording(rng, rng.random() < PAST_SHARE, rng.random() < SPELLED_SHARE)
+        aside = 0
+        if self.story.asides and rng.random() < ASIDE_SHARE:
+            aside = 1 if rng.random() < 0.5 else len(self.pieces) - 1
+        may_join = ""
+        for index, part in enumerate(self.pieces):
+            if index and index == aside:
+                wording.write(pick(rng, self.story.asides), "aside")
+                wording.parts.append(" ")
+                may_join = ""
+            may_join = self._tell(wording, index, part, may_join)
+        return wording
 
+    def _tell(self, wording: Wording, index: int, part: Piece, may_join: str) -> str:
+        """Write one piece; return what a bare sentence behind it may be joined by."""
+        rng, parts = wording.rng, wording.parts
+        chosen = int(rng.random() * len(part.texts))
+        bare = part.bare[chosen]
+        if bare and may_join and rng.random() < JOINED_SHARE:
+            parts[-1] = may_join
+        elif bare:
+            self._begin(wording)
+        wording.write(part.texts[chosen], str(index))
+        if bare or part.open[chosen]:
+            parts.append(". ")
+            return " and " if index == 0 or parts.count(" and ") == 0 else ""
+        parts.append(" ")
+        return ""
 
-def _range(limits: tuple[int, ...]) -> range:
-    low, high, *step = limits
-    assert 1 <= low < high <= MAX_NUMBER, limits
-    return range(low, high + 1, *step)
+    def _begin(self, wording: Wording) -> None:
+        """Write the subject of a bare sentence."""
+        rng, subjects = wording.rng, self.story.subjects
+        subject = subjects[0] if rng.random() >= NAMED_SHARE else pick(rng, subjects)
+        linked = bool(wording.parts) and rng.random() < LINKED_SHARE
+        if linked:
+            wording.parts.append(pick(rng, LINKS))
+        wording.write(subject[linked])
+        wording.parts.append(" ")
+
+    def _try_draw(self, rng: Random) -> tuple[list[int], list[int]] | None:
+        constants, parts = self._plan
+        known = [0] * len(self._numbers) + list(constants)
+        base = len(known)
+        for first, last, steps in parts:
+            for _ in range(_TRIES):
+                for index in range(first, last):
+                    known[index] = pick(rng, self._numbers[index][1])
+                size = len(known)
+                if _run(steps, known):
+                    break
+                del known[size:]
+                if first == last:
+                    return None
+            else:
+                return None
+        return known[: len(self._numbers)], known[base:]
 
 
 def _parse_step(step: str) -> tuple[str, ...]:
@@ -124,65 +250,59 @@ def _parse_step(step: str) -> tuple[str, ...]:
     return tuple(_TOKEN.findall(step))
 
 
-def _parse_constraint(text: str) -> tuple[str, ...]:
-    parts = _CONSTRAINT.fullmatch(text)
-    assert parts, text
-    return parts.groups()
+def _plan(pieces: Sequence[Piece], names: list) -> tuple:
+    """The constants, and for each piece (first value, end of values, steps by operand index)."""
+    tokens = [token for part in pieces for step in part.steps for token in step]
+    constants = sorted({int(token) for token in tokens if token.isdigit()})
+    base = len(names)
+    results = base + len(constants)
+    parts, quantity, first = [], None, 0
+    for number, part in enumerate(pieces):
+        before = quantity
+        steps = []
+        for step in part.steps:
+            where = {"x": before, "y": quantity}
+            operands = [
+                base + constants.index(int(token))
+                if token.isdigit()
+                else where[token]
+                if token in where
+                else names.index((str(number), token))
+                for token in step[::2]
+            ]
+            assert None not in operands, part
+            signs = step[1::2]
+            rest = [
+                (sign, OPERATORS[sign], index)
+                for sign, index in zip(signs, operands[1:], strict=True)
+            ]
+            steps.append((operands[0], tuple(rest)))
+            quantity = results
+            results += 1
+        if quantity is None:
+            quantity = names.index((str(number), part.numbers[0]))
+        parts.append((first, first + len(part.numbers), tuple(steps)))
+        first += len(part.numbers)
+    return tuple(constants), tuple(parts)
 
 
-def _parse_phrasing(text: str, numbers: Mapping[str, range]) -> tuple[tuple, dict[str, str]]:
-    """Split a phrasing into (literal, slot) parts; also return its word keys and their lists."""
-    parts, lists, used = [], {}, []
-    for literal, slot, _, _ in Formatter().parse(text):
-        if slot in numbers:
-            used.append(slot)
-            parts.append((literal, slot))
-        elif slot:
-            form = slot.rstrip("0123456789")
-            key = FORMS[form] + slot[len(form) :]
-            lists[key] = FORMS[form]
-            parts.append((literal, (key, form)))
-        else:
-            parts.append((literal, None))
-    assert sorted(used) == sorted(numbers), text
-    return tuple(parts), lists
+def _run(steps: Sequence, known: list[int]) -> bool:
+    """Append the result of each step; False at the first that is not allowed."""
+    for first, rest in steps:
+        result = known[first]
+        for _, operator, index in rest:
+            result = operator(result, known[index])
+        if not 1 <= result <= LIMIT:
+            return False
+        known.append(result)
+    return True
 
 
-def _fill(slot: str | tuple[str, str] | None, values: Values, words: Words) -> str:
-    if slot is None:
-        return ""
-    if isinstance(slot, str):
-        return str(values[slot])
-    key, form = slot
-    return words[key][form]
+def write_number(value: int, spelled: bool) -> str:
+    """A number as a question shows it."""
+    return NUMBER_WORDS[value] if spelled else str(value)
 
 
-def _value(token: str, known: Values) -> str | int:
-    return known.get(token, token)
-
-
-def _number(token: str, known: Values) -> int:
-    return known[token] if token in known else int(token)
-
-
-def _evaluate(step: tuple[str, ...], known: Values) -> int | None:
-    """Work a step out from left to right; None when a division leaves a remainder."""
-    result = _number(step[0], known)
-    for operator, token in zip(step[1::2], step[2::2], strict=True):
-        operand = _number(token, known)
-        if operator == "+":
-            result += operand
-        elif operator == "-":
-            result -= operand
-        elif operator == "*":
-            result *= operand
-        elif result % operand:
-            return None
-        else:
-            result //= operand
-    return result
-
-
-def _holds(test: tuple[str, ...], known: Values) -> bool:
-    left, right = _number(test[0], known), _number(test[2], known)
-    return left < right if test[1] == "<" else left != right
+def may_spell(name: str, value: int) -> bool:
+    """Whether a number may be written as a word."""
+    return name[0] not in NEVER_SPELLED and value in NUMBER_WORDS

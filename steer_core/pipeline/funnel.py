@@ -23,6 +23,7 @@ UNCHANGED = "the corruption leaves the answer unchanged"
 TURNED = "twin's latents: another answer"
 SWAPPED = "twin's latents: the twin's answer"
 """Both of pairs that have both twins right."""
+ALIGNED, ENTERS = "both twins take the same known steps", "of these changed at step {}"
 OF_THESE = "of these"
 BALANCED = "balanced and split"
 """Step of pairs that were stored when every split was balanced."""
@@ -49,6 +50,7 @@ def funnel(
         FunnelStep("answer changed by the corruption", changed, n),
         FunnelStep("not seen before", len(usable), kept),
     ]
+    steps += aligned(usable)
     steps += measured(usable)
     steps.append(FunnelStep(f"{PASS} '{filter_name}'", len(passing), len(usable)))
     steps += [FunnelStep(f"{OF_THESE} {lbl}", count(passing, lbl), len(passing)) for lbl in LABELS]
@@ -59,6 +61,15 @@ def funnel(
         FunnelStep(split, sum(row.split == split for row in used), len(used)) for split in SPLITS
     ]
     return tuple(steps)
+
+
+def aligned(rows: Sequence[PreparedPair]) -> list[FunnelStep]:
+    """At which solution step the twins part; nothing where no solution is known."""
+    known = [step for row in rows if (step := row.pair.changed_step) is not None]
+    if not known:
+        return []
+    parts = [FunnelStep(ENTERS.format(k), known.count(k), len(known)) for k in sorted(set(known))]
+    return [FunnelStep(ALIGNED, len(known), len(rows)), *parts]
 
 
 def measured(rows: Sequence[PreparedPair]) -> list[FunnelStep]:

@@ -157,6 +157,11 @@ class Prepared:
         """Raise a `UserError` unless this was prepared with those weights and K latents."""
         if not self.model_sha256:
             return
+        if sha256 != self.model_sha256 and name == self.model:
+            raise UserError(
+                f"the pairs were prepared when {name} had other weights ({self.model_sha256[:12]}, "
+                f"now {sha256[:12]}); run 'prepare --model {name}' into another folder"
+            )
         if sha256 != self.model_sha256:
             raise UserError(
                 f"the pairs were prepared with {self.model} ({self.model_sha256[:12]}), not with "

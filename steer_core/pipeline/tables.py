@@ -12,6 +12,13 @@ import pandas as pd
 
 from steer_core.analysis.statistics import wilson
 from steer_core.names import BASELINE, KINDS
+from steer_core.pipeline.changes import (
+    CHANGES,
+    COUNTED,
+    change_codes,
+    change_counts,
+    changes,
+)
 from steer_core.pipeline.outcomes import FLIPS, NOT_FINITE, SAME, SCORES, unpack
 from steer_core.pipeline.outputs import ids_json
 from steer_core.pipeline.records import CurveKey, RunRecord, positions_text
@@ -20,12 +27,12 @@ from steer_core.pipeline.tallies import ROWS_OF_RUN, Tally, tallies_of
 COLUMNS = (
     *("site", "layer", "positions", "operation", "direction", "kind", "alpha"),
     *("pair_id", "question_index", "question", "cluster"),
-    *("gold", "twin", "text", "token_ids", "answer", "correct", "flip", *SCORES),
+    *("gold", "twin", "text", "token_ids", "answer", "correct", "flip", "change", *SCORES),
 )
 """Columns of `full_table`."""
 SUMMARY = [
     *("site", "layer", "operation", "alpha", "direction"),
-    *("n", "correct", "accuracy", "low", "high", "flips", "nonfinite"),
+    *("n", "correct", "accuracy", "low", "high", "flips", "nonfinite", *COUNTED),
 ]
 """Columns of `summary_table`; `positions` too where several masks were swept."""
 NOWHERE = CurveKey("", None, (), BASELINE, BASELINE, "")
@@ -47,6 +54,11 @@ class RunRows:
     flip: np.ndarray
     scores: np.ndarray
 
+    @property
+    def finite(self) -> np.ndarray:
+        """Rows whose numbers did not overflow, bool [n]."""
+        return self.flip != NOT_FINITE
+
 
 def full_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
     """One row for each stored (pair, curve, α); α = 0 is there once a pair, as kind "baseline".
@@ -55,15 +67,20 @@ def full_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
     `direction`, `kind`) and `alpha`; the pair (`pair_id`, `question_index` in the order of the run,
     `question`, `cluster`: a number that pairs which hang together share, NA in runs that did not
     note it, `gold`, `twin`); what was decoded (`text`, `token_ids` as a JSON list, `answer` NaN
-    without a number, `correct`, `flip`); `margin`, log-probabilities, `kl`, `kl_number` and `shift`
-    in nats or logits, and `dose`, NaN where a row was not scored.
+    without a number, `correct`, `flip`, and `change` of the answer beside that at α = 0, one of
+    `CHANGES`, NA before that is decoded and where numbers are not finite); `margin`,
+    log-probabilities, `kl`, `kl_number` and `shift` in nats or logits, and `dose`, NaN where a row
+    was not scored.
     """
     rows = run_rows(db, run.id)
     scores = {name: rows.scores[:, i].astype(np.float64) for i, name in enumerate(SCORES)}
+    pairs, outputs = pair_columns(db, run, rows.pair), output_columns(db, rows.output)
+    changed = changes(rows, outputs["answer"], pairs["twin"])
     columns = {
         **curve_columns(db, run, rows.cell),
-        **pair_columns(db, run, rows.pair),
-        **output_columns(db, rows.output),
+        **pairs,
+        **outputs,
+        "change": pd.Categorical.from_codes(change_codes(*changed), list(CHANGES)),
         "correct": rows.correct,
         "flip": pd.Categorical.from_codes(rows.flip, list(FLIPS)),
         **scores,
@@ -76,12 +93,14 @@ def summary_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
 
     Columns `SUMMARY`: `site`, `layer` and `operation` of the curve; `n` decoded pairs, `correct`
     ones, `accuracy` with its Wilson 95 % interval `low`, `high` (shares; NaN where nothing is
-    decoded), `flips`: answers other than at α = 0. `nonfinite` more pairs were decoded and their
-    numbers overflowed: they are in no other count.
+    decoded), `flips`: answers other than at α = 0, and how many of them `rose`, `fell` or became
+    the twin's (`to_twin`). `nonfinite` more pairs were decoded and their numbers overflowed: they
+    are in no other count.
     """
     n, correct, flips, nonfinite = counts_of(db, run.id)
     cells = {(c, a): i for i, (c, a) in enumerate(cell_places(run, len(n)))}
     low, high = wilson(correct, np.maximum(n, 1))
+    counted = changes_of(db, run, len(n))
     found = []
     for c, curve in enumerate(run.curves):
         for alpha in run.spec.alphas:
@@ -90,6 +109,7 @@ def summary_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
             share = [correct[i] / n[i], low[i], high[i]] if known else [math.nan] * 3
             counts = [int(n[i]), int(correct[i]), *map(float, share), int(flips[i])]
             counts.append(int(nonfinite[i]))
+            counts += [int(counted[name][i]) for name in COUNTED]
             place = [curve.site, curve.layer, curve.operation, alpha, curve.direction]
             found.append([*place, *counts, positions_text(curve.positions)])
     table = pd.DataFrame(found, columns=[*SUMMARY, "positions"])
@@ -105,9 +125,17 @@ def counts_of(db: sqlite3.Connection, run: int) -> np.ndarray:
         counts = [(t.rows - t.nonfinite, t.correct, t.flips, t.nonfinite) for t in each]
         return np.array(counts, dtype=np.int64).T
     rows = run_rows(db, run)  # tallies count a question that comes twice once
-    finite = rows.flip != NOT_FINITE
+    finite = rows.finite
     kinds = (finite, rows.correct & finite, finite & (rows.flip != SAME), ~finite)
     return np.array([np.bincount(rows.cell, kind, minlength=len(edits)) for kind in kinds], int)
+
+
+def changes_of(db: sqlite3.Connection, run: RunRecord, cells: int) -> dict[str, np.ndarray]:
+    """Pairs of each cell with each outcome of `COUNTED`, int [cells]."""
+    rows = run_rows(db, run.id)
+    answer = output_columns(db, rows.output)["answer"]
+    changed = changes(rows, answer, pair_columns(db, run, rows.pair)["twin"])
+    return change_counts(*changed, rows.cell, cells)
 
 
 def tally_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:

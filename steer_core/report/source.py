@@ -17,6 +17,7 @@ from steer_core.analysis.analyse import Analysis, analyse
 from steer_core.box import DIRECTIONS_DIR
 from steer_core.data.problems import problems_hash
 from steer_core.errors import UserError
+from steer_core.pipeline.changes import change_table
 from steer_core.pipeline.kept_runs import DAMAGE, what
 from steer_core.pipeline.ledger import Looks, looks_at
 from steer_core.pipeline.outcomes import FLIPS, NOT_FINITE
@@ -48,16 +49,18 @@ class DirectionFacts:
 class Source:
     """One run with everything a report says of it.
 
-    `others` are the ids of the other runs in the folder; `prepared` (None: the pairs were not) and
-    `directions` are what the run notes, or what lies beside it and belongs to it; `seed` is that of
-    the analysis. `overflowed`: how many rows have numbers that are not finite, and at which α; they
-    are missing from the analysis. `looks`: what else was looked at on its pairs.
+    `changes` is its `change_table`; `others` are the ids of the other runs in the folder;
+    `prepared` (None: the pairs were not) and `directions` are what the run notes, or what lies
+    beside it and belongs to it; `seed` is that of the analysis. `overflowed`: how many rows have
+    numbers that are not finite, and at which α; they are missing from the analysis. `looks`: what
+    else was looked at on its pairs.
     """
 
     folder: Path
     record: RunRecord
     others: tuple[int, ...]
     analysis: Analysis
+    changes: pd.DataFrame
     prepared: Preparation | None = None
     directions: tuple[DirectionFacts, ...] = ()
     looks: Looks = field(default_factory=lambda: Looks(1))
@@ -129,6 +132,7 @@ def source_of(
             chosen=looks.chosen,
             seed=seed,
         ),
+        changes=change_table(table),
         prepared=prepared,
         directions=directions_of(folder, record),
         looks=looks,

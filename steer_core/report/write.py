@@ -8,7 +8,13 @@ from pathlib import Path
 
 from steer_core.errors import UserError
 from steer_core.files import write_whole
-from steer_core.report import figures, sections, sections_accuracy, sections_details
+from steer_core.report import (
+    figures,
+    sections,
+    sections_accuracy,
+    sections_changes,
+    sections_details,
+)
 from steer_core.report.blocks import Block, Cards, Document, Figure, Heading, Table
 from steer_core.report.compare import comparison, titles
 from steer_core.report.html import to_html
@@ -23,6 +29,7 @@ SECTIONS = (
     sections.funnel,
     sections_accuracy.accuracy,
     sections_accuracy.transitions,
+    sections_changes.changes,
     sections_details.heatmap,
     sections_details.outcomes,
     sections_details.directions,

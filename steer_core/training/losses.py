@@ -1,7 +1,7 @@
 """CODI's three losses on one model: teacher in words, student in latents, distillation.
 
 The question is the common prefix of teacher and student and both are the same weights, so it runs
-once; the chain of thought and the latent thoughts each go on from a fork of its cache.
+once; the chain of thought and the latent thoughts each go on from a fork of its context.
 """
 
 from __future__ import annotations
@@ -12,122 +12,91 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from steer_core.codi.body import Body
-from steer_core.codi.projection import Projection
-from steer_core.training.batch import Batch
-from steer_core.training.cache import GrowingCache
+from steer_core.training.batch import IGNORE, Batch
+from steer_core.training.context import Context
+from steer_core.training.forward import Forward
 from steer_core.training.recipe import LATENTS
 
-IGNORE = -100
-"""The label of padding; no token."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """What came of a chain or of latent thoughts.
+
+    `loss` scalar, mean over tokens; `right` [N] whether the number behind the colon is the
+    likeliest; `states` the outputs [N, D] of every block at that colon.
+    """
+
+    loss: Tensor
+    right: Tensor
+    states: list[Tensor]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Student:
-    """A CODI model under training: body, projection and the ids of BOT and EOT."""
+class Thoughts:
+    """The latent steps of a batch.
 
-    body: Body
-    projection: Projection
-    bot: int
-    eot: int
+    `thoughts` z_1..z_K and, at positions 0..K, `outputs` of the last block, each [N, 1, D];
+    `contexts` go on behind each of these positions.
+    """
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
-    """Scalar losses, and which problems [B] teacher and student answered right (teacher-forced)."""
-
-    teacher: Tensor
-    student: Tensor | None
-    distill: Tensor | None
-    teacher_right: Tensor
-    student_right: Tensor | None
+    thoughts: list[Tensor]
+    outputs: list[Tensor]
+    contexts: list[Context]
 
 
-class Question:
-    """The question of a batch, run once: its cache, lengths [B] and a way to go on from it."""
-
-    def __init__(self, model: Student, batch: Batch):
-        self.body = model.body
-        mask = batch.question_mask
-        self.lengths = mask.sum(1)
-        self.cache = GrowingCache()
-        positions = (mask.cumsum(1) - 1).clamp_min(0)
-        self.body.run(self.body.embed(batch.question), positions, self.cache.begin(mask))
-
-    def go_on(self, cache: GrowingCache, x: Tensor, mask: Tensor, offset: int, tap=None) -> Tensor:
-        """Run x [B, T, D] that starts `offset` tokens behind the question; normed hidden states."""
-        steps = torch.arange(offset, offset + x.shape[1], device=x.device)
-        positions = self.lengths[:, None] + steps
-        return self.body.norm(self.body.run(x, positions, cache.begin(mask), tap))
-
-
-class Colon:
-    """A tap that keeps the hidden states of every layer at one token of each row."""
-
-    def __init__(self, index: Tensor):
-        self.index, self.states = index, []
-
-    def __call__(self, layer: int, x: Tensor) -> Tensor:
-        if layer > 0:
-            rows = torch.arange(x.shape[0], device=x.device)
-            self.states.append(x[rows, self.index])
-        return x
-
-
-def codi_losses(model: Student, batch: Batch, with_student: bool) -> Outcome:
-    """All three losses of a batch; without the student only the teacher's."""
-    question = Question(model, batch)
-    teacher_states, teacher_loss, teacher_right = teach(model, batch, question)
-    if not with_student:
-        return Outcome(teacher_loss, None, None, teacher_right, None)
-    states, student_loss, student_right = reason(model, batch, question)
-    return Outcome(
-        teacher_loss,
-        student_loss,
-        distillation(states, teacher_states),
-        teacher_right,
-        student_right,
-    )
-
-
-def teach(model: Student, batch: Batch, question: Question):
-    """Cross-entropy of chain and answer; the colon's states are the student's target."""
+def teach(forward: Forward, batch: Batch, question: Context) -> Answered:
+    """Chain and answer in words; the colon's states are the student's target."""
     # The first chain token is predicted from the last question token, which BOT hides from the
     # student: it is left out of the loss, the chain always opens with the same sign.
-    colon = Colon(batch.cot_colon)
-    x = model.body.embed(batch.cot)
-    hidden = question.go_on(question.cache.fork(), x, batch.cot_mask, 0, colon)
-    loss, right = answer_loss(model, hidden, batch.cot, batch.cot_mask, batch.cot_colon)
-    return colon.states, loss, right
+    x = forward.model.body.embed(batch.cot)
+    outputs = forward.run(question.fork(), x, batch.cot_mask)
+    return answered(forward, outputs, batch.cot, batch.cot_mask, batch.cot_colon)
 
 
-def reason(model: Student, batch: Batch, question: Question, latents: int = LATENTS, scale=1.0):
-    """Cross-entropy of the answer behind K latent thoughts, each multiplied by `scale` when fed."""
-    cache, rows = question.cache.fork(), len(batch.steps)
-    one = torch.ones(rows, 1, dtype=torch.bool, device=batch.question.device)
-    bot = torch.full((rows, 1), model.bot, device=batch.question.device)
-    hidden = question.go_on(cache, model.body.embed(bot), one, 0)
-    for step in range(latents):
-        hidden = question.go_on(cache, model.projection(hidden) * scale, one, 1 + step)
-    eot = torch.full((rows, 1), model.eot, device=batch.question.device)
+def reason(
+    forward: Forward, question: Context, latents: int = LATENTS, scale: float = 1.0
+) -> Thoughts:
+    """BOT and K latent steps, each thought multiplied by `scale` when fed."""
+    context = question.fork()
+    assert context.real is not None
+    one = context.real.new_ones(len(context.real), 1)
+    bot = torch.full_like(one, forward.model.bot, dtype=torch.long)
+    outputs = [forward.run(context, forward.model.body.embed(bot), one)[-1]]
+    thoughts, contexts = [], [context.fork()]
+    for _ in range(latents):
+        thoughts.append(forward.think(outputs[-1]) * scale)
+        outputs.append(forward.run(context, thoughts[-1], one)[-1])
+        contexts.append(context.fork())
+    return Thoughts(thoughts, outputs, contexts)
+
+
+def answer(
+    forward: Forward, batch: Batch, context: Context, allowed: Tensor | None = None
+) -> Answered:
+    """EOT and the answer sentence behind latent thoughts, which see `allowed` [N, L] of them."""
+    eot = torch.full_like(batch.answer[:, :1], forward.model.eot)
     ids = torch.cat((eot, batch.answer), 1)
-    colon = Colon(batch.answer_colon + 1)
-    mask = torch.cat((one, batch.answer_mask), 1)
-    hidden = question.go_on(cache, model.body.embed(ids), mask, 1 + latents, colon)
-    loss, right = answer_loss(model, hidden, ids, mask, batch.answer_colon + 1)
-    return colon.states, loss, right
+    mask = torch.cat((batch.answer_mask[:, :1] | True, batch.answer_mask), 1)
+    context, colon = context.fork(), batch.answer_colon + 1
+    allowed = None if allowed is None else torch.cat((allowed, mask), 1)
+    outputs = forward.run(context, forward.model.body.embed(ids), mask, allowed)
+    return answered(forward, outputs, ids, mask, colon)
 
 
-def answer_loss(model: Student, hidden: Tensor, ids: Tensor, mask: Tensor, colon: Tensor):
-    """Mean next-token cross-entropy, and whether the number behind the colon is the argmax."""
+def answered(
+    forward: Forward, outputs: list[Tensor], ids: Tensor, mask: Tensor, colon: Tensor
+) -> Answered:
+    """Mean next-token cross-entropy of ids [N, T], and what is at their colon."""
     labels = ids.masked_fill(~mask, IGNORE)[:, 1:]
     keep = labels != IGNORE
-    logits = model.body.head.logits(hidden[:, :-1][keep])
-    loss = F.cross_entropy(logits, labels[keep])
+    losses, guessed = forward.losses(outputs[-1][:, :-1][keep], labels[keep])
     guess = torch.full_like(labels, IGNORE)
-    guess[keep] = logits.detach().argmax(-1)
+    guess[keep] = guessed
     rows = torch.arange(len(colon), device=ids.device)
-    return loss, guess[rows, colon] == labels[rows, colon]
+    right = guess[rows, colon] == labels[rows, colon]
+    return Answered(
+        losses.sum() / keep.sum().clamp_min(1), right, [x[rows, colon] for x in outputs]
+    )
 
 
 def distillation(student: list[Tensor], teacher: list[Tensor]) -> Tensor:

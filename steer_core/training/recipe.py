@@ -17,16 +17,24 @@ Limit = tuple[Callable[[Any], bool], str]
 MOST = 10**8
 COUNT: Limit = (lambda x: 1 <= x <= MOST, f"from 1 to {MOST}")
 WEIGHT: Limit = (lambda x: 0 <= x < math.inf, "a finite number, at least 0")
+SHARE: Limit = (lambda x: 0 <= x <= 1, "between 0 and 1")
 LIMITS: dict[str, Limit] = {
     "steps": COUNT,
-    "batch": COUNT,
+    "batch": (lambda x: x >= 2 and x % 2 == 0, "an even number, at least 2: twins go together"),
     "learning_rate": (lambda x: 0 < x < math.inf, "a finite number above 0"),
     "warmup": (lambda x: x >= 0, "at least 0"),
     "weight_decay": WEIGHT,
     "teacher_only": (lambda x: 0 <= x < 1, "at least 0 and below 1, or the student never trains"),
+    "teacher_every": COUNT,
     "teacher_weight": WEIGHT,
     "student_weight": WEIGHT,
     "distill_weight": WEIGHT,
+    "lens_weight": WEIGHT,
+    "swap_weight": WEIGHT,
+    "chain_weight": WEIGHT,
+    "easy_first": SHARE,
+    "hidden_question": SHARE,
+    "varied_words": SHARE,
     "seed": (lambda x: 0 <= x < 2**32, "at least 0 and below 2^32"),
 }
 """What fields of a recipe may be, as a test that NaN fails and in words."""
@@ -36,23 +44,41 @@ LIMITS: dict[str, Limit] = {
 class Recipe:
     """One training run.
 
-    `steps` optimizer steps of `batch` problems each; `teacher_only` is the share of the steps
-    before the student joins; weights are those of CODI's three losses. `seed` decides data and
-    weights; with `init`, the folder of a finished model, the weights are that model's.
+    `steps` optimizer steps of `batch` problems each. `teacher_only` is the share of the steps
+    before the student joins, `easy_first` that over which problems of more steps join. Once the
+    student trains, the teacher, and distillation with it, does so at every `teacher_every`-th
+    step; weights are those of CODI's three losses, then of the three by
+    interchange (`steer_core.training.interchange`), with which a batch is made of twins.
+    `hidden_question` is the share of rows whose answer sees BOT and latents only, `varied_words`
+    that of questions with words dropped or swapped. `seed` decides data and weights; with `init`,
+    the folder of a finished model, the weights are that model's, whose hash is `init_sha256`.
     """
 
     arch: str
-    steps: int = 7700
-    batch: int = 48
-    learning_rate: float = 2e-3
-    warmup: int = 200
+    steps: int = 3000
+    batch: int = 192
+    learning_rate: float = 3e-3
+    warmup: int = 100
     weight_decay: float = 0.02
-    teacher_only: float = 0.104
+    teacher_only: float = 0.1
+    teacher_every: int = 1
     teacher_weight: float = 1.0
     student_weight: float = 1.0
     distill_weight: float = 2.0
+    lens_weight: float = 0.0
+    swap_weight: float = 0.0
+    chain_weight: float = 0.0
+    easy_first: float = 0.6
+    hidden_question: float = 0.0
+    varied_words: float = 0.2
     seed: int = 0
     init: str | None = None
+    init_sha256: str | None = None
+
+    @property
+    def interchange(self) -> bool:
+        """Whether rows are pairs of twins, whose latents are swapped."""
+        return self.swap_weight > 0 or self.chain_weight > 0
 
     def __post_init__(self) -> None:
         if self.arch not in ARCHITECTURES:
@@ -64,6 +90,17 @@ class Recipe:
             value = getattr(self, name)
             if not fits(value):
                 raise UserError(f"{name} {value} must be {words}; usual is {usual[name]}")
+
+
+CAUSAL: dict[str, Any] = {
+    "steps": 2000,
+    "teacher_every": 2,
+    "lens_weight": 1.0,
+    "swap_weight": 0.5,
+    "chain_weight": 0.5,
+    "hidden_question": 0.4,
+}
+"""What differs in the recipe of a model that is trained by interchange too."""
 
 
 def base_config(arch: str, vocabulary: int, eos: int) -> PretrainedConfig:

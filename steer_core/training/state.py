@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedTokenizerFast
@@ -19,12 +21,16 @@ from steer_core.codi.projection import Projection, named_projection
 from steer_core.codi.tensors import tensors_of
 from steer_core.errors import UserError
 from steer_core.files import replacing_folder
-from steer_core.training.losses import Student
+from steer_core.training.forward import Student
 from steer_core.training.recipe import LATENTS
-from steer_core.training.tokenizer import BOT, EOT, special_id
+from steer_core.training.tokenizer import BOT, EOT, LARGEST_NUMBER, special_id
 
 EMBEDDING_SCALE = 0.02
 """The projection's LayerNorm starts here: latent thoughts begin at the embeddings' size."""
+PERIODS = (2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 1000.0)
+"""Of the waves over numbers."""
+OWN_SHARE = 0.3
+"""What is each number's own, beside 1 of what it shares with others."""
 
 
 def fresh_student(base: PretrainedConfig, tokenizer: PreTrainedTokenizerFast, seed: int) -> Student:
@@ -38,13 +44,33 @@ def fresh_student(base: PretrainedConfig, tokenizer: PreTrainedTokenizerFast, se
         bot=special_id(tokenizer, BOT),
         eot=special_id(tokenizer, EOT),
     )
+    with torch.no_grad():
+        structure_numbers(student.body.tokens, tokenizer, seed)
     for _, parameter in parameters(student):
         parameter.requires_grad_(True)
     return student
 
 
-def take_weights(student: Student, folder: str) -> None:
-    """Start from the weights of a finished model of the same shape.
+def structure_numbers(tokens: Tensor, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
+    """Start the embeddings of numbers as sums of what their digits share, and of waves over them.
+
+    A number is one token, so its arithmetic would have to be learned number by number; this way
+    neighbours and numbers of one digit are alike from the start. Their size stays as it was.
+    """
+    ids = torch.tensor([tokenizer.convert_tokens_to_ids(str(n)) for n in range(LARGEST_NUMBER + 1)])
+    numbers = torch.arange(LARGEST_NUMBER + 1)
+    digits = [F.one_hot(numbers // place % 10, 10) for place in (1, 10, 100)]
+    angles = 2 * math.pi * numbers[:, None] / torch.tensor(PERIODS)
+    features = torch.cat((*digits, angles.cos(), angles.sin()), 1)
+    chance = torch.Generator().manual_seed(seed)
+    found = features @ torch.randn(features.shape[1], tokens.shape[1], generator=chance)
+    tokens[ids] = (OWN_SHARE * tokens[ids] + found * tokens[ids].std() / found.std()) / math.hypot(
+        1, OWN_SHARE
+    )
+
+
+def take_weights(student: Student, folder: str) -> str:
+    """Start from the weights of a finished model of the same shape; returns their SHA-256.
 
     Raises:
         UserError: when the folder holds no such model.
@@ -61,6 +87,7 @@ def take_weights(student: Student, folder: str) -> None:
     with torch.no_grad():
         for name, parameter in mine.items():
             parameter.copy_(theirs[name])
+    return model.weights_sha256
 
 
 def fresh_projection(hidden: int) -> Projection:

@@ -19,7 +19,7 @@ PIECES = r" ?\p{L}+(?: (?=\d))?|\d{1,3}| ?[^\s\p{L}\d]+(?: (?=\d))?|\s+"
 """A word or a run of signs with its blank (and the one before a number), or 1-3 digits."""
 
 
-def train_tokenizer(texts: Iterable[str], words: int = 1400) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: Iterable[str], words: int = 2500) -> PreTrainedTokenizerFast:
     """Learn merges from `texts`, add the numbers 0..999, then EOS as the last base token.
 
     PAD, BOT and EOT come behind the base vocabulary, in that order (ids V0, V0 + 1, V0 + 2).

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 import math
+import re
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -17,11 +18,14 @@ from transformers import PreTrainedTokenizerFast
 
 from steer_core.codi.layout import LAYOUT
 from steer_core.codi.tensors import tensors_of
-from steer_core.data.pairs import shipped_keys
+from steer_core.data.generate import generate_problems
+from steer_core.data.pairs import load_pairs, shipped_keys
 from steer_core.errors import UserError
 from steer_core.files import append, replacing, write_whole
-from steer_core.training.batch import batches, draw, encode
-from steer_core.training.losses import Outcome, Question, Student, codi_losses, reason
+from steer_core.training.batch import Batch, Stream, alone_through, encode
+from steer_core.training.forward import Forward, Speed, Student, fastest
+from steer_core.training.interchange import chained, lens, swapped, visible
+from steer_core.training.losses import answer, distillation, reason, teach
 from steer_core.training.recipe import Recipe, base_config
 from steer_core.training.state import (
     fresh_student,
@@ -32,9 +36,14 @@ from steer_core.training.state import (
 from steer_core.training.tokenizer import EOS, special_id, train_tokenizer
 
 CHECKPOINT, LOG, RECIPE = "checkpoint.pt", "training_log.jsonl", "recipe.json"
-TOKENIZER_TEXTS, TOKENIZER_SEED, VALIDATION_SEED = 20_000, 9_999_991, 9_999_973
-VALIDATION = 256
+TOKENIZER_TEXTS, TOKENIZER_SEED = 20_000, 9_999_991
+VALIDATION = 120
+"""Pairs of the validation set that are asked at every line of the log."""
+WORTH_FUSING = 500
+"""Steps of a run from which on it pays to fuse, which takes a minute or two at its start."""
 CLIP = 1.0
+EMBEDDED = re.compile(r"tokens|positions|head")
+"""Matrices whose rows are looked up, not multiplied."""
 
 log = logging.getLogger(__name__)
 Progress = Callable[[dict], None]
@@ -61,51 +70,61 @@ class Trainer:
         self.base = base_config(recipe.arch, len(self.tokenizer), special_id(self.tokenizer, EOS))
         student = fresh_student(self.base, self.tokenizer, recipe.seed)
         if recipe.init is not None:
-            take_weights(student, recipe.init)
+            started = take_weights(student, recipe.init)
+            self.recipe = dataclasses.replace(recipe, init_sha256=started)
         self.student = on_device(student, device)
-        self.optimizer = optimizer_of(self.student, recipe)
+        self.optimizers = optimizers_of(self.student, recipe)
+        self.speed = fastest(device)
+        if recipe.steps < WORTH_FUSING:
+            self.speed = dataclasses.replace(self.speed, fused=False)
         self.step, self.seconds = 0, 0.0
-        self.validation = encode(draw(VALIDATION_SEED, VALIDATION, self.forbidden), self.tokenizer)
-        self.validation = self.validation.to(device)
+        self.validation = validation_batch(self.tokenizer).to(device)
 
     def run(self, progress: Progress, every: int = 100, save_every: int = 500) -> None:
         """Train to the end of the recipe, save the model, and leave no checkpoint behind."""
         self.resume()
-        stream = batches(
-            self.recipe.seed, self.recipe.batch, self.tokenizer, self.forbidden, self.step
-        )
+        recipe = self.recipe
+        stream = Stream(
+            recipe.seed,
+            recipe.batch,
+            self.tokenizer,
+            self.forbidden,
+            recipe.interchange,
+            recipe.varied_words,
+            recipe.hidden_question,
+            recipe.easy_first * recipe.steps,
+        ).batches(self.step)
         began = time.monotonic() - self.seconds
-        for batch in islice(stream, self.recipe.steps - self.step):
-            outcome = self.advance(batch.to(self.device))
+        for batch in islice(stream, recipe.steps - self.step):
+            losses = self.advance(batch.to(self.device))
             self.seconds = time.monotonic() - began
             if self.step % every == 0:
-                self.write_log(self.entry(outcome), progress)
+                self.write_log(self.entry(losses), progress)
             if self.step % save_every == 0:
                 self.save_checkpoint()
         save_model(self.folder, self.student, self.base, self.tokenizer)
         write_whole(self.folder / RECIPE, json.dumps(dataclasses.asdict(self.recipe)) + "\n")
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
 
-    def advance(self, batch) -> Outcome:
-        """One optimizer step."""
-        recipe = self.recipe
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, self.step)
-        outcome = codi_losses(self.student, batch, self.step >= recipe.teacher_only * recipe.steps)
-        self.optimizer.zero_grad(set_to_none=True)
-        weighted(outcome, recipe).backward()
+    def advance(self, batch: Batch) -> dict[str, Tensor]:
+        """One optimizer step; its losses by name."""
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(self.recipe, self.step)
+            optimizer.zero_grad(set_to_none=True)
+        losses = losses_of(Forward(self.student, self.speed), batch, self.recipe, self.step)
+        weighted(losses, self.recipe).backward()
         torch.nn.utils.clip_grad_norm_([p for _, p in parameters(self.student)], CLIP)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.step += 1
-        return outcome
+        return losses
 
-    def entry(self, outcome: Outcome) -> dict:
+    def entry(self, losses: dict[str, Tensor]) -> dict:
         """One line of the log: losses of this batch, accuracies on the validation problems."""
         row = {"step": self.step, "of": self.recipe.steps, "seconds": round(self.seconds, 1)}
-        for name in ("teacher", "student", "distill"):
-            loss = getattr(outcome, name)
-            row[f"{name}_loss"] = None if loss is None else round(loss.item(), 4)
-        return row | validate(self.student, self.validation)
+        row |= {f"{name}_loss": round(loss.item(), 4) for name, loss in losses.items()}
+        return row | validate(self.student, self.validation, self.recipe.interchange)
 
     def write_log(self, row: dict, progress: Progress) -> None:
         """Append to the log file and tell whoever watches."""
@@ -121,7 +140,7 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
             "weights": {name: p.detach() for name, p in parameters(self.student)},
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
         with replacing(self.folder / CHECKPOINT) as part:
             torch.save(state, part)
@@ -153,7 +172,8 @@ class Trainer:
         with torch.no_grad():
             for name, parameter in parameters(self.student):
                 parameter.copy_(state["weights"][name])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         self.step, self.seconds = state["step"], state["seconds"]
 
     def trim_log(self) -> None:
@@ -167,9 +187,16 @@ class Trainer:
 
 def learned_tokenizer(forbidden: frozenset[str]) -> PreTrainedTokenizerFast:
     """The tokenizer of the bundled models, learned from generated problems."""
-    problems = draw(TOKENIZER_SEED, TOKENIZER_TEXTS, forbidden)
+    problems = islice(generate_problems(TOKENIZER_SEED, forbidden=forbidden), TOKENIZER_TEXTS)
     texts = [f"{p.question} {' '.join(p.chain)} The answer is: {p.answer}" for p in problems]
     return train_tokenizer(texts)
+
+
+def validation_batch(tokenizer: PreTrainedTokenizerFast) -> Batch:
+    """Pairs of the shipped validation set, twins side by side."""
+    pairs = load_pairs("validation")[:VALIDATION]
+    problems = [problem for pair in pairs for problem in (pair.clean, pair.corrupted)]
+    return encode(problems, tokenizer, [step for p in pairs for step in [alone_through(p)] * 2])
 
 
 def on_device(student: Student, device: torch.device) -> Student:
@@ -179,14 +206,23 @@ def on_device(student: Student, device: torch.device) -> Student:
     return student
 
 
-def optimizer_of(student: Student, recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW; only matrices decay."""
-    tensors = [p for _, p in parameters(student)]
-    groups = [
-        {"params": [p for p in tensors if p.dim() > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in tensors if p.dim() == 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True)
+def optimizers_of(student: Student, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices between states, AdamW for embeddings, norms and biases."""
+    named = dict(parameters(student))
+    between = {name for name, p in named.items() if p.dim() == 2 and not EMBEDDED.search(name)}
+    rest = [p for name, p in named.items() if name not in between]
+    if not hasattr(torch.optim, "Muon"):
+        raise UserError(f"torch {torch.__version__} lacks Muon; train with torch 2.9 or newer")
+    muon = torch.optim.Muon(
+        [p for name, p in named.items() if name in between],
+        lr=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    adam = torch.optim.AdamW(
+        rest, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True
+    )
+    return [muon, adam]
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
@@ -197,30 +233,61 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     return recipe.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
 
-def weighted(outcome: Outcome, recipe: Recipe) -> Tensor:
+def losses_of(forward: Forward, batch: Batch, recipe: Recipe, step: int) -> dict[str, Tensor]:
+    """The losses of a batch at a step, by name; those of weight 0 are left out."""
+    question = forward.read(batch.question, batch.question_mask)
+    before = step < recipe.teacher_only * recipe.steps
+    taught = None
+    losses: dict[str, Tensor] = {}
+    if before or step % recipe.teacher_every == 0:
+        taught = teach(forward, batch, question)
+        losses["teacher"] = taught.loss
+    if before:
+        return losses
+    thoughts = reason(forward, question)
+    seen = visible(batch, question, thoughts.contexts[-1])
+    said = answer(forward, batch, thoughts.contexts[-1], seen)
+    losses["student"] = said.loss
+    if taught is not None:
+        losses["distill"] = distillation(said.states, taught.states)
+    if recipe.lens_weight:
+        losses["lens"], _ = lens(forward, thoughts.outputs, batch.results)
+    if recipe.swap_weight:
+        losses["swap"] = swapped(forward, batch, question, thoughts).loss
+    if recipe.chain_weight:
+        read, answered = chained(forward, batch, question, thoughts)
+        losses["chain"] = read + answered.loss
+    return losses
+
+
+def weighted(losses: dict[str, Tensor], recipe: Recipe) -> Tensor:
     """The loss that is minimised."""
-    loss = recipe.teacher_weight * outcome.teacher
-    if outcome.student is not None and outcome.distill is not None:
-        loss = loss + recipe.student_weight * outcome.student
-        loss = loss + recipe.distill_weight * outcome.distill
-    return loss
+    return torch.stack(
+        [getattr(recipe, f"{name}_weight") * loss for name, loss in losses.items()]
+    ).sum()
 
 
 @torch.no_grad()
-def validate(student: Student, batch) -> dict[str, float]:
-    """Share of right numbers behind "The answer is:" on problems of a seed of their own.
+def validate(student: Student, batch: Batch, interchange: bool) -> dict[str, float]:
+    """Shares of right numbers behind "The answer is:" on the validation problems.
 
-    They are as common in training as any others: what generalises is measured on the test pairs.
+    With `interchange` those too that are the twin's behind its latents, all or one of them, and of
+    step results that the lens reads.
     """
-    outcome = codi_losses(student, batch, with_student=True)
-    question = Question(student, batch)
-    _, _, zeroed = reason(student, batch, question, scale=0.0)
-    assert outcome.student_right is not None
-    return {
-        "teacher_accuracy": share(outcome.teacher_right),
-        "latent_accuracy": share(outcome.student_right),
-        "zeroed_accuracy": share(zeroed),
+    forward = Forward(student, Speed())
+    question = forward.read(batch.question, batch.question_mask)
+    thoughts = reason(forward, question)
+    zeroed = reason(forward, question, scale=0.0)
+    shares = {
+        "teacher": teach(forward, batch, question).right,
+        "latent": answer(forward, batch, thoughts.contexts[-1]).right,
+        "zeroed": answer(forward, batch, zeroed.contexts[-1]).right,
     }
+    if interchange:
+        shares["swap"] = swapped(forward, batch, question, thoughts).right
+        shares["chain"] = chained(forward, batch, question, thoughts)[1].right[batch.changed > 0]
+        shares["lens"] = lens(forward, thoughts.outputs, batch.results)[1]
+    return {f"{name}_accuracy": share(right) for name, right in shares.items()}
 
 
 def share(right: Tensor) -> float:
