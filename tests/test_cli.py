@@ -16,7 +16,7 @@ from tiny_checkpoints import HIDDEN, LAYERS, VARIANTS, Tiny, build
 
 from steer_core import decode, load_model
 from steer_core.cli import main
-from steer_core.codi.places import MODELS_DIR
+from steer_core.codi.places import MODELS_DIR, bundled_names
 
 K = 6
 QUESTIONS = ["Ann ran 5 km.", "Tom has 3 pens and buys 4. How many?", "Çok 7 çay 🙂?"]
@@ -75,7 +75,7 @@ def test_models_lists_every_named_model(run):
     names = [row["name"] for row in rows]
     assert len(set(names)) == len(names)
     bundled = {row["name"] for row in rows if row["source"] == "bundled"}
-    assert bundled == {"tiny-llama", "tiny-gpt2"} == {path.name for path in MODELS_DIR.iterdir()}
+    assert {"tiny-llama", "tiny-gpt2"} <= bundled == {path.name for path in MODELS_DIR.iterdir()}
     assert any("CODI" in name or "codi" in name for name in names if name not in bundled)
 
 
@@ -204,7 +204,7 @@ def test_decode_for_a_reader(
     assert capsys.readouterr().out == f"{row['baseline_text']}  ->  {row['text']}\n"
 
 
-@pytest.mark.parametrize("name", ["tiny-llama", "tiny-gpt2"])
+@pytest.mark.parametrize("name", bundled_names())
 def test_decode_steers_the_bundled_models_along_their_own_directions(run, name: str):
     question = "Tom has 3 apples and buys 4 more. How many apples does he have?"
     asked = ["--question", question, "--device", "cpu", "--max-new-tokens", "12"]

@@ -264,7 +264,7 @@ def test_a_run_of_weights_that_were_replaced_is_not_resumed(
 def test_a_sweep_over_a_prepared_split(run, fails, tmp_path: Path):
     file, out = tmp_path / "pairs.json", str(tmp_path / "experiment")
     file.write_text(dump_pairs(load_pairs("test")[:40]))
-    model = ["--model", "tiny-gpt2", "--device", "cpu"]
+    model = ["--model", "tiny-llama", "--device", "cpu"]
     run("prepare", *model, "--pairs", str(file), "--out", out, "--necessity", "none")
     options = ["--split", out, "--alphas", "0,1", "--controls", "shuffled=2", *SHORT]
     found = run("sweep", *model, *options, "--out", out)
@@ -280,7 +280,7 @@ def test_a_sweep_over_a_prepared_split(run, fails, tmp_path: Path):
     direction = about["directions"]["mean_difference, residual 2"]
     assert {name: direction[name] for name in about["fit"]} == about["fit"]
     assert about["prepared"]["counts"] == load_prepared(Path(out)).counts
-    line = fails("sweep", "--model", "tiny-llama", "--device", "cpu", *options)
+    line = fails("sweep", "--model", "tiny-gpt2", "--device", "cpu", *options)
     assert "prepared" in line
     chosen = run("sweep", *model, *options, "--part", "select", "--out", out)
     assert {row["n"] for row in chosen} == {len(load_prepared(Path(out)).split("select"))}

@@ -13,6 +13,7 @@ from tiny_models import PLACES, noise, problems, tiny_model
 
 from steer_core import UserError, load_model
 from steer_core.codi.model import CodiModel
+from steer_core.codi.places import bundled_names
 from steer_core.data.problems import Problem
 from steer_core.steering import library
 from steer_core.steering.controls import random_like
@@ -32,7 +33,7 @@ from steer_core.steering.library import (
 )
 
 K = 6
-BUNDLED = ("tiny-llama", "tiny-gpt2")
+BUNDLED = bundled_names()
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ import pandas as pd
 from steer_core.analysis import tables
 from steer_core.analysis.curves import Answers, Curve, answers_of, measure_curves
 from steer_core.analysis.grid import Bools, Coverage, CurveName, Grid, build_grid
+from steer_core.analysis.measures import CHANGES, Measure, holds
 from steer_core.analysis.power import Power, power_of
 from steer_core.analysis.verdict import Verdict, judge
 
@@ -59,6 +62,9 @@ class Analysis:
         best: per curve: largest suppression and amplification; `best_table`.
         coverage: how much of the run this is.
         controls: number of control directions by kind.
+        changes: the same curves judged by what answers do, right or wrong: by name of
+            `measures.CHANGES`, in the order of `results`. Their p-values are raised besides for the
+            number of these measures; accuracy comes first and is not.
     """
 
     results: tuple[CurveResult, ...]
@@ -76,6 +82,7 @@ class Analysis:
     best: pd.DataFrame
     coverage: Coverage
     controls: dict[str, int]
+    changes: dict[str, tuple[CurveResult, ...]]
 
 
 def analyse(
@@ -113,9 +120,8 @@ def analyse(
     """
     grid = build_grid(table, expected)
     answers = answers_in(grid, before, looks, chosen)
-    curves = measure_curves(
-        answers, logits_changed=logits_changed(grid), resamples=resamples, seed=seed
-    )
+    settings = {"logits_changed": logits_changed(grid), "resamples": resamples, "seed": seed}
+    curves = measure_curves(answers, **settings)
     powers = power_of(answers, curves, seed=seed)
     judged = zip(grid.names, curves, powers, strict=True)
     points = tables.point_table(grid, answers, curves)
@@ -135,6 +141,27 @@ def analyse(
         best=tables.best_table(points),
         coverage=grid.coverage,
         controls={kind: len(cells.correct) for kind, cells in grid.controls.items()},
+        changes={measure.name: judged_by(measure, grid, answers, settings) for measure in CHANGES},
+    )
+
+
+def judged_by(
+    measure: Measure, grid: Grid, answers: Answers, settings: Mapping[str, Any]
+) -> tuple[CurveResult, ...]:
+    """The curves of a grid judged by what answers do, each pair counted once."""
+    counted = answers_of(
+        grid.alphas,
+        np.zeros(answers.n, bool),
+        holds(measure, grid, grid.real),
+        controls={kind: holds(measure, grid, cells) for kind, cells in grid.controls.items()},
+        clusters=grid.clusters,
+        looks=answers.looks * len(CHANGES),
+        chosen=answers.chosen,
+    )
+    curves = (replace(each, measure=measure) for each in measure_curves(counted, **settings))
+    return tuple(
+        CurveResult(name, curve, judge(curve))
+        for name, curve in zip(grid.names, curves, strict=True)
     )
 
 

@@ -13,6 +13,7 @@ from scipy import stats
 from steer_core.analysis.clusters import cluster_numbers, cluster_sums, effective_pairs
 from steer_core.analysis.controls import ControlRank, rank_among_controls
 from steer_core.analysis.exchange import Exchange, exchange_test
+from steer_core.analysis.measures import ACCURACY, Measure
 from steer_core.analysis.permutation import MaxPermutation, max_permutation
 from steer_core.analysis.statistics import Floats, Ints, paired_flips, paired_interval
 from steer_core.errors import UserError
@@ -92,6 +93,7 @@ class Curve:
         relative: float64 [A] or None, largest ‖Δh‖ / ‖h‖ of any pair at the answer's first step.
         logits_changed: bool [A] or None, whether any logit of any pair's answer changed at all.
         looks: by how much p-values are raised for other looks at these pairs.
+        measure: what is counted, where it says "right" and "accuracy" above.
     """
 
     alphas: Floats
@@ -110,6 +112,7 @@ class Curve:
     relative: Floats | None = None
     logits_changed: Bools | None = None
     looks: float = 1.0
+    measure: Measure = ACCURACY
 
     def __post_init__(self):
         grids = [self.wrong_to_right, self.right_to_wrong, self.change, self.within, self.p]

@@ -69,11 +69,13 @@ class Coverage:
 class Cells:
     """Answers, axes [..., n].
 
-    `correct` bool; `state` and `flip` int8, indices into `STATES` and `FLIPS` (flip -1: the same
-    answer); `measured` float64 by name of `MEASURED`, NaN where it was not measured.
+    `correct` bool; `answer` float64, NaN without a number; `state` and `flip` int8, indices into
+    `STATES` and `FLIPS` (flip -1: the same answer); `measured` float64 by name of `MEASURED`, NaN
+    where it was not measured.
     """
 
     correct: Bools
+    answer: Floats
     state: NDArray[np.int8]
     flip: NDArray[np.int8]
     measured: dict[str, Floats]
@@ -81,7 +83,9 @@ class Cells:
     def take(self, *index) -> Cells:
         """The cells at a numpy index."""
         measured = {name: values[index] for name, values in self.measured.items()}
-        return Cells(self.correct[index], self.state[index], self.flip[index], measured)
+        return Cells(
+            self.correct[index], self.answer[index], self.state[index], self.flip[index], measured
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,13 +93,15 @@ class Grid:
     """A run as arrays: C real curves, A α (0 among them), n pairs.
 
     `names` [C]; `alphas` float64 [A], sorted; `clusters` int [n]: pairs of one template, pair id or
-    question have the same; `baseline` cells [n]; `real` cells [C, A, n]; `controls` by kind: cells
-    [X, C, A, n], control x acting where its curve does. At α = 0 every curve holds the baseline.
+    question have the same; `twins` float64 [n], the twins' answers; `baseline` cells [n]; `real`
+    cells [C, A, n]; `controls` by kind: cells [X, C, A, n], control x acting where its curve does.
+    At α = 0 every curve holds the baseline.
     """
 
     names: tuple[CurveName, ...]
     alphas: Floats
     clusters: NDArray[np.int64]
+    twins: Floats
     baseline: Cells
     real: Cells
     controls: dict[str, Cells]
@@ -231,6 +237,7 @@ def assemble(base: pd.DataFrame, edited: pd.DataFrame, rows: int, expected: int)
         [kind for _, kind in keys],
         alphas[part[1]],
         clusters_of(base.iloc[part[2]]),
+        base["twin"].to_numpy(float, na_value=np.nan)[part[2]],
         start,
         full,
         Coverage(rows, used, max(expected, rows), left_out(shape, part)),
@@ -291,7 +298,11 @@ def fill(table: pd.DataFrame, index: NDArray, shape: tuple[int, ...]) -> Cells:
     rows = cells_of(table)
     measured = {name: spread(values, np.nan) for name, values in rows.measured.items()}
     return Cells(
-        spread(rows.correct, False), spread(rows.state, 0), spread(rows.flip, -1), measured
+        spread(rows.correct, False),
+        spread(rows.answer, np.nan),
+        spread(rows.state, 0),
+        spread(rows.flip, -1),
+        measured,
     )
 
 
@@ -304,7 +315,7 @@ def cells_of(table: pd.DataFrame) -> Cells:
     measured = {
         name: table[name].to_numpy(float, na_value=np.nan) for name in MEASURED if name in table
     }
-    return Cells(correct, state, flip, {k: v for k, v in measured.items() if len(v)})
+    return Cells(correct, answer, state, flip, {k: v for k, v in measured.items() if len(v)})
 
 
 def arrange(
@@ -312,6 +323,7 @@ def arrange(
     kinds: list[str],
     alphas: Floats,
     clusters: NDArray[np.int64],
+    twins: Floats,
     baseline: Cells,
     full: Cells,
     coverage: Coverage,
@@ -328,6 +340,7 @@ def arrange(
         names=tuple(names[i] for i in real),
         alphas=np.insert(alphas, at, 0.0),
         clusters=clusters,
+        twins=twins,
         baseline=baseline,
         real=full.take(np.array(real)),
         controls=controls,
@@ -361,6 +374,7 @@ def with_zero(full: Cells, baseline: Cells, at: int) -> Cells:
     own |= dict.fromkeys({"kl", "kl_number", "dose", "shift"} & set(own), still)
     return Cells(
         put(full.correct, baseline.correct),
+        put(full.answer, baseline.answer),
         put(full.state, baseline.state),
         put(full.flip, np.full(still.size, -1, np.int8)),
         {name: put(values, own[name]) for name, values in full.measured.items()},

@@ -196,14 +196,14 @@ def never(curve: Curve, power: Power) -> Verdict:
 
 def effect(curve: Curve, at: int, power: Power) -> Verdict:
     """The verdict on a curve that stands apart from every comparable kind of controls."""
-    headline = f"effect on accuracy: {words.apart(nearest(curve)[at])} its controls"
+    headline = f"effect on {curve.measure.of}: {words.apart(nearest(curve)[at])} its controls"
     rest = f"{words.change_in_words(curve, at)}; {words.against(curve, at)}"
     return verdict(curve, "effect", headline, rest, at, power)
 
 
 def too_few(curve: Curve, at: int, level: float, power: Power) -> Verdict:
     """The verdict on a curve that would be an effect if there were controls to tell it from."""
-    headline = f"too few controls: accuracy {words.moved(curve.change[at])}"
+    headline = f"too few controls: {words.happens(curve, at)}"
     few = [each for each in curve.comparable if each.smallest_p > level]
     why = words.too_few(few, level) if few else words.missing(curve, level)
     shown = f"; {words.against(curve, at)}" if curve.contrasts else ""
@@ -215,7 +215,7 @@ def as_random(curve: Curve, at: int, level: float, power: Power) -> Verdict:
     """The verdict on a curve that differs from the baseline as its controls do."""
     alike = [each for each in curve.comparable if max_p(each)[at] > level]
     names = words.named(alike or curve.comparable)
-    headline = f"as random: accuracy {words.moved(curve.change[at])}, like {names} directions"
+    headline = f"as random: {words.happens(curve, at)}, like {names} directions"
     rest = f"{words.change_in_words(curve, at)}; {words.against(curve, at)}"
     return verdict(curve, "as random", headline, rest, at, power)
 
@@ -227,11 +227,12 @@ def flat(curve: Curve, limit: float, power: Power) -> Verdict:
     could = words.power_in_words(curve, power)
     if x > limit:
         rest = (
-            f"with {words.sample(curve)} and {curve.steered.sum()} α a change in accuracy of up to "
-            f"{words.points(x)} points still fits the answers (95 % bound); {could}"
+            f"with {words.sample(curve)} and {curve.steered.sum()} α a change in "
+            f"{curve.measure.of} of up to {words.points(x)} points still fits the answers "
+            f"(95 % bound); {could}"
         )
         return verdict(curve, "too small to tell", "too small to tell", rest, None, power)
     at = int(np.argmax(np.where(curve.steered, np.abs(curve.change), -1)))
-    headline = f"no effect on accuracy larger than {words.points(x)} points (95 % bound)"
+    headline = f"no effect on {curve.measure.of} larger than {words.points(x)} points (95 % bound)"
     rest = f"{words.largest_in_words(curve, at)}{words.moved_in_words(curve)}; {could}"
     return verdict(curve, "no effect", headline, rest, at, power)

@@ -43,6 +43,13 @@ def moved(change: float) -> str:
     return f"{'rises' if change > 0 else 'falls'} by {points(abs(change))} points"
 
 
+def happens(curve: Curve, at: int) -> str:
+    """What the count does at the α of this index: "accuracy falls by 25.0 points"."""
+    if not curve.measure.do:
+        return f"{curve.measure.of} {moved(curve.change[at])}"
+    return f"{points(curve.accuracy[at])} % of answers {curve.measure.do}"
+
+
 def apart(contrast: float) -> str:
     """Where a change lies against another: "20.0 points above"."""
     return f"{points(abs(contrast))} points {'above' if contrast > 0 else 'below'}"
@@ -61,7 +68,10 @@ def adjusted(curve: Curve, at: int) -> str:
 
 
 def change_in_words(curve: Curve, at: int) -> str:
-    """What happens to accuracy at the α of this index, with the counts behind it."""
+    """What happens at the α of this index, with the counts behind it."""
+    if curve.measure.do:
+        counts = f"{curve.wrong_to_right[at]} of {sample(curve)}"
+        return f"at α = {number(curve.alphas[at])} {happens(curve, at)} ({counts})"
     return (
         f"at α = {number(curve.alphas[at])} accuracy {moved(curve.change[at])}, from "
         f"{points(curve.start)} % to {points(curve.accuracy[at])} % of {sample(curve)} "
@@ -90,6 +100,10 @@ def among(each: Contrast, at: int) -> str:
 def largest_in_words(curve: Curve, at: int) -> str:
     """The largest change on a flat curve, at the α of this index."""
     where = f"over {curve.steered.sum()} α on {sample(curve)}"
+    if curve.measure.do:
+        if not curve.wrong_to_right[curve.steered].any():
+            return f"{where} no answer {curve.measure.does}"
+        return f"{where} at most {happens(curve, at)}, at α = {number(curve.alphas[at])}"
     if not np.any((curve.wrong_to_right + curve.right_to_wrong)[curve.steered]):
         return f"{where} no answer changed between right and wrong"
     return (
@@ -108,6 +122,8 @@ def moved_in_words(curve: Curve) -> str:
 
 def power_in_words(curve: Curve, power: Power) -> str:
     """What would have been called an effect with a chance of 80 %, and what more would take."""
+    if curve.measure.do:
+        return "how large a share would have been found was not simulated"
     if not curve.comparable:
         return f"nothing could have been called an effect without {kinds_in_words()} controls"
     sizes = [

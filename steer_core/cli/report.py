@@ -10,6 +10,7 @@ from steer_core.cli.json_lines import json_line
 from steer_core.errors import UserError
 
 if TYPE_CHECKING:
+    from steer_core.analysis.verdict import Verdict
     from steer_core.report.source import Source
 
 
@@ -83,17 +84,32 @@ def rows(source: "Source") -> list[dict[str, object]]:
             "pairs_for_5_points": each.power.needed[0.05],
             "pairs_for_10_points": each.power.needed[0.1],
             "finished": source.analysis.coverage.finished,
+            "changes": {
+                name: verdict_row(results[i].verdict)
+                for name, results in source.analysis.changes.items()
+            },
         }
-        for each in source.analysis.results
+        for i, each in enumerate(source.analysis.results)
     ]
+
+
+def verdict_row(verdict: "Verdict") -> dict[str, object]:
+    """A verdict by what answers do."""
+    return {
+        name: getattr(verdict, name)
+        for name in ("kind", "headline", "sentence", "alpha", "change", "contrast", "bound")
+    }
 
 
 def lines(source: "Source") -> list[str]:
-    """The verdicts for a reader."""
+    """The verdicts for a reader: on accuracy, then effects on what answers do."""
     from steer_core.report.sections import labels
 
-    verdicts = [each.verdict.sentence for each in source.analysis.results]
-    return [
-        f"{source.model}, {label.lower()}: {sentence}"
-        for label, sentence in zip(labels(source), verdicts, strict=True)
+    changes = source.analysis.changes.values()
+    told = [
+        (label, each.verdict)
+        for results in (source.analysis.results, *changes)
+        for label, each in zip(labels(source), results, strict=True)
+        if results is source.analysis.results or each.verdict.kind == "effect"
     ]
+    return [f"{source.model}, {label.lower()}: {verdict.sentence}" for label, verdict in told]

@@ -9,7 +9,7 @@ from steer_core.box import MODELS_DIR
 from steer_core.codi import hub
 from steer_core.errors import UserError
 
-FIRST = "tiny-llama"
+FIRST = "tiny-llama-causal"
 """The bundled model that lists begin with and the page opens on."""
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from steer_core.pipeline.changes import COUNTED, CURVE
-from steer_core.report import words
+from steer_core.report import sections, words
 from steer_core.report.blocks import Block, Heading, Paragraph, Table
 from steer_core.report.source import Source
 
@@ -21,8 +21,14 @@ TEXT = (
 )
 
 
+JUDGED = (
+    "The same tests and verdicts as for accuracy, of these shares. Their p-values are raised for "
+    "the three of them."
+)
+
+
 def changes(source: Source) -> list[Block]:
-    """A table for each real curve."""
+    """Verdicts by what answers do, and a table for each real curve."""
     found = source.changes
     real = found["kind"] == REAL
     blocks: list[Block] = []
@@ -31,7 +37,19 @@ def changes(source: Source) -> list[Block]:
         here = at_place(found, key)
         rows = pd.DataFrame(found[here & real & (found["direction"] == key[3])])
         blocks.append(change_rows(rows, pd.DataFrame(found[here & ~real]), caption_of(key)))
-    return [Heading("What answers do"), Paragraph(TEXT), *blocks] if blocks else []
+    if not blocks:
+        return []
+    return [Heading("What answers do"), Paragraph(TEXT), *blocks, verdicts(source)]
+
+
+def verdicts(source: Source) -> Table:
+    """The verdict on each curve by each of the shares."""
+    rows = [
+        (label, NAMES[name], sections.headline(source, each.verdict), sections.reason(each.verdict))
+        for name, results in source.analysis.changes.items()
+        for label, each in zip(sections.labels(source), results, strict=True)
+    ]
+    return Table(("curve", "answers that", "verdict", "why"), tuple(rows), JUDGED, left=4)
 
 
 def at_place(found: pd.DataFrame, key: tuple) -> np.ndarray:
