@@ -11,8 +11,8 @@ import pandas as pd
 
 from steer_core.analysis import tables
 from steer_core.analysis.curves import Answers, Curve, answers_of, measure_curves
-from steer_core.analysis.grid import Bools, Coverage, CurveName, Grid, build_grid
-from steer_core.analysis.measures import CHANGES, Measure, holds
+from steer_core.analysis.grid import Bools, Cells, Coverage, CurveName, Grid, build_grid
+from steer_core.analysis.measures import CHANGES, holds
 from steer_core.analysis.power import Power, power_of
 from steer_core.analysis.verdict import Verdict, judge
 
@@ -63,8 +63,8 @@ class Analysis:
         coverage: how much of the run this is.
         controls: number of control directions by kind.
         changes: the same curves judged by what answers do, right or wrong: by name of
-            `measures.CHANGES`, in the order of `results`. Their p-values are raised besides for the
-            number of these measures; accuracy comes first and is not.
+            `measures.CHANGES`, in the order of `results`. All of these are one family besides that
+            of accuracy: p-values are corrected over every curve, α and measure.
     """
 
     results: tuple[CurveResult, ...]
@@ -141,28 +141,42 @@ def analyse(
         best=tables.best_table(points),
         coverage=grid.coverage,
         controls={kind: len(cells.correct) for kind, cells in grid.controls.items()},
-        changes={measure.name: judged_by(measure, grid, answers, settings) for measure in CHANGES},
+        changes=judged_by_changes(grid, answers, settings),
     )
 
 
-def judged_by(
-    measure: Measure, grid: Grid, answers: Answers, settings: Mapping[str, Any]
-) -> tuple[CurveResult, ...]:
-    """The curves of a grid judged by what answers do, each pair counted once."""
+def judged_by_changes(
+    grid: Grid, answers: Answers, settings: Mapping[str, Any]
+) -> dict[str, tuple[CurveResult, ...]]:
+    """The curves of a grid judged by what answers do, all measures one family."""
     counted = answers_of(
         grid.alphas,
         np.zeros(answers.n, bool),
-        holds(measure, grid, grid.real),
-        controls={kind: holds(measure, grid, cells) for kind, cells in grid.controls.items()},
+        each_measure(grid, grid.real),
+        controls={kind: each_measure(grid, cells) for kind, cells in grid.controls.items()},
         clusters=grid.clusters,
-        looks=answers.looks * len(CHANGES),
+        looks=answers.looks,
         chosen=answers.chosen,
     )
-    curves = (replace(each, measure=measure) for each in measure_curves(counted, **settings))
-    return tuple(
-        CurveResult(name, curve, judge(curve))
-        for name, curve in zip(grid.names, curves, strict=True)
-    )
+    settings = {**settings, "logits_changed": repeated(settings["logits_changed"])}
+    curves = measure_curves(counted, **settings)
+    found = {}
+    for i, measure in enumerate(CHANGES):
+        mine = curves[i * len(grid.names) : (i + 1) * len(grid.names)]
+        judged = (replace(curve, measure=measure) for curve in mine)
+        results = zip(grid.names, judged, strict=True)
+        found[measure.name] = tuple(CurveResult(name, each, judge(each)) for name, each in results)
+    return found
+
+
+def each_measure(grid: Grid, cells: Cells) -> Bools:
+    """Answers [..., C, A, n] by one measure of `CHANGES` after the other: [..., 3 C, A, n]."""
+    return np.concatenate([holds(measure, grid, cells) for measure in CHANGES], axis=-3)
+
+
+def repeated(logits: Bools | None) -> Bools | None:
+    """What was measured of each curve [C, A], for every measure of it."""
+    return None if logits is None else np.concatenate([logits] * len(CHANGES))
 
 
 def answers_in(

@@ -22,8 +22,8 @@ TEXT = (
 
 
 JUDGED = (
-    "The same tests and verdicts as for accuracy, of these shares. Their p-values are raised for "
-    "the three of them."
+    "The same tests and verdicts as for accuracy, of these shares; they are one family: p-values "
+    "are corrected over all curves, α and the three of them."
 )
 
 
