@@ -18,8 +18,9 @@ import numpy as np
 
 from benchmarks.interventions import Asked, Share, ablations, ask, lens, share, swaps
 from benchmarks.subspaces import subspaces
+from steer_core.box import MODELS_DIR
 from steer_core.codi.load import load_model
-from steer_core.codi.places import MODELS_DIR, bundled_names
+from steer_core.codi.places import bundled_names
 from steer_core.data.pairs import load_pairs
 from steer_core.data.problems import Pair
 from steer_core.steering.decode import decode
