@@ -169,10 +169,23 @@ new PerformanceObserver((list) => {
 }).observe({ type: "layout-shift", buffered: true });"""
 
 
+FAR_AWAY = {
+    "offline": False,
+    "latency": 420,
+    "downloadThroughput": 300_000,
+    "uploadThroughput": 300_000,
+}
+"""A network over which parts of the page arrive one after the other: milliseconds, bytes/s."""
+
+
+@pytest.mark.parametrize("network", [None, FAR_AWAY], ids=["near", "far"])
 @pytest.mark.parametrize("size", [{"width": 1280, "height": 900}, {"width": 390, "height": 844}])
-def test_what_is_on_the_page_stays_where_it_is_while_the_rest_loads(tab, size):
+def test_what_is_on_the_page_stays_where_it_is_while_the_rest_loads(tab, size, network):
     tab.page.set_viewport_size(size)
     tab.page.add_init_script(SHIFTS)
+    if network:
+        devtools = tab.page.context.new_cdp_session(tab.page)
+        devtools.send("Network.emulateNetworkConditions", network)
     page = tab.open()
     page.wait_for_function("window.shifted > 0")
     page.wait_for_function(STEADY)
