@@ -172,8 +172,8 @@ new PerformanceObserver((list) => {
 FAR_AWAY = {
     "offline": False,
     "latency": 420,
-    "downloadThroughput": 300_000,
-    "uploadThroughput": 300_000,
+    "downloadThroughput": 1_000_000,
+    "uploadThroughput": 1_000_000,
 }
 """A network over which parts of the page arrive one after the other: milliseconds, bytes/s."""
 
@@ -184,6 +184,7 @@ def test_what_is_on_the_page_stays_where_it_is_while_the_rest_loads(tab, size, n
     tab.page.set_viewport_size(size)
     tab.page.add_init_script(SHIFTS)
     if network:
+        tab.page.set_default_timeout(120_000)
         devtools = tab.page.context.new_cdp_session(tab.page)
         devtools.send("Network.emulateNetworkConditions", network)
     page = tab.open()
