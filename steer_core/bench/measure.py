@@ -15,9 +15,9 @@ from steer_core.bench.floor import Rates, Work, best_of, finish, floor_seconds, 
 from steer_core.bench.peak import Peak
 from steer_core.bench.shapes import Subject
 from steer_core.bench.transformers_way import Asked, TransformersWay
-from steer_core.codi import cores
+from steer_core.codi import cores, recording
 from steer_core.codi.memory import predicted_peak, weight_bytes
-from steer_core.experiment.grid import ROWS_AT_A_TIME, fill_grid
+from steer_core.experiment.grid import fill_grid, rows_between_updates
 from steer_core.process import give_back_freed_memory
 from steer_core.steering.spec import EditCurve
 from steer_core.version import versions
@@ -37,7 +37,8 @@ class Measured:
     `rows`, also counted in decodes of the loop; `ids_equal` of `compared` rows;
     `share_of_ids_steered` of the edited rows have other ids than the plain row (None where one of
     both is missing). `floor_share` is the floor's time over the engine's. Memory in bytes, weights
-    counted.
+    counted; on a GPU what the card has given away, its context and what torch keeps included.
+    `recorded` batches take part in the times, `recording_s` that it took to record them does not.
     """
 
     date: str
@@ -62,6 +63,8 @@ class Measured:
     floor_share: float
     peak_memory_bytes: int | None
     predicted_memory_bytes: int
+    recorded: int
+    recording_s: float
     compared: int
     ids_equal: bool
     share_of_ids_equal: float
@@ -109,7 +112,7 @@ def engine(subject: Subject, alphas: Sequence[float], cap: int | None) -> tuple[
         alphas,
         max_new_tokens=subject.max_new_tokens,
         on_row=keep,
-        rows_at_a_time=cap or ROWS_AT_A_TIME,
+        rows_at_a_time=cap,
     ):
         pass
     finish(subject.model.device)
@@ -170,8 +173,10 @@ def measure(
     rows, way = grid_of(subject, alphas), TransformersWay(subject)
     chosen = Random(0)
     rates = measured_rates(subject.model, core_count(subject))
-    forget(subject)
+    subject.model.programs.forget()
+    subject.model.session.forget()
     _, ids = engine(subject, alphas, cap)  # warm-up
+    recording_s = record(subject, alphas, cap)
     way.decode(rows[:1])
     single = best_threads(way, rows[:4], 1)
     many = best_threads(way, rows[:BATCH], BATCH)
@@ -184,7 +189,7 @@ def measure(
         part = one_layer(rows, batches, chosen)
         official, found = transformers_run(way, part, BATCH, many)
         slow |= found
-        forget(subject)
+        subject.model.session.forget()
         cold, _ = engine(subject, alphas, cap)
         warm, _ = engine(subject, alphas, cap)
         times.append(Times(one_row / len(some), official / len(part), cold, warm))
@@ -192,19 +197,29 @@ def measure(
             f"{repeat + 1}/{repeats}: loop {len(some) / one_row:.1f}, official batches "
             f"{len(part) / official:.1f}, engine {len(rows) / cold:.1f} decodes/s"
         )
-    forget(subject)
+    subject.model.session.forget()
     give_back_freed_memory()
     with Peak(subject.model.device) as peak:
         engine(subject, alphas, cap)
     same = np.array([ids[row] == answer for row, answer in slow.items()])
     rates = best_of(rates, measured_rates(subject.model, core_count(subject)))
-    return summary(subject, alphas, times, same, ids, peak.bytes, cap, rates)
+    return summary(subject, alphas, times, same, ids, peak, cap, rates, recording_s)
 
 
-def forget(subject: Subject) -> None:
-    """Nothing is read, answered or recorded yet."""
-    subject.model.session.forget()
-    subject.model.programs.forget()
+def record(subject: Subject, alphas: Sequence[float], cap: int | None) -> float:
+    """Record the batches of the grid as far as they will be; the seconds that took."""
+    programs, device = subject.model.programs, subject.model.device
+    start = time.perf_counter()
+    if device.type in recording.RECORDS:
+        # Small batches are recorded when they come again, as batches of a first run and of one
+        # that knows all questions; large ones while nobody waits.
+        for forgotten in (True, False, True, False):
+            if forgotten:
+                subject.model.session.forget()
+            engine(subject, alphas, cap)
+            programs.build_waiting(device)
+    finish(device)
+    return time.perf_counter() - start
 
 
 def core_count(subject: Subject) -> int:
@@ -225,9 +240,10 @@ def summary(
     times: Sequence[Times],
     same: np.ndarray,
     ids: Ids,
-    peak: int | None,
+    peak: Peak,
     cap: int | None,
     rates: Rates,
+    recording_s: float,
 ) -> Measured:
     """Medians and ratios."""
     model, rows = subject.model, len(ids)
@@ -259,10 +275,12 @@ def summary(
         seconds_warm=warm,
         floor_s=least,
         floor_share=least / cold,
-        peak_memory_bytes=None if peak is None else weights + peak,
+        peak_memory_bytes=peak.of_card or (None if peak.bytes is None else weights + peak.bytes),
         predicted_memory_bytes=predicted_peak(
-            model, lengths(subject), rows, cap or ROWS_AT_A_TIME, count
+            model, lengths(subject), rows, cap or rows_between_updates(model), count
         ),
+        recorded=model.programs.count,
+        recording_s=recording_s,
         compared=len(same),
         ids_equal=bool(same.all()),
         share_of_ids_equal=float(same.mean()),
@@ -289,7 +307,7 @@ def work_of(subject: Subject, ids: Ids, cap: int | None) -> Work:
     limit = subject.max_new_tokens
     answer = float(np.mean([min(len(each) + 1, limit) for each in ids.values()]))
     prompt = float(np.mean(lengths(subject))) + 1
-    batches = -(-rows // (cap or ROWS_AT_A_TIME))
+    batches = -(-rows // (cap or rows_between_updates(subject.model)))
     shared = float(np.mean(subject.layers))
     return Work(len(subject.problems), prompt, rows, answer, batches, shared)
 

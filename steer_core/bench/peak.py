@@ -15,12 +15,14 @@ class Peak:
     """Watches memory while it is open; `bytes` is the most that was added, None if not known.
 
     On CUDA what torch allocated; on a CPU the process's own memory (Linux only), looked at every
-    few milliseconds.
+    few milliseconds. `of_card`: all that is gone of a GPU's memory at the peak: what torch had
+    reserved, and what the card's context and other processes take; None on a CPU.
     """
 
     def __init__(self, device: torch.device):
         self.device = device
         self.bytes: int | None = None
+        self.of_card: int | None = None
 
     def __enter__(self) -> Peak:
         if self.device.type == "cuda":
@@ -41,6 +43,9 @@ class Peak:
     def __exit__(self, *_: object) -> None:
         if self.device.type == "cuda":
             self.bytes = torch.cuda.max_memory_allocated(self.device) - self.start
+            free, total = torch.cuda.mem_get_info(self.device)
+            others = total - free - torch.cuda.memory_reserved(self.device)
+            self.of_card = torch.cuda.max_memory_reserved(self.device) + others
         elif STATUS.is_file():
             self.over.set()
             self.thread.join()

@@ -76,11 +76,11 @@ class Subject:
     directions: dict[int, Direction] = field(default_factory=dict)
 
 
-def bundled(name: str, problems: int, layers: int = 1) -> Subject:
-    """A model in the box, float32 on the CPU, with its cached directions."""
+def bundled(name: str, problems: int, layers: int = 1, device: str = "cpu") -> Subject:
+    """A model in the box, float32, with its cached directions."""
     if name not in bundled_names():
         raise UserError(f"'{name}' is not in the box; choose one of {', '.join(bundled_names())}")
-    model = load_model(name, device="cpu", dtype="float32")
+    model = load_model(name, device=device, dtype="float32")
     folder = MODELS_DIR / name
     tensors = load_file(folder / "model.safetensors")
     twin = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder), dtype=torch.float32)
@@ -92,7 +92,7 @@ def bundled(name: str, problems: int, layers: int = 1) -> Subject:
     return Subject(
         "bundled",
         model,
-        twin.eval(),
+        twin.eval().to(model.device),
         projection_module(model.projection),
         asked(problems),
         spread(model.config.layers, layers),

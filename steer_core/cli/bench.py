@@ -12,6 +12,7 @@ BUNDLED = "bundled"
 DEFAULTS = {
     # shape: problems, layers, sampled rows, official batches
     (BUNDLED, "cpu"): (240, 1, 60, 2),
+    (BUNDLED, "cuda"): (240, 1, 60, 4),
     ("gpt2", "cpu"): (86, 1, 12, 1),
     ("gpt2", "cuda"): (86, 1, 30, 4),
     ("llama-1b", "cpu"): (4, 1, 2, 1),
@@ -30,7 +31,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--shape", default=BUNDLED, choices=[BUNDLED, "gpt2", "llama-1b"], help="default bundled"
     )
     parser.add_argument("--model", help="which bundled model (default tiny-llama)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto: cpu for bundled)"
+    )
     parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
     parser.add_argument("--alphas", default="-3:3:0.5", help="of the grid (default -3:3:0.5)")
     parser.add_argument("--pairs", type=int, help="how many test pairs (default by shape)")
@@ -40,6 +43,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--max-rows", type=int, help="hard cap of rows in one batch")
     parser.add_argument("--cores", type=int, help="CPU cores to use (default all)")
     parser.add_argument("--scaling", action="store_true", help="also how time grows with sizes")
+    parser.add_argument(
+        "--graphs",
+        choices=["on", "off"],
+        default="on",
+        help="on a GPU, record batches as CUDA graphs or run them as they are (default on)",
+    )
     parser.add_argument("--json", action="store_true", help="print the JSON line only")
     parser.set_defaults(handler=run)
 
@@ -48,13 +57,11 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print a table and one JSON line last."""
     from steer_core.bench.measure import as_json, measure
     from steer_core.bench.scaling import growths
-    from steer_core.codi import cores
+    from steer_core.codi import cores, recording
     from steer_core.codi.load import pick_device
 
     device = pick_device("cpu" if args.shape == BUNDLED and args.device == "auto" else args.device)
-    sizes = DEFAULTS.get((args.shape, device.type))
-    if sizes is None:
-        raise UserError(f"shape {args.shape} is measured on the cpu only; pass --device cpu")
+    sizes = DEFAULTS[args.shape, device.type]
     if args.cores is not None:
         cores.ACCOUNT = cores.Account(count(args.cores, 1, "cores"))
     wanted = {
@@ -64,10 +71,10 @@ def run(args: argparse.Namespace) -> int:
     }
     alphas = options.alphas_of(args.alphas)
     subject = subject_of(args, device, sizes)
-    measured = measure(subject, alphas, batches=sizes[3], say=_log.info, **wanted)
-    found = as_json(measured)
-    if args.scaling:
-        found["growth"] = [dataclasses.asdict(each) for each in growths(subject, args.repeats)]
+    with recording.recording_on(args.graphs == "on"):
+        found = as_json(measure(subject, alphas, batches=sizes[3], say=_log.info, **wanted))
+        if args.scaling:
+            found["growth"] = [dataclasses.asdict(each) for each in growths(subject, args.repeats)]
     if not args.json:
         show(found)
     print(json_line(found))
@@ -84,13 +91,15 @@ def subject_of(args: argparse.Namespace, device, sizes: tuple[int, ...]):
     problems = count(args.pairs, sizes[0], "pairs")
     layers = count(args.layers, sizes[1], "layers")
     dtype = pick_dtype(args.dtype, device)
+    if args.shape == BUNDLED and args.dtype == "auto":
+        dtype = torch.float32
     if args.shape == BUNDLED:
         if dtype is not torch.float32:
             raise UserError(
                 f"--dtype {args.dtype} is for shapes with random weights; the models in the box "
                 "are measured in float32"
             )
-        subject = bundled(args.model or "tiny-llama", problems, layers)
+        subject = bundled(args.model or "tiny-llama", problems, layers, str(device))
     elif args.model is not None:
         raise UserError(f"--model is for --shape {BUNDLED}; {args.shape} has random weights")
     else:
@@ -132,6 +141,11 @@ def show(found: dict) -> None:
         f"memory {megabytes(found['peak_memory_bytes'])}, "
         f"predicted at most {megabytes(found['predicted_memory_bytes'])}"
     )
+    if found["recorded"]:
+        print(
+            f"{found['recorded']} batches recorded in {found['recording_s']:.3g} s, "
+            "which are not in the times"
+        )
     for each in found.get("growth", ()):
         what, exponent, doubling = each["what"], each["exponent"], each["doubling"]
         print(f"time ~ ({what}) ^ {exponent:.2f}: twice costs {doubling:.2f} x")

@@ -32,7 +32,7 @@ def add_model(parser: argparse.ArgumentParser, required: bool = True) -> None:
         "--keep-eos", action="store_true", default=None, help="trained with remove_eos off"
     )
     parser.add_argument("--latents", type=int, help="latent steps K (the model's own, mostly 6)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
     parser.add_argument(
         "--dtype", default="auto", help="auto, float32, bfloat16 or float16 (default auto)"
     )
