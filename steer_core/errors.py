@@ -5,8 +5,13 @@ import re
 MOST_SHOWN, MOST_OF_A_PATH, MOST_OF_A_LINE = 80, 160, 360
 """Characters that are shown of a value, of a path, and of a whole message."""
 QUOTED = re.compile(rf"'[^']{{{MOST_SHOWN},}}'")
-MEMORY_WORDS = ("DefaultCPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""How memory that ran out shows in errors that have no type of their own."""
+MEMORY_WORDS = re.compile(
+    r"out of memory|OutOfMemory|DefaultCPUAllocator|ALLOC(ATION)?_FAILED|cudaErrorMemoryAllocation"
+    r"|(CUBLAS|CUDNN|CUSOLVER)_STATUS_NOT_INITIALIZED[^\n]*(Create|handle)",
+    re.IGNORECASE,
+)
+"""How memory that ran out shows in errors that have no type of their own: torch's allocators, the
+driver's, and libraries of products and convolutions that find none for their workspace."""
 
 
 class UserError(ValueError):
@@ -53,6 +58,5 @@ def shortened(text: str, most: int = MOST_SHOWN) -> str:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out; torch has no type of its own for a CPU's."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    return bool(kinds & {"OutOfMemoryError", "MemoryError"}) or any(
-        words in str(error) for words in MEMORY_WORDS
-    )
+    named = bool(kinds & {"OutOfMemoryError", "MemoryError"})
+    return named or ("RuntimeError" in kinds and MEMORY_WORDS.search(str(error)) is not None)

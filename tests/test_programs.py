@@ -8,7 +8,6 @@ device the same tests run on the real thing.
 from __future__ import annotations
 
 import gc
-import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -29,6 +28,7 @@ from steer_core.codi.recording import Programs
 from steer_core.steering.decode import Decoded
 
 LIMIT = 12
+CPU = torch.device("cpu")
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
@@ -55,8 +55,8 @@ def nonsense(like: Tensor) -> Tensor:
 class Counted:
     """Counts what is recorded and what is replayed."""
 
-    def __init__(self, record: recording.Record):
-        self.record, self.recorded, self.replayed = record, 0, 0
+    def __init__(self, record: recording.Record, kind: str = "cpu"):
+        self.record, self.recorded, self.replayed, self.kind = record, 0, 0, kind
 
     def __call__(self, run: Callable[[], Sequence[Tensor]], device: torch.device):
         self.recorded += 1
@@ -85,7 +85,7 @@ def loaded(
 
 @pytest.fixture
 def counted(device: str, monkeypatch: pytest.MonkeyPatch) -> Counted:
-    count = Counted(recording.RECORDS.get(device, record_trace))
+    count = Counted(recording.RECORDS.get(device, record_trace), device)
     monkeypatch.setitem(recording.RECORDS, device, count)
     return count
 
@@ -221,7 +221,7 @@ def test_operations_that_are_no_addition_are_not_recorded(model: CodiModel, coun
 def test_a_batch_too_large_to_gain_is_not_recorded(
     model: CodiModel, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(recording, "LARGEST", 2 * model.config.hidden)
+    monkeypatch.setattr(recording, "LARGEST", 2 * model.config.hidden**2)
     edits = grid(model, 0.3, (1, 2))
     for _ in range(3):
         decode(model, [QUESTIONS[0]] * 5, edits, max_new_tokens=LIMIT)
@@ -276,7 +276,7 @@ def test_memory_that_runs_out_ends_no_recording_for_good(
     with monkeypatch.context() as patch:
         patch.setitem(recording.RECORDS, model.device.type, full)
         thrice(model, monkeypatch)
-    assert not model.programs.broken
+    assert not model.programs.banned
     assert not any(model.programs.seen.values())
 
 
@@ -315,7 +315,7 @@ def test_a_replay_that_fills_nothing_is_not_used(
     monkeypatch.setitem(recording.RECORDS, model.device.type, record)
     thrice(model, monkeypatch)
     assert "differs from a plain run" in caplog.text
-    assert model.programs.broken
+    assert len(model.programs.banned) == 1
 
 
 # --- which programs are kept ---------------------------------------------------------------------
@@ -324,18 +324,20 @@ def test_a_replay_that_fills_nothing_is_not_used(
 class Thing:
     """Stands for a program."""
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
+    nbytes = 10
+
+
+THING = recording.Build(Thing)
 
 
 def test_a_program_is_built_when_its_shape_comes_again():
     known = Programs()
-    with known.lent("a", Thing) as first:
+    with known.lent("a", CPU, THING) as first:
         assert first is None
-    with known.lent("a", Thing) as second, known.lent("a", Thing) as busy:
+    with known.lent("a", CPU, THING) as second, known.lent("a", CPU, THING) as busy:
         assert isinstance(second, Thing)
         assert busy is None
-    with known.lent("a", Thing) as third:
+    with known.lent("a", CPU, THING) as third:
         assert third is second
 
 
@@ -343,11 +345,79 @@ def test_the_least_recently_used_program_goes():
     known = Programs()
     for shape in range(recording.KEPT + 1):
         for _ in range(2):
-            with known.lent(shape, Thing):
+            with known.lent(shape, CPU, THING):
                 pass
     built = [shape for shape, thing in known.seen.items() if thing is not None]
     assert built == list(range(1, recording.KEPT + 1))
     for shape in range(1000, 1000 + recording.KEYS + 9):
-        with known.lent(shape, Thing):
+        with known.lent(shape, CPU, THING):
             pass
     assert len(known.seen) == recording.KEYS
+
+
+def test_a_shape_that_cannot_be_recorded_ends_no_other_one(caplog: pytest.LogCaptureFixture):
+    known = Programs()
+
+    def refuse() -> Thing:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    for shape, build in (("bad", refuse), ("good", Thing)):
+        for _ in range(3):
+            with known.lent(shape, CPU, recording.Build(build)) as last:
+                pass
+        assert (last is None) == (shape == "bad")
+    assert len(caplog.records) == 1
+
+
+def test_where_nothing_can_be_recorded_it_is_not_tried_for_ever(counted: Counted):
+    known, tried, device = Programs(), [], torch.device(counted.kind)
+
+    def refuse() -> Thing:
+        tried.append(1)
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    for shape in range(3 * recording.FAILURES):
+        for _ in range(2):
+            if known.suit(device, 1, 1):
+                with known.lent(shape, device, recording.Build(refuse)):
+                    pass
+    assert len(tried) == recording.FAILURES
+
+
+def test_a_large_batch_is_recorded_while_nobody_waits():
+    known = Programs()
+    for _ in range(2):
+        with known.lent("large", CPU, THING, at_once=False) as program:
+            assert program is None
+    assert known.build_waiting(CPU) == 1
+    with known.lent("large", CPU, THING, at_once=False) as program:
+        assert isinstance(program, Thing)
+        known.seen["other"] = THING
+        assert known.build_waiting(CPU) == 0, "a program is in use"
+    assert known.build_waiting(CPU) == 1
+
+
+def test_programs_take_no_more_than_their_part_of_the_memory():
+    known = Programs()
+    for shape in "abc":
+        for _ in range(2):
+            with known.lent(shape, CPU, THING):
+                pass
+    free = int(25 / recording.PART) - 30  # with what they take: room for two and a half
+    assert known.make_room(10, free)
+    assert [shape for shape, kept in known.seen.items() if kept] == ["c"]
+    assert not known.make_room(26, free)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_rounding_of_a_dtype_is_no_difference_and_another_row_is(dtype: torch.dtype):
+    torch.manual_seed(0)
+    wanted = torch.randn(61, 1, 64)
+    noise = {torch.float32: 1e-4, torch.float16: 0.01, torch.bfloat16: 0.03}[dtype]
+    near = (wanted + noise * torch.randn_like(wanted)).to(dtype)
+    assert programs.alike(near, wanted.to(dtype))
+    exchanged = near.clone()
+    exchanged[[3, 4]] = exchanged[[4, 3]]
+    assert not programs.alike(exchanged, wanted.to(dtype))
+    assert not programs.alike(near * (1 + 0.2), wanted.to(dtype))
+    assert not programs.alike(torch.zeros_like(near), wanted.to(dtype))

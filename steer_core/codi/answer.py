@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,28 +24,30 @@ NODES_AT_A_TIME = 128
 """Nodes that are worth reading the whole head for, though their logits may leave the cache."""
 CHOICES_AT_A_TIME = 512
 """The same where the logits of a part of the vocabulary are there at once."""
+TOKENS_BETWEEN_LOOKS = {"cuda": 4}
+"""Tokens after which it is asked how many rows are left; 1 on a CPU, where asking costs nothing."""
 ROOM = 32
 """Generated tokens a row has room for at first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchScores:
-    """What N rows think of C candidate answers; float32, logarithms in nats.
+    """What N rows think of C candidate answers; lists of numbers, logarithms in nats.
 
     Probabilities are over the tokens that can be generated: all but EOT. `logprobs` [N, C] of each
     candidate with its EOS, taken as given up to there (teacher forcing). `margin` [N]: logit of the
     first candidate's number, its first token, minus the best other one. Against the reference rows:
     `kl` [N] at the first answer step and `kl_number` [N] where numbers begin, KL(reference || row),
     and `shift` [N], the largest change of any log-probability there; NaN without a reference.
-    `landmarks` [N, 2, V-1] are the log-probabilities at those two steps, to be a reference; only
-    kept where there is none.
+    `landmarks` float32 [N, 2, V-1] are the log-probabilities at those two steps, to be a reference;
+    only kept where there is none.
     """
 
-    logprobs: Tensor
-    margin: Tensor
-    kl: Tensor
-    kl_number: Tensor
-    shift: Tensor
+    logprobs: list[list[float]]
+    margin: list[float]
+    kl: list[float]
+    kl_number: list[float]
+    shift: list[float]
     landmarks: Tensor | None
 
 
@@ -61,8 +63,11 @@ class Steps(Protocol):
         """Go on from a cache."""
         ...
 
-    def step(self, token: Tensor, where: Tensor) -> Tensor:
-        """Feed every row's token [N] at its absolute position [N]; what is picked, int [N]."""
+    def step(self, token: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
+        """Feed every row's token [N] at its absolute position [N].
+
+        What is picked behind them, int [N], and whether it is of finite numbers, bool [N].
+        """
         ...
 
     def end(self) -> RowCache:
@@ -108,12 +113,13 @@ class Answer:
         self.scores: BatchScores | None = None
         # Of every row: whether all numbers that its tokens were chosen by are finite.
         self.finite = torch.ones(count, dtype=torch.bool, device=device)
+        self.all_finite: tuple[bool, ...] = ()
 
     def judge(self, hidden: Tensor, keep_logits: bool, reference: Tensor | None) -> None:
         """Follow the drafts as far as they fit; hidden [N, T, D] of their nodes."""
         drafts = self.drafts
         if keep_logits:
-            self.first_logits = self.model.body.head.logits(hidden[:, drafts.root]).float().cpu()
+            self.first_logits = self.model.body.head.logits(hidden[:, drafts.root]).float()
         judge = Judge(self.model, drafts, self.cache.rows, reference, self.check)
         scored = drafts.path.shape[1] > 0
         chosen, self.scores = judge.scores(hidden) if scored else (judge.picked(hidden), None)
@@ -141,36 +147,54 @@ class Answer:
         self.noted += 1
         if self.noted > self.ids.shape[1]:
             self.ids = F.pad(self.ids, (0, self.ids.shape[1]))
-        slots = rows.nonzero()[:, 0]
-        whole = self.row[slots]
-        self.ids[whole, self.count[whole]] = picked[slots]
-        self.count[whole] += 1
+        # Every slot writes, those of other rows what is there: which these are is no question that
+        # the host would have to wait for.
+        at = self.row, self.count[self.row].clamp_max(self.ids.shape[1] - 1)
+        self.ids[at] = torch.where(rows, picked, self.ids[at])
+        self.count.index_add_(0, self.row, rows.long())
         self.token = torch.where(rows, picked, self.token)
         self.position = self.position + (rows & (self.count[self.row] > 1))
         self.alive = self.alive & ~ended & (self.count[self.row] < self.room)
 
     def finish(self) -> tuple[tuple[int, ...], ...]:
         """Go on token by token until every row has ended; the ids of all N rows."""
-        if self.steps is not None and bool(self.alive.any()):
+        alive = self.look()
+        if self.steps is not None and alive:
             self.steps.begin(self.cache)
-        while bool(self.alive.any()):
+        tokens = 0
+        while alive:
             self.check()
             self.note(self.next_tokens(), self.alive)
-        counts = self.count.tolist()
-        return tuple(tuple(ids[:n]) for ids, n in zip(self.ids.tolist(), counts, strict=True))
+            tokens += 1
+            if tokens % TOKENS_BETWEEN_LOOKS.get(self.ids.device.type, 1) == 0:
+                alive = self.look()
+        found = torch.cat((self.count[:, None], self.finite.long()[:, None], self.ids), 1).tolist()
+        self.all_finite = tuple(bool(fine) for _, fine, *_ in found)
+        return tuple(tuple(ids[:n]) for n, _, *ids in found)
+
+    def look(self) -> int:
+        """How many rows have not ended.
+
+        Where those that have are the majority of the grid, they leave it; but for recorded steps.
+        """
+        each = self.alive.view(-1, self.cache.rows).sum(1).tolist()
+        if self.steps is None and 0 < 2 * sum(each) <= len(self.alive):
+            self.shrink(each)
+        return sum(each)
 
     def next_tokens(self) -> Tensor:
         """Feed every slot's token; what is picked behind it, int [n]."""
         if self.steps is not None and not self.steps.left:
             self.cache, self.steps = self.steps.end(), None
+            self.look()
         if self.steps is not None:
-            return self.steps.step(self.token, self.where())
-        self.shrink()
-        hidden = behind(self.model, self.token, self.where(), self.cache)
-        self.cache.advance(1)
-        chosen = picked(self.model, hidden)
-        fine = are_finite(self.model, hidden, chosen) | ~self.alive
-        self.finite[self.row] = self.finite[self.row] & fine
+            chosen, fine = self.steps.step(self.token, self.where())
+        else:
+            hidden = behind(self.model, self.token, self.where(), self.cache)
+            self.cache.advance(1)
+            chosen = picked(self.model, hidden)
+            fine = are_finite(self.model, hidden, chosen)
+        self.finite[self.row] = self.finite[self.row] & (fine | ~self.alive)
         return chosen
 
     def where(self) -> Tensor:
@@ -183,13 +207,11 @@ class Answer:
         if self.stop():
             raise Cancelled
 
-    def shrink(self) -> None:
-        """Rebuild the grid without ended rows once they are the majority of it."""
-        alive = self.alive.view(-1, self.cache.rows)
-        if int(alive.sum()) * 2 > alive.numel():
-            return
-        questions = alive.any(1).nonzero()[:, 0]
-        widest = int(alive.sum(1).max())
+    def shrink(self, each: Sequence[int]) -> None:
+        """Rebuild the grid without ended rows, of which every question has so many left."""
+        alive, widest = self.alive.view(-1, self.cache.rows), max(each)
+        left = [question for question, count in enumerate(each) if count]
+        questions = torch.tensor(left, device=alive.device)
         # Living rows first; a question with fewer than the widest keeps dead ones as filling.
         order = alive[questions].int().argsort(dim=1, descending=True, stable=True)[:, :widest]
         flat = (questions[:, None] * self.cache.rows + order).flatten()
@@ -269,8 +291,11 @@ class Judge:
             None if part[0] is None else torch.cat(part) for part in zip(*found, strict=True)
         )
         assert picked is not None
-        kept = [None if x is None else x.cpu() for x in (logprobs, margin, *rest)]
-        return picked, BatchScores(*kept, landmarks=marks)  # type: ignore[arg-type]
+        assert logprobs is not None
+        each = torch.stack([x for x in (margin, *rest) if x is not None], 1)
+        kept = torch.cat((each, logprobs), 1).tolist()  # one copy, and one wait
+        columns = [list(x) for x in zip(*(row[:4] for row in kept), strict=True)]
+        return picked, BatchScores([row[4:] for row in kept], *columns, landmarks=marks)
 
     def judged(self, some: Tensor, logits: Tensor) -> tuple[Tensor | None, ...]:
         """The choices, and scores: log-probabilities, margin, landmarks, three distances."""

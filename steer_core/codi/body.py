@@ -58,6 +58,13 @@ class Linear:
             return self.fast.onto(x, y, self.bias)
         return y + F.linear(x, self.weight, self.bias)
 
+    def into(self, x: Tensor, y: Tensor) -> Tensor:
+        """As `onto`; y, which nobody else has, may be written into."""
+        if self.bias is not None or not fused(x):
+            return self.onto(x, y)
+        y.flatten(0, -2).addmm_(x.flatten(0, -2), self.weight.t())
+        return y
+
     def gelu(self, x: Tensor, approximate: str) -> Tensor:
         """GELU of the product, `approximate` none or tanh as torch has it."""
         if self.fast is not None and self.fast.activates and self.fast.suits(x, self.weight):
@@ -86,7 +93,7 @@ class Norm:
             size = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
             square = torch.addcmul(x.new_full((), self.eps), size, size, value=1 / x.shape[-1])
             return torch.mul(x, square.rsqrt_()).mul_(self.weight)
-        if x.dtype is torch.float32:
+        if x.dtype is torch.float32 or fused(x):
             return F.rms_norm(x, x.shape[-1:], self.weight, self.eps)
         # The mean square is taken in float32 and the weight applied after the cast back, as Llama
         # does.
@@ -127,7 +134,7 @@ class Block:
         q, k, v = self.project(x, rotary)
         q, x = q[:, -last:], x[:, -last:]
         x = self.out.onto(cache.attend(layer, q, k, v).flatten(-2), x)
-        return self.down.onto(self.inner(self.mlp_norm(x)), x)
+        return self.down.into(self.inner(self.mlp_norm(x)), x)
 
     def project(self, x: Tensor, rotary: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """x [N, T, D] to queries [N, T, H, d], keys and values [N, T, H_kv, d]."""
@@ -179,6 +186,11 @@ def fast_on_cpu(x: Tensor) -> bool:
     return x.device.type == "cpu" and x.dtype is torch.float32 and not torch.is_grad_enabled()
 
 
+def fused(x: Tensor) -> bool:
+    """Whether an accelerator may do several steps in one kernel, in place, rounding once."""
+    return x.device.type != "cpu" and not torch.is_grad_enabled()
+
+
 def gelu(x: Tensor) -> Tensor:
     """GELU in GPT-2's tanh approximation.
 
@@ -192,12 +204,22 @@ def gelu(x: Tensor) -> Tensor:
 
 
 def rotate(x: Tensor, waves: Tensor) -> Tensor:
-    """Rotary positions: x [N, T, H, d], pairs of numbers, turned by waves [N, T, 1, d/2].
+    """Rotary positions: x [N, T, H, d], pairs of numbers, turned by waves (`Body.rotary`).
 
-    As complex products in float32, which a CPU does in one go.
+    As complex products in float32, in one go; by matrices where x must be cast for that.
     """
+    if not waves.is_complex():
+        return (x.unflatten(-1, (-1, 1, 2)) * waves).sum(-1, dtype=x.dtype).flatten(-2)
     pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
     return torch.view_as_real(pairs * waves).flatten(-2).to(x.dtype)
+
+
+def turned_back(waves: Tensor) -> Tensor:
+    """Waves that undo others, of either form."""
+    if waves.is_complex():
+        return waves.reciprocal()
+    size = (waves[..., 0, :] ** 2).sum(-1)[..., None, None]
+    return waves.transpose(-1, -2) / size
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -247,17 +269,29 @@ class Body:
         return x if self.positions is None else x + F.embedding(positions, self.positions)
 
     def rotary(self, positions: Tensor) -> Tensor | None:
-        """Waves at positions [N, T] for `rotate`, complex [N, T, 1, d/2]; None without rotary."""
+        """Waves at positions [N, T] for `rotate`; None without rotary.
+
+        Complex [N, T, 1, d/2]; in half precision on an accelerator, where complex numbers would
+        take two more casts in every block, as matrices [N, T, 1, d/2, 2, 2].
+        """
         if self.inverse_frequencies is None:
             return None
         angles = (positions[..., None].float() * self.inverse_frequencies)[..., None, :]
-        return torch.polar(torch.full_like(angles, self.rotary_scale), angles)
+        if self.tokens.dtype is torch.float32 or not fused(self.tokens):
+            return torch.polar(torch.full_like(angles, self.rotary_scale), angles)
+        cos, sin = angles.cos() * self.rotary_scale, angles.sin() * self.rotary_scale
+        return torch.stack((cos, -sin, sin, cos), -1).unflatten(-1, (2, 2))
 
     def reordered(self) -> Body:
         """The same with a faster way for many rows; itself where there is none, or not for so much.
 
-        Beyond `reordered.MOST` bytes of matrices they are not kept twice.
+        Beyond `reordered.MOST` bytes of matrices they are not kept twice. For an accelerator the
+        head is filled up (`Head.aligned`).
         """
+        if self.tokens.device.type != "cpu":
+            head = self.head.aligned()
+            tied = self.head.weight is self.tokens
+            return replace(self, tokens=head.weight if tied else self.tokens, head=head)
         matrices = sum(block.nbytes for block in self.blocks) + self.head.weight.nbytes
         if not can_reorder(self.tokens) or matrices > MOST:
             return self

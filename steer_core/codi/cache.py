@@ -23,6 +23,25 @@ FAST_PRODUCT = 400
 """Multiplications from which torch hands each product of a batch to its fast library."""
 
 
+class CausalCache:
+    """Causal attention over right-padded questions; keeps the keys and values it sees.
+
+    What stands behind a question reads it and is not read: no mask, which rules out an
+    accelerator's fastest kernels.
+    """
+
+    def __init__(self) -> None:
+        self.blocks: list[KeysValues] = []
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """See `steer_core.codi.body.Attention`."""
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+        self.blocks.append((k.clone(), v.clone()))
+        grouped = q.shape[1] != k.shape[1]
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=grouped)
+        return out.transpose(1, 2)
+
+
 class PrefillCache:
     """Causal attention over left-padded questions; keeps the keys and values it sees.
 
@@ -121,7 +140,9 @@ class RowCache:
         own_v: Tensor,
         shown: Callable[[Tensor], Tensor],
     ) -> Tensor:
-        """Queries [N, T, H, d] over the prefix and own positions; `shown` hides scores of those.
+        """Queries [N, T, H, d] over the prefix and own positions.
+
+        `shown` hides scores of own positions, in place.
 
         Values must be finite, also those of hidden positions.
         """
@@ -133,14 +154,23 @@ class RowCache:
         q = q.view(g, -1, t, kv, heads // kv, d).permute(0, 3, 1, 2, 4, 5)
         q = torch.mul(q, d**-0.5, out=q.new_empty(q.shape))
         together, each = q.view(g * kv, -1, d), q.view(-1, m, d)
-        over_prefix = torch.baddbmm(self.bias, together, prefix_k.flatten(0, 1).transpose(1, 2))
-        over_own = torch.bmm(each, own_k.flatten(0, 2).transpose(1, 2))
-        over_own = shown(over_own.view(g, kv, self.rows, m, slots)).view(g * kv, -1, slots)
-        scores = torch.cat((over_prefix, over_own), -1)
-        weights = scores.softmax(-1, torch.float32).to(q.dtype)
+        prefix_k, own_k = (k.flatten(0, -3).transpose(1, 2) for k in (prefix_k, own_k))
+        if q.device.type == "cpu":
+            over_prefix = torch.baddbmm(self.bias, together, prefix_k)
+            over_own = torch.bmm(each, own_k)
+            over_own = shown(over_own.view(g, kv, self.rows, m, slots)).view(g * kv, -1, slots)
+            scores = torch.cat((over_prefix, over_own), -1)
+            weights = scores.softmax(-1, torch.float32).to(q.dtype)
+        else:
+            # Both products go where they are read, and half precision is summed in float32 anyway.
+            scores = q.new_empty(g * kv, together.shape[1], p + slots)
+            torch.baddbmm(self.bias, together, prefix_k, out=scores[..., :p])
+            over_own = scores[..., p:].view(-1, m, slots)
+            torch.bmm(each, own_k, out=over_own)
+            shown(over_own.view(g, kv, self.rows, m, slots))
+            weights = scores.softmax(-1)
         out = torch.bmm(weights[..., :p], prefix_v.flatten(0, 1)).view(-1, m, d)
-        own_weights = weights[..., p:].view(-1, m, slots)
-        out = torch.baddbmm(out, own_weights, own_v.flatten(0, 2))
+        out.baddbmm_(weights[..., p:].view(-1, m, slots), own_v.flatten(0, 2))
         out = out.view(g, kv, self.rows, t, heads // kv, d).permute(0, 2, 3, 1, 4, 5)
         return out.reshape(n, t, heads, d)
 
@@ -202,7 +232,8 @@ class RowCache:
         `end` positions are filled; the last of them are seen as `sees` says.
         """
         lowest = torch.finfo(scores.dtype).min
-        scores[..., end:] = lowest
+        if end < scores.shape[-1]:
+            scores[..., end:] = lowest
         if self.hidden is not None:
             old = scores[..., : self.hidden.shape[-1]]
             old.masked_fill_(self.hidden[:, None, :, None], lowest)
@@ -297,7 +328,7 @@ class FixedCache:
         values.index_copy_(3, self.at, self.cache.by_question(v))
         lowest = torch.finfo(keys.dtype).min
         return self.cache.mixed(
-            layer, q, keys, values, lambda x: x.masked_fill(self.unseen[:, None, :, None], lowest)
+            layer, q, keys, values, lambda x: x.masked_fill_(self.unseen[:, None, :, None], lowest)
         )
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from steer_core.codi.body import Body, rotate
+from steer_core.codi.body import Body, rotate, turned_back
 
 
 def cached_states(keys: Tensor, values: Tensor, rotary: Tensor | None) -> Tensor:
-    """Stored keys and values [N, H_kv, d] as states; `rotary` [N, 1, 1, d/2] turned the keys."""
+    """Stored keys and values [N, H_kv, d] as states; `rotary` (`Body.rotary`) turned the keys."""
     keys = keys.float()
     if rotary is not None:
-        keys = unpaired(rotate(keys[:, None], rotary.reciprocal())[:, 0])
+        keys = unpaired(rotate(keys[:, None], turned_back(rotary))[:, 0])
     return torch.cat((keys.flatten(1), values.float().flatten(1)), -1)
 
 

@@ -76,7 +76,7 @@ class Drafts:
     `ids`, `parent` (-1 for none), `depth` int [G, T]; `sees` bool [G, T, T], node i attends to node
     j; `path` bool [G, C, T], the nodes of a candidate; `leaf` int [G, C], its last one; `fork` int
     [G], the node that numbers come behind, and `first` int [G], the first candidate's token there.
-    `root` is the last node of the start.
+    `root` is the last node of the start, `deepest` the greatest depth of any node.
     """
 
     ids: Tensor
@@ -88,6 +88,7 @@ class Drafts:
     fork: Tensor
     first: Tensor
     root: int
+    deepest: int
 
     @property
     def only_start(self) -> bool:
@@ -130,7 +131,9 @@ def plant(
         "fork": torch.tensor([node for node, _ in fork]),
         "first": torch.tensor([token for _, token in fork]),
     }
-    return Drafts(**{name: x.to(device) for name, x in tensors.items()}, root=root)
+    deepest = max(max(tree.depth) for tree in trees)
+    there = {name: x.to(device) for name, x in tensors.items()}
+    return Drafts(**there, root=root, deepest=deepest)
 
 
 def seen_from(parent: Tensor) -> Tensor:
@@ -171,7 +174,7 @@ def follow(drafts: Drafts, picked: Tensor, rows: int) -> Tensor:
     parent, ids = (x.repeat_interleave(rows, 0) for x in (drafts.parent, drafts.ids))
     at = torch.full((len(picked), 1), drafts.root, device=picked.device)
     reached = [at]
-    for _ in range(int(drafts.depth.max()) - drafts.root):
+    for _ in range(drafts.deepest - drafts.root):
         fits = (parent == at) & (ids == picked.gather(1, at))
         at = torch.where(fits.any(1, keepdim=True), fits.int().argmax(1, keepdim=True), at)
         reached.append(at)

@@ -28,6 +28,10 @@ from steer_core.codi.passes import (
 )
 from steer_core.codi.program import ROUNDED, lent_program
 
+Measure = Callable[[Tensor, Tensor], None]
+"""Takes what a batch would copy to the CPU, where it is: its states float32 [N, K+1, L+2, D], which
+the next batch may overwrite, and the logits [N, V] of the first answer step, float32."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchResult:
@@ -36,7 +40,7 @@ class BatchResult:
     `token_ids`: generated ids of each row, without EOS. `states`: float32 [N, K+1, L+2, D] on the
     CPU (index 0 input embedding, 1..L block outputs, L+1 after the final norm), or None.
     `first_logits`: [N, V] at the first answer step, float32, or None. `scores`: of the candidates,
-    None where none are scored. `finite` bool [N]: the numbers that a row's tokens were chosen by
+    None where none are scored. `finite` [N]: the numbers that a row's tokens were chosen by
     are finite; where not, it says nothing.
     """
 
@@ -44,7 +48,7 @@ class BatchResult:
     states: Tensor | None
     first_logits: Tensor | None
     scores: BatchScores | None
-    finite: Tensor
+    finite: tuple[bool, ...]
 
 
 @torch.inference_mode()
@@ -60,6 +64,7 @@ def run_batch(
     candidates: Sequence[Candidates] | None = None,
     reference: Tensor | None = None,
     stop: Callable[[], bool] = lambda: False,
+    measure: Measure | None = None,
 ) -> BatchResult:
     """Decode a grid of G prompts (ids without BOT) x R rows.
 
@@ -74,6 +79,7 @@ def run_batch(
         candidates: Likely answers of each of the G prompts; they are drafts, and change no id.
         reference: Of the plain rows of these prompts, see `BatchScores`; what to compare with.
         stop: Asked before every step; True raises `Cancelled`.
+        measure: Takes states and first logits in place of the result.
 
     Returns:
         The results of N rows.
@@ -83,10 +89,13 @@ def run_batch(
     with passed(model, prompts, likely, rows, change, record, stop) as (inputs, ready, steps):
         answer = Answer(model, ready.cache, inputs, max_new_tokens, stop, steps)
         answer.judge(ready.hidden, first_logits, reference)
-        states = None if ready.states is None else ready.states.cpu()
+        states, logits = ready.states, answer.first_logits
+        if measure is not None and states is not None and logits is not None:
+            measure(states, logits)
+            states = logits = None
         ids = answer.finish()
-        finite = answer.finite.cpu()
-        return BatchResult(ids, states, answer.first_logits, answer.scores, finite)
+        kept = (None if x is None else x.cpu() for x in (states, logits))
+        return BatchResult(ids, *kept, answer.scores, answer.all_finite)
 
 
 @contextmanager
@@ -100,10 +109,12 @@ def passed(
     stop: Callable[[], bool],
 ) -> Iterator[tuple[Inputs, Passed, Steps | None]]:
     """The passes of a batch, recorded ones where the model has them for its shape."""
-    numbers = len(prompts) * rows * model.config.hidden
-    edits = intervention.as_data() if model.programs.suit(model.device, numbers) else None
+    suits = model.programs.suit(model.device, len(prompts) * rows, model.config.hidden)
+    edits = intervention.as_data() if suits else None
     if edits is None:
-        inputs = inputs_of(model, prompts, candidates, stop=stop)
+        # An accelerator's fast products want numbers that lie at multiples of eight.
+        rounded = (1 if model.device.type == "cpu" else ROUNDED[0], 1)
+        inputs = inputs_of(model, prompts, candidates, rounded, stop)
         yield inputs, passes(model, inputs, rows, intervention, record, stop), None
         return
     inputs = inputs_of(model, prompts, candidates, ROUNDED, stop)

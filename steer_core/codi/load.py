@@ -24,6 +24,8 @@ from steer_core.codi.vocabulary import BOT_TOKEN, new_rows
 from steer_core.data.json_file import read_json
 from steer_core.errors import UserError
 
+WITH_BFLOAT16 = 8, 0
+"""Compute capability of the first GPUs with units for bfloat16."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -44,8 +46,9 @@ def load_model(
         name_or_path: A bundled or known name, a hub repository owner/name (with @revision or
             without), or a folder in the official layout.
         base: Folder (or hub repository) with config and tokenizer, where the folder has none.
-        device: auto, cpu or cuda.
-        dtype: auto, float32, bfloat16 or float16; auto is float32 on a CPU, bfloat16 on CUDA.
+        device: auto, cpu, cuda, or cuda:N for one of several.
+        dtype: auto, float32, bfloat16 or float16; auto is float32 on a CPU, bfloat16 on CUDA,
+            float16 on GPUs without it (T4, V100).
         lora_alpha: LoRA's scale numerator; 32 for rank 128 when not given.
         keep_eos: The model was trained with CODI's `remove_eos` off.
         latents: K; what the folder says, or 6.
@@ -142,18 +145,34 @@ def reordered(body: Body, projection: Projection) -> tuple[Body, Projection]:
 
 
 def pick_device(device: str) -> torch.device:
-    """The device of an option; auto is CUDA where there is one."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise UserError(f"unknown device '{device}'; choose auto, cpu or cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device 'cuda' is not available here; choose auto or cpu")
-    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    """The device of an option; auto is CUDA where there is one. One of several GPUs is cuda:1."""
+    if device in ("mps", "xpu", "hpu") or device.startswith("mps:"):
+        raise UserError(f"device '{device}' has never been tried; choose auto, cpu, cuda or cuda:N")
+    kind, _, number = device.partition(":")
+    counted = number.isdecimal() and number.isascii() and len(number) < 4
+    if kind not in ("auto", "cpu", "cuda") or (":" in device and (kind != "cuda" or not counted)):
+        raise UserError(f"unknown device '{device}'; choose auto, cpu, cuda or cuda:N")
+    if device == "cpu" or (device == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise UserError(f"device '{device}' is not available here; choose auto or cpu")
+    if number and int(number) >= torch.cuda.device_count():
+        there = torch.cuda.device_count()
+        raise UserError(f"device '{device}' is not among the {there} here; choose cuda:0 or auto")
+    return torch.device(f"cuda:{int(number)}" if number else "cuda")
 
 
 def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """The precision of an option; auto is bfloat16 on CUDA and float32 elsewhere."""
+    """The precision of an option; auto is float32 on a CPU.
+
+    On CUDA it is bfloat16, or float16 on GPUs older than `WITH_BFLOAT16`, which have no units for
+    the other.
+    """
+    if dtype == "auto" and device.type == "cuda":
+        known = torch.cuda.get_device_capability(device) >= WITH_BFLOAT16
+        return torch.bfloat16 if known else torch.float16
     if dtype == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
+        return torch.float32
     if dtype not in DTYPES:
         raise UserError(f"unknown dtype '{dtype}'; choose auto, {', '.join(DTYPES)}")
     return DTYPES[dtype]

@@ -11,6 +11,7 @@ from steer_core.codi.answer import CHOICES_AT_A_TIME, LOGITS_AT_A_TIME, NODES_AT
 from steer_core.codi.body import TOKENS_AT_A_TIME
 from steer_core.codi.head import VOCABULARY_AT_A_TIME
 from steer_core.codi.model import CodiModel
+from steer_core.codi.recording import idle_in_pool
 from steer_core.codi.reordered import Reordered
 from steer_core.codi.session import BUDGET
 from steer_core.codi.tensors import leaves, tensors_of
@@ -121,7 +122,7 @@ def free_bytes(device: torch.device) -> int:
     """Free memory of a device, in bytes; a modest guess where the system does not say."""
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + cached
+        return torch.cuda.mem_get_info(device)[0] + max(0, cached - idle_in_pool(device))
     try:
         lines = MEMINFO.read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(AVAILABLE))

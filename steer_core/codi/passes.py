@@ -137,7 +137,7 @@ def inputs_of(
     model: CodiModel,
     prompts: Sequence[Sequence[int]],
     candidates: Sequence[Candidates],
-    rounded: int = 1,
+    rounded: tuple[int, int] = (1, 1),
     stop: Callable[[], bool] = lambda: False,
 ) -> Inputs:
     """What a batch of prompts (ids without BOT) reads; prompts are read where not yet known.
@@ -146,7 +146,7 @@ def inputs_of(
         model: The model.
         prompts: G lists of ids, `CodiModel.encode`.
         candidates: Likely answers of each.
-        rounded: Widths P and T are multiples of it; padding changes nothing but shapes.
+        rounded: Widths P and T are multiples of these; padding changes nothing but shapes.
         stop: Asked between a few prompts and the next.
 
     Raises:
@@ -158,11 +158,11 @@ def inputs_of(
             raise Cancelled
 
     found = prefixes(model, prompts, check)
-    known, real = side_by_side(found, rounded)
+    known, real = side_by_side(found, rounded[0])
     states = torch.stack([prefix.states for prefix in found])
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
     config = model.config
-    drafts = plant(start_of(config), candidates, config.pad, model.device, rounded)
+    drafts = plant(start_of(config), candidates, config.pad, model.device, rounded[1])
     return Inputs(known, real, states, lengths, drafts)
 
 

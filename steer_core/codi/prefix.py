@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from steer_core.codi.body import TOKENS_AT_A_TIME
-from steer_core.codi.cache import PrefillCache
+from steer_core.codi.cache import CausalCache, PrefillCache
 from steer_core.codi.model import CodiModel
 
 Prompt = Sequence[int]
+WIDTH = 8
+"""Questions that an accelerator reads are filled up to a multiple of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +71,38 @@ def parts(keys: list, tokens: int) -> Iterator[list]:
 
 
 def prefill(model: CodiModel, prompts: Sequence[Prompt]) -> list[Prefix]:
-    """Run prompts and BOT, left-padded, as one batch."""
+    """Run prompts and BOT as one batch."""
+    return left_padded(model, prompts) if model.device.type == "cpu" else causal(model, prompts)
+
+
+def causal(model: CodiModel, prompts: Sequence[Prompt]) -> list[Prefix]:
+    """Right-padded, for an accelerator: attention needs no mask, and nothing waits."""
+    lengths = [len(prompt) + 1 for prompt in prompts]
+    width = -(-max(lengths) // WIDTH) * WIDTH
+    filling = [model.config.pad] * width
+    rows = [[*prompt, model.config.bot, *filling][:width] for prompt in prompts]
+    ids = torch.tensor(rows, device=model.device)
+    last = torch.tensor([length - 1 for length in lengths], device=model.device)
+    at = torch.arange(len(prompts), device=model.device), last
+    cache, states = CausalCache(), []
+
+    def keep(_layer: int, x: Tensor) -> Tensor:
+        states.append(x[at])
+        return x
+
+    # What is filled in may lie behind the last position there is, and is read by nobody.
+    positions = torch.arange(width, device=model.device).clamp_max(model.config.max_positions - 1)
+    out = model.body.run(model.body.embed(ids), positions.expand(ids.shape), cache, keep)
+    kept = torch.stack((*states, model.body.norm(out[at])), 1)
+    known = torch.stack([torch.stack(block) for block in cache.blocks])
+    return [
+        Prefix(known[:, :, i, :, :length].clone(), kept[i].clone())
+        for i, length in enumerate(lengths)
+    ]
+
+
+def left_padded(model: CodiModel, prompts: Sequence[Prompt]) -> list[Prefix]:
+    """Left-padded: all questions end at one place, and of the last block a CPU runs only that."""
     lengths = [len(prompt) + 1 for prompt in prompts]
     width = max(lengths)
     ids = torch.full((len(prompts), width), model.config.pad)

@@ -13,7 +13,7 @@ from steer_core.data.problems import Problem
 from steer_core.experiment.benchmarks import TOLERANCE, published_figures
 from steer_core.steering.decode import Decoded, Options, Row, decode_rows
 
-ROWS_AT_A_TIME = 128
+ROWS_AT_A_TIME = {"cpu": 128, "cuda": 1024}
 """Rows of a batch, so that progress shows; results do not depend on it."""
 
 
@@ -52,7 +52,7 @@ def evaluate(
     *,
     limit: int | None = None,
     max_new_tokens: int = 256,
-    rows_at_a_time: int = ROWS_AT_A_TIME,
+    rows_at_a_time: int | None = None,
     progress: Callable[[int, int, int], None] = lambda done, total, correct: None,
 ) -> tuple[Evaluation, list[Decoded]]:
     """Decode every problem, greedily and unedited; the last number of a text is its answer.
@@ -63,7 +63,7 @@ def evaluate(
         data: What it is called.
         limit: Take only the first so many problems.
         max_new_tokens: Limit of generated tokens.
-        rows_at_a_time: Rows of a batch.
+        rows_at_a_time: Rows of a batch; by the model's device when not given.
         progress: Called after every batch with the counts done, of how many, and right.
 
     Returns:
@@ -71,7 +71,8 @@ def evaluate(
     """
     asked = list(problems[:limit])
     start = time.perf_counter()
-    decoded = decode_all(model, asked, Options(max_new_tokens, max_rows=rows_at_a_time), progress)
+    most = rows_at_a_time or ROWS_AT_A_TIME.get(model.device.type, ROWS_AT_A_TIME["cpu"])
+    decoded = decode_all(model, asked, Options(max_new_tokens, max_rows=most), progress)
     seconds = time.perf_counter() - start
     correct = sum(same_number(d.answer, p.answer) for d, p in zip(decoded, asked, strict=True))
     low, high = wilson(correct, len(asked))

@@ -15,8 +15,9 @@ from steer_core.steering.decode import Decoded, Options, Row, acting, decode_row
 from steer_core.steering.edits import check_alphas
 from steer_core.steering.spec import EditCurve
 
-ROWS_AT_A_TIME = 512
-"""Rows between two updates of a chart: large enough to be efficient, small enough to look live."""
+ROWS_AT_A_TIME = {"cpu": 512, "cuda": 4096}
+"""Rows between two updates of a chart: enough to be efficient, few enough to look live. A GPU is as
+long over a hundred rows as over one; what does not fit into its memory is cut further."""
 
 
 UNKNOWN, NOT_FINITE = -1, -2
@@ -113,7 +114,7 @@ def fill_grid(
     *,
     seed: int = 0,
     max_new_tokens: int = 256,
-    rows_at_a_time: int = ROWS_AT_A_TIME,
+    rows_at_a_time: int | None = None,
     on_row: Callable[[int, int, int, Decoded], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Tally]:
@@ -130,7 +131,8 @@ def fill_grid(
         alphas: A alphas, lengths of the direction.
         seed: Of the order.
         max_new_tokens: Limit of generated tokens.
-        rows_at_a_time: Rows between two results, and the most of one batch.
+        rows_at_a_time: Rows between two results, and the most of one batch; by the model's device
+            when not given.
         on_row: Called with (curve, alpha index, problem, result); curve and alpha are -1 for the
             unedited row.
         stop: Asked before every decoding step; True raises `Cancelled`.
@@ -146,7 +148,8 @@ def fill_grid(
     tally = Tally(curves, np.array(alphas, dtype=np.float64), len(problems))
     where = list(cells_in_order(cells, len(problems), seed))
     rows = [Row(p, edits.get((c, a), ())) for c, a, p in where]
-    options = Options(max_new_tokens, max_rows=rows_at_a_time, in_order=True)
+    most = rows_at_a_time or rows_between_updates(model)
+    options = Options(max_new_tokens, max_rows=most, in_order=True)
     for batch in decode_rows(model, [p.question for p in problems], rows, options, stop):
         for index, decoded in batch:
             c, a, p = where[index]
@@ -155,6 +158,12 @@ def fill_grid(
             if on_row:
                 on_row(c, a, p, decoded)
         yield tally
+    model.programs.build_waiting(model.device, stop)  # all results are there: nobody waits
+
+
+def rows_between_updates(model: CodiModel) -> int:
+    """Of a grid on a model's device."""
+    return ROWS_AT_A_TIME.get(model.device.type, ROWS_AT_A_TIME["cpu"])
 
 
 def cells_in_order(

@@ -7,20 +7,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from steer_core.codi.model import CodiModel
 from steer_core.data.answers import Number, same_number
 from steer_core.errors import UserError
-from steer_core.steering.decode import (
-    Decoded,
-    decode,
-    stacked_logits,
-    stacked_states,
-    without_last_block,
-)
-from steer_core.steering.directions import Direction, check_direction, site_states
+from steer_core.steering.decode import decode
+from steer_core.steering.directions import Direction, check_direction
 from steer_core.steering.edits import Edit, check_alphas, dead_positions
 from steer_core.steering.rows import OVERFLOWED
+from steer_core.steering.sites import thoughts
 
 STRIP_ALPHAS = tuple(round(-3 + 0.1 * i, 1) for i in range(61))
 TINY = 1e-12
@@ -95,12 +92,19 @@ def alpha_strip(
     where = tuple(positions)
     dead = dead_positions(model.config, site, layer, where)
     edits = [Edit(direction.vectors, alpha, site, layer, where) for alpha in alphas]
-    questions = [question] * len(edits)
-    decoded = decode(
-        model, questions, edits, max_new_tokens=max_new_tokens, hidden=True, first_logits=True
-    )
     values = np.array(alphas, dtype=np.float64)
     zero = list(alphas).index(0.0)
+    shown = Figures(model, site, layer, zero, added(edits, dead))
+    decoded = decode(
+        model,
+        [question] * len(edits),
+        edits,
+        max_new_tokens=max_new_tokens,
+        hidden=True,
+        first_logits=True,
+        measure=shown.take,
+    )
+    found = shown.found()
     return AlphaStrip(
         alphas=values,
         texts=tuple(each.text if each.finite else OVERFLOWED for each in decoded),
@@ -109,61 +113,102 @@ def alpha_strip(
         if gold is None
         else np.array([same_number(each.answer, gold) for each in decoded]),
         baseline=zero,
-        dose=dose(model, decoded[zero], site, layer, where, direction, values),
+        dose=dose(found.pop("size"), where, direction, values),
         norms=direction.norms,
-        kl=divergence(decoded, zero),
         inert=tuple(dead.items()),
         seconds=time.perf_counter() - began,
         finite=tuple(each.finite for each in decoded),
-        **changes(states_with(decoded, edits, dead), zero),
+        **found,
     )
 
 
-def states_with(
-    decoded: Sequence[Decoded], edits: Sequence[Edit], dead: Iterable[int]
-) -> np.ndarray:
-    """The states [A, K+1, L+1, D] with the edits of thoughts that are read."""
-    states = without_last_block(stacked_states(decoded))
-    for row, edit in zip(states, edits, strict=True):
-        if edit.site == "thought":
-            for position in set(edit.positions).difference(dead):
-                added = edit.coefficient(position) * edit.direction[position]
-                row[position, -1] += added.float().cpu().numpy()
-    return states
+def added(edits: Sequence[Edit], dead: Iterable[int]) -> Tensor | None:
+    """What edits of thoughts that are read add to final states, float32 [A, K+1, D]."""
+    if edits[0].site != "thought":
+        return None
+    live = set(edits[0].positions).difference(dead)
+    alphas = torch.zeros(len(edits), len(edits[0].direction))
+    for row, edit in zip(alphas, edits, strict=True):
+        for position in live:
+            row[position] = edit.coefficient(position)
+    return alphas[..., None] * edits[0].direction.float().cpu()
 
 
-def changes(states: np.ndarray, zero: int) -> dict[str, np.ndarray]:
-    """How far every state moved from the baseline's: three arrays [A, K+1, L+1]."""
-    base = states[zero]
-    norm = np.linalg.norm(base, axis=-1)
-    moved = np.linalg.norm(states - base, axis=-1)
-    return {
-        "delta_norm": moved,
-        "relative": moved / np.maximum(norm, TINY),
-        "norm_change": np.linalg.norm(states, axis=-1) - norm,
-    }
+class Figures:
+    """What a strip shows of states and logits, computed where the model is.
+
+    The states of a strip are tens of megabytes at the size of a published model, its figures a few
+    kilobytes; those alone are copied.
+
+    Args:
+        model: The model.
+        site: Of the edits.
+        layer: Their layer, where the site has layers.
+        zero: Index of alpha = 0.
+        added: What is added to final states that the decoder keeps without, see `added`.
+    """
+
+    def __init__(
+        self, model: CodiModel, site: str, layer: int | None, zero: int, added: Tensor | None
+    ):
+        self.model, self.site, self.layer, self.zero, self.added = model, site, layer, zero, added
+        self.rows: list[int] = []
+        self.parts: list[tuple[Tensor, Tensor]] = []
+
+    def take(self, rows: Sequence[int], states: Tensor, logits: Tensor) -> None:
+        """States and first logits of some rows; there is more than one part where memory is low."""
+        self.rows += rows
+        self.parts.append((states, logits))
+
+    @torch.inference_mode()
+    def found(self) -> dict[str, np.ndarray]:
+        """`kl` and three arrays [A, K+1, L+1], see `AlphaStrip`; `size` of the site's states."""
+        states, logits = (torch.cat(part) for part in zip(*self.parts, strict=True))
+        order = np.argsort(self.rows).tolist()
+        if order != list(range(len(order))):
+            states, logits = states[order], logits[order]
+        size = torch.linalg.vector_norm(self.site_states(states[self.zero]), dim=-1)
+        if self.added is not None:
+            states[:, :, -1] += self.added.to(states.device)
+        each = {**self.changes(states), "kl": self.divergence(logits), "size": size}
+        # One copy for all of them: every copy is a wait.
+        shapes = [x.shape for x in each.values()]
+        flat = torch.cat([x.flatten() for x in each.values()]).cpu()
+        parts = flat.split([shape.numel() for shape in shapes])
+        return {
+            name: part.view(shape).numpy()
+            for name, part, shape in zip(each, parts, shapes, strict=True)
+        }
+
+    def site_states(self, base: Tensor) -> Tensor:
+        """What the edits are added to, [K+1, D], of the baseline's states [K+1, L+2, D]."""
+        if self.site == "residual":
+            return base[:, self.layer]
+        return base[:, -1] if self.site == "thought" else thoughts(self.model, base[:, -1])
+
+    def changes(self, states: Tensor) -> dict[str, Tensor]:
+        """How far every state moved from the baseline's, layer by layer: memory for one of them."""
+        layers = [index for index in range(states.shape[2]) if index != states.shape[2] - 2]
+        moved, norms = [], []
+        for x in (states[:, :, index] for index in layers):
+            moved.append(torch.linalg.vector_norm(x - x[self.zero], dim=-1))
+            norms.append(torch.linalg.vector_norm(x, dim=-1))
+        delta, norm = torch.stack(moved, -1), torch.stack(norms, -1)
+        base = norm[self.zero]
+        relative = delta / base.clamp_min(TINY)
+        return {"delta_norm": delta, "relative": relative, "norm_change": norm - base}
+
+    def divergence(self, logits: Tensor) -> Tensor:
+        """KL divergence in nats from the baseline at the first answer step, [A]."""
+        logs = logits.log_softmax(-1)
+        base = logs[self.zero]
+        return (base.exp() * (base - logs)).sum(-1).clamp_min(0.0)
 
 
 def dose(
-    model: CodiModel,
-    base: Decoded,
-    site: str,
-    layer: int | None,
-    positions: Sequence[int],
-    direction: Direction,
-    alphas: np.ndarray,
+    size: np.ndarray, positions: Sequence[int], direction: Direction, alphas: np.ndarray
 ) -> np.ndarray:
-    """Norm of the edit over the norm of the baseline's state at its site, [A, K+1]."""
-    assert base.states is not None
-    size = np.linalg.norm(site_states(model, base.states, site, layer), axis=-1)
+    """Norm of the edit over the norm [K+1] of the baseline's state at its site, [A, K+1]."""
     mask = np.isin(np.arange(len(size)), positions) & (size > 0)
     share = np.where(mask, direction.norms / np.maximum(size, TINY), 0.0)
     return (np.abs(alphas)[:, None] * share).astype(np.float32)
-
-
-def divergence(decoded: Sequence[Decoded], zero: int) -> np.ndarray:
-    """KL divergence in nats from the baseline at the first answer step, [A]."""
-    logits = stacked_logits(decoded).astype(np.float64)
-    logs = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
-    gap = np.exp(logs[zero]) * (logs[zero] - logs)
-    return np.maximum(gap.sum(-1), 0.0).astype(np.float32)

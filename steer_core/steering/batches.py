@@ -11,7 +11,7 @@ from torch import Tensor
 from steer_core.codi.answer import BatchScores
 from steer_core.codi.cores import batches_at_once, computing, is_wide, saves_passes
 from steer_core.codi.drafts import evened
-from steer_core.codi.engine import BatchResult, run_batch
+from steer_core.codi.engine import BatchResult, Measure, run_batch
 from steer_core.codi.memory import rows_that_fit
 from steer_core.codi.model import CodiModel
 from steer_core.data.answers import extract_answer
@@ -139,6 +139,7 @@ class Batches:
         edits = [() if lead is None else self.rows[lead].edits for lead in slots]
         asked = [(self.questions[q], self.plain.get(q)) for q in grid.questions]
         whole = saves_passes(self.model, len(slots))
+        taken = [(n, lead) for n, lead in enumerate(slots) if lead is not None]
         batch = run_batch(
             self.model,
             [question.prompt for question, _ in asked],
@@ -152,12 +153,26 @@ class Batches:
             ),
             reference=landmarks([plain for _, plain in asked]),
             stop=stop,
+            measure=self.measure(taken),
         )
-        taken = [(n, lead) for n, lead in enumerate(slots) if lead is not None]
         found = [(lead, self.decoded(lead, batch, n)) for n, lead in taken]
         for (n, lead), (_, decoded) in zip(taken, found, strict=True):
             self.remember(self.rows[lead], decoded, batch, n)
         return found
+
+    def measure(self, taken: Sequence[tuple[int, int]]) -> Measure | None:
+        """Hands on what a batch measures of rows (place in the batch, leading row)."""
+        take = self.options.measure
+        if take is None:
+            return None
+        every = [(n, row) for n, lead in taken for row in self.same.get(lead, ())]
+        rows = [row for _, row in every]
+
+        def measure(states: Tensor, logits: Tensor) -> None:
+            at = torch.tensor([n for n, _ in every], device=states.device)
+            take(rows, states[at], logits[at])
+
+        return measure
 
     def remember(self, row: Row, decoded: Decoded, batch: BatchResult, n: int) -> None:
         """Keep row n of a batch if it is a plain one."""
@@ -192,7 +207,7 @@ class Batches:
             self.scores(row, batch, n),
             states=None if states is None else states[n].numpy(),
             first_logits=None if logits is None else logits[n].numpy(),
-            finite=bool(batch.finite[n]),
+            finite=batch.finite[n],
         )
 
     def scores(self, row: Row, batch: BatchResult, n: int) -> Scores | None:
@@ -238,11 +253,11 @@ def landmarks(each: Sequence[Plain | None]) -> Tensor | None:
 def scores_of(scores: BatchScores, n: int, scored: Sequence, plain: bool) -> Scores:
     """Row n of a batch's scores; what the vocabulary cannot write has none."""
     logprobs = [
-        math.nan if ids is None else float(value)
+        math.nan if ids is None else value
         for ids, value in zip(scored, scores.logprobs[n], strict=True)
     ]
-    margin = math.nan if scored[0] is None else float(scores.margin[n])
+    margin = math.nan if scored[0] is None else scores.margin[n]
     # A plain row is what others are compared with; against itself nothing changes.
     three = (scores.kl, scores.kl_number, scores.shift)
-    kl, kl_number, shift = (0.0 if plain else float(x[n]) for x in three)
+    kl, kl_number, shift = (0.0 if plain else x[n] for x in three)
     return Scores(tuple(logprobs), margin, kl, kl_number, shift)

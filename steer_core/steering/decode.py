@@ -18,6 +18,7 @@ from steer_core.steering.rows import (
     DEFAULTS,
     MAX_NEW_TOKENS,
     Decoded,
+    Measure,
     Options,
     Row,
     Scores,
@@ -47,13 +48,6 @@ def stacked_states(decoded: Sequence[Decoded]) -> np.ndarray:
     return np.stack(kept)
 
 
-def stacked_logits(decoded: Sequence[Decoded]) -> np.ndarray:
-    """The logits of rows that were decoded with `first_logits`, float32 [N, V]."""
-    kept = [row.first_logits for row in decoded if row.first_logits is not None]
-    assert len(kept) == len(decoded), "decode these rows with first_logits=True"
-    return np.stack(kept)
-
-
 def decode(
     model: CodiModel,
     questions: Sequence[str],
@@ -62,6 +56,7 @@ def decode(
     max_new_tokens: int = MAX_NEW_TOKENS,
     hidden: bool = False,
     first_logits: bool = False,
+    measure: Measure | None = None,
 ) -> list[Decoded]:
     """Decode questions, each with its own edit.
 
@@ -72,6 +67,7 @@ def decode(
         max_new_tokens: Limit of generated tokens.
         hidden: Keep hidden states.
         first_logits: Keep the logits of the first answer step.
+        measure: Takes both in place of the results, see `Options`.
 
     Returns:
         B results in the order of the questions.
@@ -92,7 +88,7 @@ def decode(
         Row(index[question], acting(model, edit))
         for question, edit in zip(questions, each, strict=True)
     ]
-    options = Options(max_new_tokens, hidden, first_logits)
+    options = Options(max_new_tokens, hidden, first_logits, measure=measure)
     results: dict[int, Decoded] = {}
     for batch in decode_rows(model, list(index), rows, options):
         results.update(batch)

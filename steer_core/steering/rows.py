@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from steer_core.errors import UserError
 from steer_core.steering.uses import Edits
@@ -66,13 +68,19 @@ def without_last_block(states: np.ndarray) -> np.ndarray:
     return np.concatenate((states[..., :-2, :], states[..., -1:, :]), axis=-2)
 
 
+Measure = Callable[[Sequence[int], Tensor, Tensor], None]
+"""Called on the model's device with the indices of n rows, copies of their states float32
+[n, K+1, L+2, D], and the logits float32 [n, V] of their first answer step."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How rows are decoded.
 
     `max_new_tokens`: limit of generated tokens. `hidden`, `first_logits`: what is kept of each row.
     `max_rows`: hard cap of rows in one batch; None for what memory allows. `in_order`: batches keep
-    the order of the rows, for results that are shown as they come.
+    the order of the rows, for results that are shown as they come. `measure`: takes the states and
+    first logits of rows that are kept, where they are; results are then without.
     """
 
     max_new_tokens: int = MAX_NEW_TOKENS
@@ -80,6 +88,7 @@ class Options:
     first_logits: bool = False
     max_rows: int | None = None
     in_order: bool = False
+    measure: Measure | None = None
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from steer_core.codi.cached_states import projected_states
 from steer_core.codi.config import CodiConfig
@@ -92,7 +93,10 @@ class Site:
         if self.cached:
             return cached_part(model, self, states)
         hidden = states[..., -1, :]
-        return hidden if self.name == "thought" else thoughts(model, hidden)
+        if self.name == "thought":
+            return hidden
+        there = torch.from_numpy(np.ascontiguousarray(hidden)).to(model.device)
+        return thoughts(model, there).cpu().numpy()
 
     def part(self, numbers: int) -> slice:
         """Which of the numbers of a cached state [keys | values] are this site's."""
@@ -111,11 +115,10 @@ def every_site(config: CodiConfig, names: tuple[str, ...] = SITES) -> list[Site]
 
 
 @torch.inference_mode()
-def thoughts(model: CodiModel, hidden: np.ndarray) -> np.ndarray:
-    """z_k of h_{k-1}: hidden states [..., K+1, D] to embeddings [..., K+1, D], zeros at 0."""
-    before = torch.from_numpy(np.ascontiguousarray(hidden[..., :-1, :]))
-    fed = model.projection(before.to(model.device, model.dtype)).float().cpu().numpy()
-    return np.concatenate((np.zeros_like(hidden[..., :1, :]), fed), axis=-2)
+def thoughts(model: CodiModel, hidden: Tensor) -> Tensor:
+    """z_k of h_{k-1}: float32 states [..., K+1, D] to embeddings [..., K+1, D], zeros at 0."""
+    fed = model.projection(hidden[..., :-1, :].to(model.dtype)).float()
+    return torch.cat((torch.zeros_like(hidden[..., :1, :]), fed), dim=-2)
 
 
 @torch.inference_mode()

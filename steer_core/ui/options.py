@@ -50,7 +50,7 @@ def options_from(environment: Mapping[str, str]) -> Options:
     """
     return Options(
         model=environment.get("STEER_MODEL") or None,
-        device=_choice(environment, "STEER_DEVICE", DEVICES),
+        device=_device(environment),
         dtype=_choice(environment, "STEER_DTYPE", DTYPES),
         host=environment.get("STEER_HOST") or None,
         port=_port(environment.get("STEER_PORT")),
@@ -82,6 +82,14 @@ def _choice(environment: Mapping[str, str], name: str, choices: tuple[str, ...])
     value = environment.get(name) or choices[0]
     if value not in choices:
         raise UserError(f"{name} is {value!r}; choose one of {', '.join(choices)}")
+    return value
+
+
+def _device(environment: Mapping[str, str]) -> str:
+    value = environment.get("STEER_DEVICE") or DEVICES[0]
+    kind, colon, number = value.partition(":")
+    if value not in DEVICES and not (kind == "cuda" and colon and number.isdecimal()):
+        raise UserError(f"STEER_DEVICE is {value!r}; choose one of {', '.join(DEVICES)}, cuda:N")
     return value
 
 
