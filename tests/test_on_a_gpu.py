@@ -12,16 +12,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from pretend_device import (
-    DEVICE,
-    OnDevice,
-    Refused,
-    inner,
-    moved_tree,
-    on_the_device,
-    pretending,
-    record,
-)
+from pretend_device import DEVICE, OnDevice, Refused, inner
+from pretending import moved_tree, on_the_device, pretending, record
 from tiny_models import QUESTIONS, direction, noise, pairs, tiny_model
 from training_parts import PROBLEMS, large, small_tokenizer
 
