@@ -302,6 +302,8 @@ def kernels_of(name: str, args: tuple, kwargs: dict) -> int:
         given = dict(zip(("q", "k", "v", "attn_mask"), args, strict=False)) | kwargs
         masked = given.get("attn_mask") is not None
         return ATTENTION_IN_PARTS if masked and given.get("enable_gqa") else 1
+    if name == "baddbmm" or (name == "addmm" and args[0].dim() == 2):
+        return 2  # what is added to is copied first
     return 1
 
 
