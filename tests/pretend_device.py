@@ -120,6 +120,7 @@ class OnDevice(Tensor):
 
     @staticmethod
     def __new__(cls, inner: Tensor):
+        inner = inner.resolve_conj().resolve_neg()  # marks that the wrapper would not have
         made = torch.Tensor._make_wrapper_subclass(
             cls,
             inner.size(),

@@ -73,16 +73,24 @@ def pretending(graphs: bool = False, free: int = 8 * 2**30) -> Iterator[Log]:
             yield log
 
 
-def moved_tree(part: Any, change: Callable[[Tensor], Tensor] = OnDevice) -> Any:
-    """A tree of frozen dataclasses with its tensors changed, without what is for a CPU only."""
+def moved_tree(
+    part: Any, change: Callable[[Tensor], Tensor] = OnDevice, done: dict[int, Any] | None = None
+) -> Any:
+    """A tree of frozen dataclasses with its tensors changed, without what is for a CPU only.
+
+    One that is there twice, as tied weights are, stays one.
+    """
+    done = {} if done is None else done
     if isinstance(part, Tensor):
-        return change(part)
+        if id(part) not in done:
+            done[id(part)] = change(part)
+        return done[id(part)]
     if isinstance(part, tuple):
-        return tuple(moved_tree(each, change) for each in part)
+        return tuple(moved_tree(each, change, done) for each in part)
     if not dataclasses.is_dataclass(part):
         return part
     known = {
-        field.name: moved_tree(getattr(part, field.name), change)
+        field.name: moved_tree(getattr(part, field.name), change, done)
         for field in dataclasses.fields(part)
         if field.name != "fast"
     }
@@ -90,8 +98,12 @@ def moved_tree(part: Any, change: Callable[[Tensor], Tensor] = OnDevice) -> Any:
 
 
 def on_the_device(model: CodiModel, dtype: torch.dtype | None = None) -> CodiModel:
-    """The same weights there, with nothing remembered."""
-    change = lambda x: OnDevice(x if dtype is None or not x.is_floating_point() else x.to(dtype))  # noqa: E731
-    body, projection = (moved_tree(part, change) for part in (model.body, model.projection))
-    body, projection = reordered(body, projection)
+    """The same weights there, as a load would leave them, with nothing remembered."""
+
+    def change(x: Tensor) -> Tensor:
+        return OnDevice(x if dtype is None or not x.is_floating_point() else x.to(dtype))
+
+    body, projection = reordered(
+        *(moved_tree(part, change) for part in (model.body, model.projection))
+    )
     return dataclasses.replace(model, body=body, projection=projection)
