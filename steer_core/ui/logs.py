@@ -54,11 +54,14 @@ def write_lines() -> None:
 
 
 def log_work(page: gr.Blocks) -> None:
-    """Have every function of a page that waits in a queue, and so does work, write its line."""
+    """Have every function of a page that does work of a kind write its line.
+
+    Others, whose `concurrency_id` is a number of Gradio's, keep the page itself in order.
+    """
     for function in page.fns.values():
-        if function.queue and function.fn is not None:
-            what = str(function.concurrency_id or function.name)
-            function.fn = logged(what, str(function.name), function.fn)
+        kind = str(function.concurrency_id)
+        if function.queue and function.fn is not None and not kind.isdigit():
+            function.fn = logged(kind, str(function.name), function.fn)
 
 
 def logged(what: str, name: str, handler: Callable[..., Any]) -> Callable[..., Any]:
