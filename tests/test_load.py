@@ -16,8 +16,12 @@ from transformers import AutoTokenizer, GPT2Config
 
 from benchmarks.real_size import measure, write
 from steer_core import UserError, decode, load_model
+from steer_core.codi.config import check_base, plain_config, sizes_of
+from steer_core.codi.load import read_config
+from steer_core.codi.places import MODELS_DIR, bundled_names
 from steer_core.codi.selfcheck import QUESTION, self_check
 from steer_core.codi.vocabulary import first_new_row
+from steer_core.data.json_file import read_json
 
 BOT, EOT = "<|bocot|>", "<|eocot|>"
 
@@ -200,3 +204,22 @@ def test_a_load_takes_little_more_than_its_result(tmp_path: Path):
     assert found["checkpoint_bytes"] > 200e6
     assert 0.6 < found["load_peak_own_ratio"] < 1.0
     assert found["load_peak_ratio"] < 1.3
+
+
+@pytest.mark.parametrize("name", bundled_names())
+def test_a_config_in_the_box_says_all_that_transformers_would(name: str):
+    """It is read as it stands, so nothing may be left to a default of its class."""
+    folder = MODELS_DIR / name
+    plain, whole = plain_config(read_json(folder / "config.json")), read_config(folder)
+    check_base(plain)
+    assert sizes_of(plain) == sizes_of(whole)
+    used = ("model_type", "vocab_size", "tie_word_embeddings", "rope_parameters", "n_inner")
+    used += (
+        "intermediate_size",
+        "rms_norm_eps",
+        "layer_norm_epsilon",
+        "attention_bias",
+        "mlp_bias",
+    )
+    for value in used:
+        assert getattr(plain, value, None) == getattr(whole, value, None), value

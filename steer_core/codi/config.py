@@ -163,8 +163,11 @@ GPT2_NAMES = {
 """transformers' common names to those in a config file of GPT-2."""
 
 
-def plain_config(values: Any) -> SimpleNamespace:
-    """A config file of the box, enough for `sizes_of`: importing transformers takes seconds."""
+def plain_config(values: Any) -> Any:
+    """A config file of the box as it stands, with the common names of a config of transformers.
+
+    Those classes take a second to import, and fill in what other files leave out; these do not.
+    """
     named = {name: values[own] for name, own in GPT2_NAMES.items() if own in values}
     return SimpleNamespace(**values, **named)
 

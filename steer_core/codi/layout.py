@@ -217,10 +217,10 @@ def frequencies_of(base: PretrainedConfig) -> tuple[Tensor, float]:
 
     Its modelling code takes longer to import than a bundled model to answer.
     """
-    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
-
     rope, size = base.rope_parameters, sizes_of(base)["head_dim"]
     if rope["rope_type"] != "default":
+        from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
         return ROPE_INIT_FUNCTIONS[rope["rope_type"]](base)
     return 1.0 / rope["rope_theta"] ** (torch.arange(0, size, 2, dtype=torch.float) / size), 1.0
 

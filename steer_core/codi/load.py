@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
 from steer_core.codi.adapter import read_scale
 from steer_core.codi.body import Body
 from steer_core.codi.checkpoint import CheckpointTensors
-from steer_core.codi.config import FAMILIES, CodiConfig, check_base, family_of, sizes_of
+from steer_core.codi.config import (
+    FAMILIES,
+    CodiConfig,
+    check_base,
+    family_of,
+    plain_config,
+    sizes_of,
+)
 from steer_core.codi.files import WeightFiles
 from steer_core.codi.identity import identity_of
 from steer_core.codi.layout import NAMES, Builder, Take
@@ -23,6 +30,9 @@ from steer_core.codi.selfcheck import require_checks
 from steer_core.codi.vocabulary import BOT_TOKEN, new_rows
 from steer_core.data.json_file import read_json
 from steer_core.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 WITH_BFLOAT16 = 8, 0
 """Compute capability of the first GPUs with units for bfloat16."""
@@ -91,7 +101,7 @@ def read_model(
     latents: int | None,
 ) -> CodiModel:
     """The model of a place; every tensor of its checkpoint is used or the load fails."""
-    base = read_config(place.base)
+    base = config_of(place)
     scale = read_scale(place.weights, lora_alpha)
     files = WeightFiles(place.weights)
     tensors = CheckpointTensors(files, dtype, device, scale)
@@ -179,8 +189,17 @@ def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return DTYPES[dtype]
 
 
+def config_of(place: Place) -> PretrainedConfig:
+    """The base model's config; transformers reads those of anybody, ours are plain to read."""
+    if place.source == "bundled" and place.base == place.weights:
+        return plain_config(read_json(place.base / "config.json"))
+    return read_config(place.base)
+
+
 def read_config(folder: Path) -> PretrainedConfig:
     """The base model's config, if its blocks can be computed."""
+    from transformers import AutoConfig
+
     path = folder / "config.json"
     if not path.is_file():
         raise UserError(f"{folder} has no readable config.json (no such file); pass --base")
@@ -199,11 +218,15 @@ def read_config(folder: Path) -> PretrainedConfig:
 
 def read_tokenizer(place: Place) -> PreTrainedTokenizerBase:
     """The base model's tokenizer, as in the official evaluation, or one that knows BOT and EOT."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    # Which kind a folder has, a config says, whose class takes a second to import.
+    kind = PreTrainedTokenizerFast if place.source == "bundled" else AutoTokenizer
     folder = place.weights if has_own_tokenizer(place.weights) else place.base
     path = folder / "tokenizer_config.json"
     about = read_json(path) if path.is_file() else {}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = kind.from_pretrained(folder, trust_remote_code=False)
         tokenizer("1")  # some settings fail only once they are used
         return tokenizer
     except Exception as error:  # as with a config
