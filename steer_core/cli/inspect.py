@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from steer_core.steering.uses import Edits
 
 Rows = Iterator[dict[str, Any]]
+_log = logging.getLogger(__name__)
 OF_QUESTIONS = ("trace", "lens", "early", "attention", "swap", "map", "flip")
 OVER_PAIRS = ("probe", "paths")
 
@@ -36,7 +38,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     asked = parser.add_mutually_exclusive_group()
     asked.add_argument("--question", action="append", help="a question; may be given again")
     asked.add_argument("--questions-file", type=Path, help="as for 'decode'")
-    asked.add_argument("--pairs", help="probe, paths: bundled name or pair file (default test)")
+    asked.add_argument(
+        "--pairs",
+        help="a table over pairs, with intervals and a random counterpart (all but trace): bundled "
+        "name or pair file; probe and paths take 'test' where none is given",
+    )
     edits.add_edits(parser)
     parser.add_argument("--donor", help="swap: the question whose latents are taken")
     parser.add_argument("--amount", type=float, default=1.0, help="swap: 0 own to 1 donor's")
@@ -57,22 +63,32 @@ def run(args: argparse.Namespace) -> int:
     check(args)
     site = args.site  # of a swap, where nothing is edited besides
     edits.settle(args, remind=args.what not in ("swap", "flip", *OVER_PAIRS))
-    rows = over_pairs(args) if args.what in OVER_PAIRS else of_questions(args, site)
+    tabled = args.pairs is not None and args.what not in OVER_PAIRS
+    rows = (
+        tables(args)
+        if tabled
+        else over_pairs(args)
+        if args.what in OVER_PAIRS
+        else of_questions(args, site)
+    )
     for row in list(rows):  # all first: what is refused at a later question prints nothing
-        print(json_line(row, ensure_ascii=False) if args.json else readable(args.what, row))
+        words = readable("table" if tabled else args.what, row)
+        print(json_line(row, ensure_ascii=False) if args.json else words)
     return 0
 
 
 def check(args: argparse.Namespace) -> None:
     """Raise a `UserError` for what an instrument needs and lacks, or does not read."""
     asked = args.question is not None or args.questions_file is not None
-    if args.what in OF_QUESTIONS and not asked:
-        raise UserError(f"inspect {args.what} needs --question or --questions-file")
+    if args.what == "trace" and args.pairs is not None:
+        raise UserError("inspect trace follows an edit through questions; give --question")
+    if args.what in OF_QUESTIONS and not asked and args.pairs is None:
+        raise UserError(f"inspect {args.what} needs --question, --questions-file or --pairs")
     if args.what in OVER_PAIRS and asked:
         raise UserError(f"inspect {args.what} looks at pairs; give --pairs instead of questions")
     if args.tuned and args.what != "lens":
         raise UserError(f"inspect {args.what} has no tuned lens; leave out --tuned")
-    if args.what == "swap" and args.donor is None:
+    if args.what == "swap" and args.donor is None and args.pairs is None:
         raise UserError("inspect swap needs --donor, the question whose latents are taken")
 
 
@@ -216,6 +232,29 @@ INSTRUMENTS: dict[str, Callable[[argparse.Namespace, "CodiModel", Sequence[str]]
 }
 
 
+def tables(args: argparse.Namespace) -> Rows:
+    """A table over pairs, cell by cell: what is seen, and its random counterpart."""
+    from steer_core.data.pairs import load_pairs
+    from steer_core.inspect.over import EDITED, atlas
+    from steer_core.steering.spec import EditCurve
+
+    pairs = load_pairs(args.pairs)
+    model = options.load(args)
+    curve = EditCurve(())
+    if args.what in EDITED:
+        if args.what == "map":
+            needs_alpha(args)
+        curve = edits.curve_of(args, model, edits.specs_of(args, model))
+    found = None
+    for found in atlas(model, pairs, args.what, curve, args.alpha):
+        _log.info("%d of %d pairs", found.done, found.total)
+    for cell in () if found is None else found.cells:
+        known = {name: value for name, value in plain(cell).items() if value is not None}
+        yield {"what": found.what, "measure": found.measure, "control_is": found.control} | {
+            name: None if value != value else value for name, value in known.items()
+        }
+
+
 def over_pairs(args: argparse.Namespace) -> Rows:
     """What an instrument shows over the twins of pairs."""
     from steer_core.data.pairs import load_pairs
@@ -288,6 +327,30 @@ def readable(what: str, row: dict[str, Any]) -> str:
             f"position {k}: " + "  ".join(f"{x:+.2f}" for x in margins)
             for k, margins in enumerate(row["margin"])
         ),
+        "table": lambda: table_line(row),
         "flip": lambda: f"{row['baseline_answer']}: below {row['below']}, above {row['above']}",
     }
     return words[what]() if what in words else json_line(row)
+
+
+def table_line(row: dict[str, Any]) -> str:
+    """A cell of a table over pairs."""
+    names = [f"{name} {row[name]}" for name in ("position", "layer", "step") if name in row]
+    return (
+        f"{', '.join([row['group'], *names])}: {interval(row, '')}, n = {row['n']}; "
+        f"random counterpart {interval(row, 'control')}"
+    )
+
+
+def interval(row: dict[str, Any], of: str) -> str:
+    """A value with its interval, of what is seen or of the counterpart."""
+    value, low, high = (
+        (row["value"], row["low"], row["high"])
+        if not of
+        else (row["control"], row["control_low"], row["control_high"])
+    )
+    if value is None:
+        return "unknown"
+    return (
+        f"{value:.3g}" if low is None or high is None else f"{value:.3g} ({low:.3g} to {high:.3g})"
+    )
