@@ -75,15 +75,17 @@ export function mount(element, props, watch, plotly, page) {
     find(".mark").hidden = !(table.edit || searched);
     find(".mark").textContent = table.edit ? `⚑ ${table.edit}. ${CHOSEN}` : `⚑ ${SEARCHED}`;
     if (table.what === "paths") return pathsOf(table, find);
-    find(".caption").textContent = `${table.measure}; beside it: ${table.control}.`;
+    const bars = places(table) ? "" : " Filled: seen, hollow and dashed: the counterpart, with 95 % intervals.";
+    find(".caption").textContent = `${table.measure[0].toUpperCase()}${table.measure.slice(1)}; beside it: ${table.control}.${bars}`;
     const cells = table.cells.map(cellOf);
     if (!cells.length) {
       find(".chart").replaceChildren(make("p", "caption", "No pair counts here so far."));
       find(".reading").textContent = "";
       return;
     }
-    const places = cells.some((cell) => cell.layer !== null);
-    find(".chart").replaceChildren(...(places ? maps(cells) : [whiskers(cells, unit(table))]));
+    const alone = cells.filter((cell) => cell.step === null);
+    const bySteps = table.what === "swap" ? cells.filter((cell) => cell.step !== null) : [];
+    find(".chart").replaceChildren(...(places(table) ? maps(cells) : [whiskers(alone, unit(table)), ...stepsOf(bySteps, table)]));
     find(".reading").textContent = reading(cells, table);
   };
 
@@ -109,6 +111,31 @@ export function mount(element, props, watch, plotly, page) {
 
 const cellOf = ([group, position, layer, step, n, value, low, high, control, controlLow, controlHigh, p]) =>
   ({ group, position, layer, step, n, value, low, high, control, controlLow, controlHigh, p });
+
+const places = (table) => table.cells.some((cell) => cell[2] !== null);
+
+// Latents that are swapped × the step that the changed number enters first.
+function stepsOf(cells, table) {
+  if (!cells.length) return [];
+  const nameOf = (cell) => (cell.position === null ? "all" : `z${cell.position}`);
+  const steps = [...new Set(cells.map((cell) => cell.step))].sort((a, b) => a - b);
+  const columns = [...new Set(cells.map(nameOf))];
+  const row = make("div", "beside");
+  row.append(...[["value", "Seen, by the step that the changed number enters"], ["control", "Random counterpart"]].map(([name, title]) => {
+    const rows = steps.map((step) => ({
+      name: `step ${step} changed`,
+      cells: columns.map((column) => {
+        const cell = cells.find((one) => one.step === step && nameOf(one) === column);
+        const value = cell?.[name] ?? null;
+        return { text: value === null ? "–" : said(value, table), share: value ?? 0, title: cell ? told(cell, name, table) : "" };
+      }),
+    }));
+    const box = make("div");
+    box.append(make("h3", "", title), gridOf({ rows, columns, corner: "swapped", label: title }));
+    return box;
+  }));
+  return [row];
+}
 
 const unit = (table) => (table.what === "map" ? "KL, nats" : "share of problems");
 

@@ -58,18 +58,18 @@ const said = (v) => String(v).replace("-", "−");
 
 // One row a group: its value with its interval, filled, and its random counterpart's, hollow.
 export function whiskers(cells, title) {
-  const [name, row] = [210, 26];
+  const [name, row] = [240, 26];
   const height = TOP + row * cells.length + BOTTOM;
   const all = cells.flatMap((c) => [c.high, c.controlHigh, c.value, c.control]).filter((v) => v !== null);
   const most = title.startsWith("share") ? 1 : Math.max(...all, 1e-6);
   const at = (v) => name + (v / most) * (WIDTH - name - RIGHT - 40);
-  const svg = node("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": title, class: "line-chart" });
+  const svg = node("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": `${title}; filled: seen, hollow: random counterpart`, class: "line-chart whiskers" });
   const bottom = height - BOTTOM;
   for (const v of ticks([0, most], 5)) {
     svg.append(node("line", { x1: at(v), x2: at(v), y1: TOP, y2: bottom, class: "grid" }));
     svg.append(node("text", { x: at(v), y: bottom + 16, "text-anchor": "middle" }, most === 1 ? `${Math.round(100 * v)} %` : said(v)));
   }
-  svg.append(node("text", { x: (name + WIDTH) / 2, y: height - 4, "text-anchor": "middle", class: "soft" }, `${title}; filled: seen, hollow: random counterpart, with 95 % intervals`));
+  svg.append(node("text", { x: (name + WIDTH) / 2, y: height - 4, "text-anchor": "middle", class: "soft" }, title));
   cells.forEach((cell, i) => {
     const y = TOP + row * i + row / 2;
     svg.append(node("text", { x: name - 10, y: y + 4, "text-anchor": "end" }, `${cell.group} (n = ${cell.n})`));
@@ -105,7 +105,9 @@ export function scatter({ label, dots, paths, x, y }) {
   }
   paths.forEach((path, i) => {
     svg.append(node("polyline", { points: path.points.map(([u, v]) => `${at(u)},${up(v)}`).join(" "), class: `line line-${i + 2}` }));
-    path.points.forEach(([u, v], k) => svg.append(node("text", { x: at(u) + 5, y: up(v) - 5, class: `label line-${i + 2}` }, k === 0 ? path.name : `z${k + 1}`)));
+    const [first, last] = [path.points[0], path.points.at(-1)];
+    svg.append(node("text", { x: at(first[0]) + 5, y: up(first[1]) + 14, class: `label line-${i + 2}` }, `${path.name}, z1`));
+    svg.append(node("text", { x: at(last[0]) + 5, y: up(last[1]) - 5, class: `label line-${i + 2}` }, `z${path.points.length}`));
   });
   return svg;
 }
