@@ -2,8 +2,8 @@
 
     python -m benchmarks.published_table [--models NAME,...] [--pairs test] [--first N]
 
-Prints Markdown (docs/latents.md holds it) and, last, one JSON line a model. Every share has its 95 %
-interval and, behind it, its random counterpart.
+Prints Markdown (docs/latents.md holds it) and, last, one JSON line a model. Every share has its
+95 % interval and, behind it, its random counterpart.
 """
 
 from __future__ import annotations
