@@ -35,10 +35,8 @@ class FakeInfo:
 
 
 @dataclass(frozen=True)
-class FakeDirection:
-    site: str
-    layer: int | None
-    method: str
+class FakeCurve:
+    specs: tuple
 
 
 @dataclass(frozen=True)
@@ -97,8 +95,8 @@ def engine(batch_seconds: float = 0.05, pairs: int = 60) -> Engine:
         model_info=_info,
         load_model=_load,
         load_pairs=partial(_pairs, pairs),
-        direction=_direction,
-        no_direction=_no_direction,
+        curve=_curve_of,
+        unedited=_curve,
         has_directions=bool,
         keep_directions=_keep_directions,
         prompt_tokens=_tokens,
@@ -153,13 +151,13 @@ def _pairs(count, name):
     ]
 
 
-def _direction(model, site, layer, method="mean_difference"):
-    assert (layer is None) == (site != "residual")
-    return FakeDirection(site, layer, method)
+def _curve_of(model, specs, twin):
+    return _curve(model, specs)
 
 
-def _no_direction(model, site, layer):
-    return FakeDirection(site, layer, "none")
+def _curve(model, specs):
+    assert all((spec.site.layer is not None) == spec.site.has_layers for spec in specs)
+    return FakeCurve(specs)
 
 
 def _keep_directions(model, progress, stop):
@@ -175,11 +173,13 @@ def _seed(*parts):
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
 
-def _strip(model, question, gold, *, site, layer, positions, direction, alphas):
+def _strip(model, question, gold, *, curve, alphas):
     """Answers flip beyond a threshold on either side; states move in proportion to α."""
     if "explode" in question:
         raise RuntimeError("secret detail of the fake")
-    rng = _seed(model, question, site, layer, positions, direction.method)
+    spec = curve.specs[0]
+    site, layer, positions = spec.site.name, spec.site.layer, spec.positions
+    rng = _seed(model, question, site, layer, positions, spec.direction, *_rare(curve))
     right = rng.random() < 0.6
     edges = sorted(rng.uniform(0.4, 2.8, size=2))
     inert = tuple((p, _reason(site, p)) for p in positions if _reason(site, p))
@@ -191,7 +191,7 @@ def _strip(model, question, gold, *, site, layer, positions, direction, alphas):
     gain = rng.uniform(0.5, 2.0, size=shape) * np.linspace(0.6, 2.4, layers + 1)
     first = min(alive, default=K + 1)
     gain[:first] = 0
-    if site == "residual" and alive:
+    if spec.site.has_layers and alive:
         gain[first, :layer] = 0
     moved = np.abs(np.asarray(alphas))[:, None, None] * gain
     base = 8.0 + 4 * np.arange(layers + 1)
@@ -230,11 +230,19 @@ def _reason(site, position):
     return None
 
 
-def _sweep(seconds, model, pairs, *, site, layer, alphas, positions, direction, stop):
-    assert direction.site == site
+def _rare(curve):
+    """What the answers of the usual edits do not follow from."""
+    spec = curve.specs[0]
+    usual = len(curve.specs) == 1 and spec.operation == "add" and spec.schedule is None
+    return () if usual else (repr(curve.specs),)
+
+
+def _sweep(seconds, model, pairs, *, curve, alphas, stop):
+    spec = curve.specs[0]
+    site, layer, positions = spec.site.name, spec.site.layer, spec.positions
     alphas = np.asarray(alphas, dtype=float)
     total = len(pairs)
-    rng = _seed(model, site, layer, positions, direction.method, len(alphas))
+    rng = _seed(model, site, layer, positions, spec.direction, len(alphas), *_rare(curve))
     share = np.clip(0.66 - 0.05 * (alphas - rng.uniform(-0.5, 0.5)) ** 2, 0.05, 0.95)
     if not positions:
         share[:] = 0.66
@@ -268,7 +276,7 @@ def _sweep(seconds, model, pairs, *, site, layer, alphas, positions, direction, 
         )
 
 
-def _look(model, wanted, direction, *, site, layer, positions, alphas):
+def _look(model, wanted, curve, alphas):
     """Enough of an arrival trace, which every view asks for, and of what scripts may ask for."""
     if wanted.what == "lens":
         shape = len(alphas), K + 1, LAYERS[model] + 1
@@ -294,7 +302,7 @@ def _look(model, wanted, direction, *, site, layer, positions, alphas):
     return [FakeTrace(alpha) for alpha in alphas]
 
 
-def _atlas(model, pairs, what, direction, *, site, layer, positions, alpha, stop):
+def _atlas(model, pairs, what, curve, alpha, stop):
     """A table that grows, of one place."""
     for done in range(1, 4):
         if stop():

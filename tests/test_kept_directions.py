@@ -17,7 +17,9 @@ from steer_core.codi.engine import Cancelled
 from steer_core.errors import UserError
 from steer_core.steering import kept, library
 from steer_core.steering.directions import Direction, mean_differences, places
-from steer_core.steering.library import cached_direction, kept_folder, known_direction, no_direction
+from steer_core.steering.library import cached_direction, kept_folder, known_direction
+from steer_core.steering.sites import Site
+from steer_core.steering.spec import EditSpec, unedited
 
 
 @pytest.fixture(autouse=True)
@@ -109,11 +111,12 @@ def test_the_directions_in_the_box_need_no_folder(home: Path):
     assert not home.exists()
 
 
-def test_no_direction_adds_nothing(tiny):
-    for site, layer in places(tiny):
-        found = no_direction(tiny, site, layer)
+def test_what_edits_nothing_needs_no_direction(tiny):
+    specs = [EditSpec(Site(site, layer), ()) for site, layer in places(tiny)]
+    for spec, found in unedited(tiny, specs).parts:
         assert isinstance(found, Direction)
-        assert (found.vectors.shape, found.vectors.abs().max()) == ((7, 32), 0)
+        assert found.vectors.shape == (7, spec.site.width(tiny.config))
+        assert found.vectors.abs().max() == 0
 
 
 # --- the commands --------------------------------------------------------------------------------

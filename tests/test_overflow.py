@@ -31,6 +31,7 @@ from steer_core.steering.directions import Direction
 from steer_core.steering.rows import OVERFLOWED
 from steer_core.steering.spec import EditCurve
 from steer_core.ui.payload import strip_payload, sweep_payload
+from steer_core.ui.settings import Setting
 
 MASK, LIMIT = (1, 2, 3, 4, 5, 6), 6
 HUGE = 1e6
@@ -142,18 +143,13 @@ def test_the_page_is_told(model: CodiModel, asked: list[Pair]):
     assert state.done.tolist() == [len(problems), len(problems), 0]
     assert (state.flips[2], state.right_to_wrong[2]) == (0, 0)
     assert state.decoded == state.rows
-    setting = type(
-        "Setting", (), {**dict.fromkeys(("model", "site", "layer", "direction")), "positions": ()}
-    )
+    setting = Setting("m", tuple(spec for spec, _ in curve.parts))
     assert sweep_payload(setting, state, True)["nonfinite"] == [0, 0, len(problems)]
     strip = alpha_strip(
         model,
         problems[0].question,
         3,
-        site="residual",
-        layer=2,
-        positions=MASK,
-        direction=curve.parts[0][1],
+        curve=curve,
         alphas=[0.0, HUGE],
         max_new_tokens=LIMIT,
     )

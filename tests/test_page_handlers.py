@@ -14,6 +14,7 @@ import pytest
 from fake_engine import EDIT
 
 from steer_core.errors import UserError
+from steer_core.steering.sites import Site
 from steer_core.ui import settings
 from steer_core.ui.adapter import Adapter
 from steer_core.ui.compute import SweepJob
@@ -49,8 +50,18 @@ VALUES = {
         ({"layer": None}, ["None", "number"]),
         ({"positions": [1, 7]}, ["7", "0 to 6"]),
         ({"positions": ["x"]}, ["'x'", "number"]),
-        ({"direction": "up"}, ["'up'", "mean_difference:dose, random"]),
-        ({"direction": "random:metres"}, ["'random:metres'", "random:sd, random:dose"]),
+        ({"direction": "up"}, ["'up'", "mean_difference"]),
+        ({"direction": "random:metres"}, ["'random:metres'", "choose one of"]),
+        ({"direction": "/etc/a.safetensors"}, ["unknown"]),
+        ({"operation": "melt"}, ["'melt'", "add, project_out"]),
+        ({"schedule": "1,2"}, ["2 factors", "give 7"]),
+        ({"schedule": "1,1,1,1,1,1,x"}, ["x", "number"]),
+        ({"schedule": [1, 1, 1, 1, 1, 1, 11]}, ["11", "-10 to 10"]),
+        ({"schedule": [1, 1, 1, 1, 1, 1, math.nan]}, ["nan", "-10 to 10"]),
+        ({"layers": "9:1"}, ["9", "1 to 4"]),
+        ({"layers": "1:x"}, ["x", "number"]),
+        ({"layers": "1:99"}, ["99", "-10 to 10"]),
+        ({"layers": "1,2,3,4,1"}, ["5 values", "4"]),
     ],
 )
 def test_an_edit_out_of_range_names_value_and_limit(explorer, change, words):
@@ -66,11 +77,31 @@ def test_the_unit_of_alpha_is_a_part_of_the_directions_name(explorer):
     names = ["mean_difference", "mean_difference:sd", "mean_difference:dose"]
     assert [with_unit("mean_difference", unit) for unit in UNITS] == names
     for name in names:
-        assert explorer.setting("tiny-llama", **{**EDIT, "direction": name}).direction == name
+        edit = explorer.setting("tiny-llama", **{**EDIT, "direction": name}).first
+        assert edit.direction == name
+
+
+def test_an_edit_is_one_spec_a_layer(explorer):
+    edit = {**EDIT, "operation": "rotate", "schedule": "1,.5,1,1,1,1,0", "layers": "1:0.5,2:9,3"}
+    first, *others = explorer.setting("tiny-llama", **edit).specs
+    assert first.site == Site("residual", 2)
+    assert (first.operation, first.factor) == ("rotate", 1.0)
+    assert first.schedule == (1, 0.5, 1, 1, 1, 1, 0)
+    factors = {spec.site.layer: spec.factor for spec in others}
+    assert factors == {1: 0.5, 3: 1.0}  # 2 is the chosen layer, whose factor is 1
+    assert {spec.schedule for spec in others} == {first.schedule}
+
+
+def test_usual_factors_are_the_usual_edit(explorer, setting):
+    usual = {"operation": "add", "schedule": "1,1,1,1,1,1,1", "layers": "1:0,2"}
+    assert explorer.setting("tiny-llama", **EDIT, **usual) == setting
+    thought = explorer.setting("tiny-llama", **{**EDIT, "site": "thought"}, layers="1,3")
+    assert len(thought.specs) == 1  # there are no layers
 
 
 def test_positions_are_a_set_in_order(explorer):
-    assert explorer.setting("tiny-llama", **{**EDIT, "positions": [5, 1, 1]}).positions == (1, 5)
+    edit = explorer.setting("tiny-llama", **{**EDIT, "positions": [5, 1, 1]}).first
+    assert edit.positions == (1, 5)
 
 
 @pytest.mark.parametrize("alpha", [math.nan, math.inf, -3.01, "x", None])
@@ -165,7 +196,7 @@ def test_layers_do_not_reach_the_engine_at_other_sites(setting):
     explorer = Explorer(counting(fake_engine.engine(), "alpha_strip", calls))
     thought = explorer.setting("tiny-llama", **{**EDIT, "site": "thought"})
     explorer.strip(Asked(pair_id="t001"), thought)
-    assert calls[0]["layer"] is None
+    assert calls[0]["curve"].specs[0].site == Site("thought")
 
 
 def counting(engine, name, calls):
@@ -247,7 +278,7 @@ def test_a_dragged_slider_starts_one_sweep():
         time.sleep(0.02)
     for thread in threads:
         thread.join(5)
-    assert [call["layer"] for call in calls] == [3]
+    assert [call["curve"].specs[0].site.layer for call in calls] == [3]
 
 
 def test_sweeps_of_two_visitors_live_side_by_side(explorer, setting):

@@ -14,6 +14,8 @@ import pytest
 
 from steer_core.codi.config import CodiConfig
 from steer_core.errors import UserError
+from steer_core.steering.sites import Site
+from steer_core.steering.spec import EditSpec
 from steer_core.ui import compute, links, payload, settings
 from steer_core.ui.adapter import Adapter
 from steer_core.ui.api import Endpoints
@@ -173,7 +175,7 @@ def test_numbers_for_json_keep_four_digits_and_lose_what_is_not_finite():
         rows=6,
         baseline_accuracy=None,
     )
-    setting = settings.Setting("m", "residual", 1, (1,), "random")
+    setting = settings.Setting("m", (EditSpec(Site("residual", 1), (1,), "random"),))
     value = payload.sweep_payload(setting, state, finished=False)
     assert (value["low"], value["nonfinite"]) == ([0.1235, None], [1, 0])
     assert value["high"] == [0.9877, None]
@@ -194,7 +196,9 @@ def test_an_answer_says_what_was_asked(explorer):
 
 
 def test_only_an_edit_has_a_direction_with_a_length(explorer, setting):
-    bare = explorer.strip(Asked(pair_id="t001"), replace(setting, positions=()))
+    bare = explorer.strip(
+        Asked(pair_id="t001"), replace(setting, specs=(replace(setting.first, positions=()),))
+    )
     assert bare["norms"] == [None] * 7
     assert None not in explorer.strip(Asked(pair_id="t001"), setting)["norms"]
 

@@ -248,11 +248,8 @@ def test_iter_sweep_yields_the_growing_curve_and_stops(model: CodiModel, asked: 
     stream = iter_sweep(
         model,
         asked,
-        site="residual",
-        layer=2,
+        curve=EditCurve.along(direction(model), "residual", 2, WHERE),
         alphas=(-1.0, 0.0, 1.0),
-        positions=WHERE,
-        direction=direction(model),
         stop=lambda: next(asks) >= 20,
     )
     first = next(stream)
@@ -263,16 +260,8 @@ def test_iter_sweep_yields_the_growing_curve_and_stops(model: CodiModel, asked: 
 
 @pytest.mark.usefixtures("small")
 def test_iter_sweep_is_the_grid_of_one_layer(model: CodiModel, asked: list[Pair]):
-    *_, state = iter_sweep(
-        model,
-        asked[:2],
-        site="thought",
-        layer=None,
-        alphas=(0.0, 2.0),
-        positions=WHERE,
-        direction=direction(model),
-    )
     curve = EditCurve.along(direction(model), "thought", None, WHERE)
+    *_, state = iter_sweep(model, asked[:2], curve=curve, alphas=(0.0, 2.0))
     problems = [pair.clean for pair in asked[:2]]
     *_, tally = fill_grid(model, problems, [curve], (0.0, 2.0), max_new_tokens=LIMIT)
     assert np.array_equal(state.correct, tally.state(0).correct)

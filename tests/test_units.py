@@ -26,6 +26,7 @@ from steer_core.steering.directions import Direction, FitSet, fitted, places
 from steer_core.steering.fit import fit_set, site_states
 from steer_core.steering.kept import has_directions
 from steer_core.steering.library import cached_direction, find_direction
+from steer_core.steering.spec import EditCurve
 from steer_core.steering.units import MEANING, in_unit, unit_words
 
 COUNTED = ("sd", "dose")
@@ -70,8 +71,8 @@ def test_a_dose_of_one_is_an_edit_as_large_as_the_state(model: CodiModel):
 
     question = load_pairs("test")[0].clean.question
     direction = cached_direction(model, "residual", 2, "mean_difference:dose")
-    asked = {"site": "residual", "layer": 2, "positions": (1, 2, 3, 4, 5, 6)}
-    strip = alpha_strip(model, question, direction=direction, alphas=(0.0, 0.5, 1.0), **asked)
+    curve = EditCurve.along(direction, "residual", 2, (1, 2, 3, 4, 5, 6))
+    strip = alpha_strip(model, question, curve=curve, alphas=(0.0, 0.5, 1.0))
     assert np.allclose(strip.dose[1, 1:], 0.5, atol=0.15)
     assert np.allclose(strip.dose[2, 1:], 1.0, atol=0.3)
 

@@ -14,10 +14,11 @@ from steer_core.codi.model import CodiModel
 from steer_core.data.answers import Number, same_number
 from steer_core.errors import UserError
 from steer_core.steering.decode import decode
-from steer_core.steering.directions import Direction, check_direction
 from steer_core.steering.edits import Edit, check_alphas, dead_positions
+from steer_core.steering.operations import OPERATIONS
 from steer_core.steering.rows import OVERFLOWED
 from steer_core.steering.sites import thoughts
+from steer_core.steering.spec import EditCurve
 
 STRIP_ALPHAS = tuple(round(-3 + 0.1 * i, 1) for i in range(61))
 TINY = 1e-12
@@ -34,10 +35,11 @@ class AlphaStrip:
     the norm of h, `norm_change` the change of the norm. An edit of the thought acts on the final
     state on its way into the projection, so there these are of the state with its edit, which is
     what the next step is made of; the decoder keeps it without. `dose` float32 [A, K+1]: norm of
-    the edit over the norm of the state it is added to, 0 where nothing is edited. `norms` float32
-    [K+1]: norm of the direction. `kl` float32 [A]: KL divergence in nats from the baseline's
-    distribution at the first answer step. `inert`: edited positions that cannot act, with reasons.
-    `finite` [A]: where not, numbers overflowed, and there is no text or answer to look at.
+    what an edit changes of the baseline's state over the norm of that state, the largest of the
+    edits at a position, 0 where nothing is edited. `norms` float32 [K+1]: norm of the direction,
+    of the first edit where there are several. `inert`: edited positions where no edit can act,
+    with reasons. `finite` [A]: where not, numbers overflowed, and there is no text or answer to
+    look at.
     """
 
     alphas: np.ndarray
@@ -50,7 +52,6 @@ class AlphaStrip:
     norm_change: np.ndarray
     dose: np.ndarray
     norms: np.ndarray
-    kl: np.ndarray
     inert: tuple[tuple[int, str], ...]
     seconds: float
     finite: tuple[bool, ...] = ()
@@ -61,10 +62,7 @@ def alpha_strip(
     question: str,
     gold: Number | None = None,
     *,
-    site: str,
-    layer: int | None,
-    positions: Sequence[int],
-    direction: Direction,
+    curve: EditCurve,
     alphas: Sequence[float] = STRIP_ALPHAS,
     max_new_tokens: int = 256,
 ) -> AlphaStrip:
@@ -74,10 +72,7 @@ def alpha_strip(
         model: The model.
         question: The question.
         gold: Its right answer; None where nobody knows it.
-        site: residual, thought or embedding.
-        layer: Layer of site residual, else None.
-        positions: Positions 0..K that are edited.
-        direction: What is added, times alpha.
+        curve: What is edited, moved by alpha.
         alphas: A alphas, lengths of the direction, 0 among them.
         max_new_tokens: Limit of generated tokens.
 
@@ -86,15 +81,12 @@ def alpha_strip(
     """
     began = time.perf_counter()
     check_alphas(alphas)
-    check_direction(direction, model)
+    curve.check(model)
     if 0.0 not in alphas:
         raise UserError(f"the {len(alphas)} alphas lack 0, the baseline; add it")
-    where = tuple(positions)
-    dead = dead_positions(model.config, site, layer, where)
-    edits = [Edit(direction.vectors, alpha, site, layer, where) for alpha in alphas]
-    values = np.array(alphas, dtype=np.float64)
+    edits = [curve.at(alpha) for alpha in alphas]
     zero = list(alphas).index(0.0)
-    shown = Figures(model, site, layer, zero, added(edits, dead))
+    shown = Figures(model, edits, zero)
     decoded = decode(
         model,
         [question] * len(edits),
@@ -104,73 +96,71 @@ def alpha_strip(
         first_logits=True,
         measure=shown.take,
     )
-    found = shown.found()
     return AlphaStrip(
-        alphas=values,
+        alphas=np.array(alphas, dtype=np.float64),
         texts=tuple(each.text if each.finite else OVERFLOWED for each in decoded),
         answers=tuple(each.answer for each in decoded),
         correct=None
         if gold is None
         else np.array([same_number(each.answer, gold) for each in decoded]),
         baseline=zero,
-        dose=dose(found.pop("size"), where, direction, values),
-        norms=direction.norms,
-        inert=tuple(dead.items()),
+        norms=curve.parts[0][1].norms,
+        inert=tuple(inert(model, edits[zero]).items()),
         seconds=time.perf_counter() - began,
         finite=tuple(each.finite for each in decoded),
-        **found,
+        **shown.found(),
     )
 
 
-def added(edits: Sequence[Edit], dead: Iterable[int]) -> Tensor | None:
-    """What edits of thoughts that are read add to final states, float32 [A, K+1, D]."""
-    if edits[0].site != "thought":
-        return None
-    live = set(edits[0].positions).difference(dead)
-    alphas = torch.zeros(len(edits), len(edits[0].direction))
-    for row, edit in zip(alphas, edits, strict=True):
-        for position in live:
-            row[position] = edit.coefficient(position)
-    return alphas[..., None] * edits[0].direction.float().cpu()
+def inert(model: CodiModel, edits: Sequence[Edit]) -> dict[int, str]:
+    """Positions where none of the edits made together can act, each with a reason."""
+    dead = [dead_positions(model.config, edit.site, edit.layer, edit.positions) for edit in edits]
+    everywhere = set(dead[0]).intersection(*dead)
+    return {position: why for position, why in dead[0].items() if position in everywhere}
+
+
+def edited(states: Tensor, edit: Edit, positions: Iterable[int]) -> Tensor:
+    """States [K+1, D] as an edit leaves them at the positions, float32 [positions, D]."""
+    where = list(positions)
+    x = states[where].float()
+    alpha = torch.tensor([[edit.coefficient(k)] for k in where], device=x.device).float()
+    along = edit.direction[where].to(x)
+    changed = OPERATIONS[edit.operation](x, along, alpha.reshape(-1, 1), x)
+    return torch.where(alpha.reshape(-1, 1) == 0, x, changed)
 
 
 class Figures:
-    """What a strip shows of states and logits, computed where the model is.
+    """What a strip shows of states, computed where the model is.
 
     The states of a strip are tens of megabytes at the size of a published model, its figures a few
     kilobytes; those alone are copied.
 
     Args:
         model: The model.
-        site: Of the edits.
-        layer: Their layer, where the site has layers.
+        edits: Of each of A rows, made together.
         zero: Index of alpha = 0.
-        added: What is added to final states that the decoder keeps without, see `added`.
     """
 
-    def __init__(
-        self, model: CodiModel, site: str, layer: int | None, zero: int, added: Tensor | None
-    ):
-        self.model, self.site, self.layer, self.zero, self.added = model, site, layer, zero, added
+    def __init__(self, model: CodiModel, edits: Sequence[Sequence[Edit]], zero: int):
+        self.model, self.edits, self.zero = model, edits, zero
         self.rows: list[int] = []
-        self.parts: list[tuple[Tensor, Tensor]] = []
+        self.parts: list[Tensor] = []
 
     def take(self, rows: Sequence[int], states: Tensor, logits: Tensor) -> None:
-        """States and first logits of some rows; there is more than one part where memory is low."""
+        """States of some rows; there is more than one part where memory is low."""
         self.rows += rows
-        self.parts.append((states, logits))
+        self.parts.append(states)
 
     @torch.inference_mode()
     def found(self) -> dict[str, np.ndarray]:
-        """`kl` and three arrays [A, K+1, L+1], see `AlphaStrip`; `size` of the site's states."""
-        states, logits = (torch.cat(part) for part in zip(*self.parts, strict=True))
+        """`dose`, and three arrays [A, K+1, L+1], see `AlphaStrip`."""
+        states = torch.cat(self.parts)
         order = np.argsort(self.rows).tolist()
         if order != list(range(len(order))):
-            states, logits = states[order], logits[order]
-        size = torch.linalg.vector_norm(self.site_states(states[self.zero]), dim=-1)
-        if self.added is not None:
-            states[:, :, -1] += self.added.to(states.device)
-        each = {**self.changes(states), "kl": self.divergence(logits), "size": size}
+            states = states[order]
+        dose = self.doses(states[self.zero])
+        self.edit_thoughts(states)
+        each = {**self.changes(states), "dose": dose}
         # One copy for all of them: every copy is a wait.
         shapes = [x.shape for x in each.values()]
         flat = torch.cat([x.flatten() for x in each.values()]).cpu()
@@ -180,11 +170,38 @@ class Figures:
             for name, part, shape in zip(each, parts, shapes, strict=True)
         }
 
-    def site_states(self, base: Tensor) -> Tensor:
-        """What the edits are added to, [K+1, D], of the baseline's states [K+1, L+2, D]."""
-        if self.site == "residual":
-            return base[:, self.layer]
-        return base[:, -1] if self.site == "thought" else thoughts(self.model, base[:, -1])
+    def edit_thoughts(self, states: Tensor) -> None:
+        """Make the edits of thoughts that are read: the decoder keeps states without them."""
+        for state, edits in zip(states, self.edits, strict=True):
+            for edit in edits:
+                dead = edit.place.dead(self.model.config)
+                read = [k for k in edit.positions if k not in dead]
+                if edit.site == "thought" and read:
+                    state[read, -1] = edited(state[:, -1], edit, read).to(state)
+
+    def doses(self, base: Tensor) -> Tensor:
+        """How much of the baseline's state an edit changes, the largest at a position, [A, K+1]."""
+        found = torch.zeros(len(self.edits), len(base), device=base.device)
+        for part, first in enumerate(self.edits[0]):
+            states = self.site_states(first, base).float()
+            size = torch.linalg.vector_norm(states, dim=-1)
+            where = [k for k in sorted(set(first.positions)) if size[k] > 0]
+            for row, edits in zip(found, self.edits, strict=True):
+                moved = edited(states, edits[part], where) - states[where]
+                share = torch.linalg.vector_norm(moved, dim=-1) / size[where].clamp_min(TINY)
+                row[where] = torch.maximum(row[where], share)
+        return found
+
+    def site_states(self, edit: Edit, base: Tensor) -> Tensor:
+        """What an edit changes, [K+1, width], of the baseline's states [K+1, L+2, D]."""
+        if edit.site == "residual":
+            return base[:, edit.layer]
+        if edit.site == "thought":
+            return base[:, -1]
+        if edit.site == "embedding":
+            return thoughts(self.model, base[:, -1])
+        cached = edit.place.states(self.model, base.float().cpu().numpy())
+        return torch.from_numpy(cached).to(base.device)
 
     def changes(self, states: Tensor) -> dict[str, Tensor]:
         """How far every state moved from the baseline's, layer by layer: memory for one of them."""
@@ -197,18 +214,3 @@ class Figures:
         base = norm[self.zero]
         relative = delta / base.clamp_min(TINY)
         return {"delta_norm": delta, "relative": relative, "norm_change": norm - base}
-
-    def divergence(self, logits: Tensor) -> Tensor:
-        """KL divergence in nats from the baseline at the first answer step, [A]."""
-        logs = logits.log_softmax(-1)
-        base = logs[self.zero]
-        return (base.exp() * (base - logs)).sum(-1).clamp_min(0.0)
-
-
-def dose(
-    size: np.ndarray, positions: Sequence[int], direction: Direction, alphas: np.ndarray
-) -> np.ndarray:
-    """Norm of the edit over the norm [K+1] of the baseline's state at its site, [A, K+1]."""
-    mask = np.isin(np.arange(len(size)), positions) & (size > 0)
-    share = np.where(mask, direction.norms / np.maximum(size, TINY), 0.0)
-    return (np.abs(alphas)[:, None] * share).astype(np.float32)

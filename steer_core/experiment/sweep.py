@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Pair
 from steer_core.experiment.grid import CurveState, fill_grid
-from steer_core.steering.directions import Direction
 from steer_core.steering.spec import EditCurve
 
 SWEEP_ALPHAS = tuple(round(-3 + 0.5 * i, 1) for i in range(13))
@@ -17,11 +16,8 @@ def iter_sweep(
     model: CodiModel,
     pairs: Sequence[Pair],
     *,
-    site: str,
-    layer: int | None,
+    curve: EditCurve,
     alphas: Sequence[float],
-    positions: Sequence[int],
-    direction: Direction,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[CurveState]:
     """Decode the clean twins at every alpha; yields the curve each time it grew.
@@ -29,14 +25,10 @@ def iter_sweep(
     Args:
         model: The model.
         pairs: n pairs.
-        site: residual, thought or embedding.
-        layer: Layer of site residual, None for the others.
+        curve: What is edited, moved by alpha.
         alphas: A alphas, lengths of the direction.
-        positions: Positions 0..K that are edited.
-        direction: What is added, times alpha.
         stop: Asked before every decoding step; True raises `Cancelled`.
     """
-    curve = EditCurve.along(direction, site, layer, positions)
     problems = [pair.clean for pair in pairs]
     for tally in fill_grid(model, problems, [curve], alphas, stop=stop):
         yield tally.state(0)

@@ -16,7 +16,6 @@ from steer_core.inspect.swap import swap_curve
 from steer_core.inspect.trace import trace_curve
 from steer_core.inspect.translators import translators_of
 from steer_core.steering.decode import acting
-from steer_core.steering.directions import Direction
 from steer_core.steering.edits import Edit
 from steer_core.steering.fit import FIT
 from steer_core.steering.sites import Site
@@ -65,20 +64,6 @@ def look(
         UserError: for a question or an edit that does not fit the model.
     """
     return INSTRUMENTS[wanted.what](Subject(model, curve, tuple(alphas)), wanted)
-
-
-def look_along(
-    model: CodiModel,
-    wanted: LookAsked,
-    direction: Direction,
-    *,
-    site: str,
-    layer: int | None,
-    positions: Sequence[int],
-    alphas: Sequence[float],
-) -> Any:
-    """`look` along one direction that is added at one place."""
-    return look(model, wanted, EditCurve.along(direction, site, layer, positions), alphas)
 
 
 def see_trace(subject: Subject, wanted: LookAsked) -> Any:

@@ -11,7 +11,6 @@ from steer_core.errors import UserError
 from steer_core.inspect import atlas as tables
 from steer_core.inspect.atlas import Stop
 from steer_core.inspect.atlas_states import path_atlas, probe_atlas
-from steer_core.steering.directions import Direction
 from steer_core.steering.spec import EditCurve
 
 Table = Callable[[CodiModel, Sequence[Pair], EditCurve, float, Stop], Iterator[Any]]
@@ -54,20 +53,3 @@ def atlas(
         known = ", ".join(ATLASES)
         raise UserError(f"there is no table of {what} over pairs; choose one of {known}")
     yield from ATLASES[what](model, pairs, curve, alpha, stop)
-
-
-def atlas_along(
-    model: CodiModel,
-    pairs: Sequence[Pair],
-    what: str,
-    direction: Direction,
-    *,
-    site: str,
-    layer: int | None,
-    positions: Sequence[int],
-    alpha: float,
-    stop: Stop,
-) -> Iterator[Any]:
-    """`atlas` along one direction that is added at one place."""
-    curve = EditCurve.along(direction, site, layer, positions)
-    yield from atlas(model, pairs, what, curve, alpha, stop)

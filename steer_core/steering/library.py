@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-import torch
-
 from steer_core.box import DIRECTIONS_DIR
 from steer_core.codi.digests import cache_home
 from steer_core.codi.model import CodiModel
@@ -127,12 +125,6 @@ def known_direction(model: CodiModel, site: str, layer: int | None) -> Direction
             if path.is_file():
                 return load_direction(path, model, site, layer)
     return None
-
-
-def no_direction(model: CodiModel, site: str, layer: int | None) -> Direction:
-    """Nothing to add: what decodes without an edit needs no direction, and no model lacks this."""
-    config = model.config
-    return Direction(torch.zeros(config.latents + 1, config.hidden), "none", site, layer)
 
 
 def find_direction(model: CodiModel, site: str, layer: int | None, name: str) -> Direction:

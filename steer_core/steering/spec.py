@@ -129,6 +129,13 @@ def resolved(model: CodiModel, specs: Sequence[EditSpec], find: Find = find_dire
     return EditCurve(tuple(parts))
 
 
+def unedited(model: CodiModel, specs: Sequence[EditSpec]) -> EditCurve:
+    """Edits that change nothing, whatever alpha: they need no direction of the model."""
+    for spec in specs:
+        spec.check(model.config)
+    return EditCurve(tuple((spec, undirected(model, spec.site)) for spec in specs))
+
+
 def undirected(model: CodiModel, site: Site) -> Direction:
     """The direction of an operation that has none."""
     import torch

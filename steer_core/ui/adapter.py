@@ -8,13 +8,24 @@ import gradio as gr
 
 from steer_core.errors import UserError
 from steer_core.names import with_unit
-from steer_core.ui import links
+from steer_core.ui import guides, links
 from steer_core.ui.handlers import Asked, Explorer, ModelChoice
 from steer_core.ui.lines import line_of, short, told
-from steer_core.ui.panels import Controls
+from steer_core.ui.panels import Controls, spoken
+from steer_core.ui.parts import REPORT, SELECT
 from steer_core.ui.payload import number_text
-from steer_core.ui.settings import Setting
+from steer_core.ui.settings import Setting, directions, has_layers, operations, sites
 from steer_core.ui.visitors import still_there
+
+ADVANCED = ("operation", "schedule", "layers")
+"""Left out, they are the usual ones."""
+
+
+GUIDED = (
+    *("source", "variant", "keep", "problem", "site", "layer", "layers", "positions"),
+    *("schedule", "direction", "operation", "unit", "alpha"),
+)
+"""Inputs that a guided example sets."""
 
 
 class Adapter:
@@ -37,22 +48,38 @@ class Adapter:
             "layer": _layer(info, values["layer"], values["site"]),
             "positions": _positions(info, values["mask"]),
             "problem": gr.update(choices=choices, value=values["problem"]),
+            "site": _named(sites(), values["site"]),
+            "direction": _named(directions(), values["direction"]),
+            "operation": _named(operations(), values["operation"]),
         }
         listed = [pair_id for _, pair_id in choices]
         inputs = [updates[name] for name in Controls.__slots__]
         return [*inputs, *self.show_source(values["source"]), listed]
 
     @told
+    def guide(self, name: str, model: str) -> list[Any]:
+        """Set the inputs to a guided example, which is looked for with the chosen model."""
+        values = guides.found(self._explorer, model, name)
+        choices = self._explorer.problems(model, values["variant"])
+        updates = values | {
+            "layer": gr.update(value=values["layer"], interactive=has_layers(values["site"])),
+            "problem": gr.update(choices=choices, value=values["problem"]),
+        }
+        shown = [updates[part] for part in GUIDED]
+        return [*shown, *self.show_source("pairs"), [pair_id for _, pair_id in choices]]
+
+    @told
     def configure(self, model: str, site: str) -> list[Any]:
-        """Fit layer and positions to another model."""
+        """Fit layer and positions to another model; factors of another are none of its own."""
         info = self._explorer.info(model)
         usual = links.defaults(info)
-        return [_layer(info, usual["layer"], site), _positions(info, usual["positions"])]
+        layer = _layer(info, usual["layer"], site)
+        return [layer, _positions(info, usual["positions"]), "", ""]
 
     @told
     def layer_matters(self, site: str) -> Any:
-        """Layers can be chosen for the residual stream only."""
-        return gr.update(interactive=site == "residual")
+        """Layers can be chosen where a site has them."""
+        return gr.update(interactive=has_layers(site))
 
     @told
     def show_source(self, source: str) -> list[Any]:
@@ -94,10 +121,17 @@ class Adapter:
             return {"serial": serial, "error": line_of(error)}
 
     def sweep(self, request: gr.Request, **values: Any) -> Iterator[dict[str, Any]]:
-        """Yield the growing sweep over the test pairs."""
+        """Yield the growing sweep over the select split of the test pairs."""
+        yield from self._sweep(SELECT, request, values)
+
+    def report(self, request: gr.Request, **values: Any) -> Iterator[dict[str, Any]]:
+        """Yield the sweep over the report split, which is opened for this setting."""
+        yield from self._sweep(REPORT, request, values)
+
+    def _sweep(self, part: str, request: gr.Request, values: Any) -> Iterator[dict[str, Any]]:
         try:
             setting, there = self._setting(values), still_there(request)
-            for state in self._explorer.sweep(str(request.session_hash), setting, there):
+            for state in self._explorer.sweep(str(request.session_hash), setting, there, part):
                 yield {"asked": _chosen(values), **state}
         except Exception as error:
             yield {"run": self._explorer.serial(), "error": line_of(error)}
@@ -112,7 +146,8 @@ class Adapter:
 
 def setting_of(explorer: Explorer, values: dict[str, Any]) -> Setting:
     """Check the edit that inputs hold."""
-    edit = {name: values[name] for name in ("model", "site", "layer", "positions")}
+    edit = {name: values[name] for name in ADVANCED if name in values}
+    edit |= {name: values[name] for name in ("model", "site", "layer", "positions")}
     direction = with_unit(values["direction"], values["unit"])
     return explorer.setting(**edit, direction=direction)
 
@@ -134,7 +169,12 @@ def asked_of(values: dict[str, Any]) -> Asked:
 
 
 def _layer(info: ModelChoice, layer: int, site: str) -> Any:
-    return gr.update(maximum=info.layers, value=layer, interactive=site == "residual")
+    return gr.update(maximum=info.layers, value=layer, interactive=has_layers(site))
+
+
+def _named(names: tuple[str, ...], value: str) -> Any:
+    """The choices of what the library knows by these names."""
+    return gr.update(choices=[(spoken(name), name) for name in names], value=value)
 
 
 def _positions(info: ModelChoice, chosen: list[int]) -> Any:

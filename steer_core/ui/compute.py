@@ -10,6 +10,7 @@ from steer_core.errors import UserError
 from steer_core.inspect.asked import LookAsked
 from steer_core.ui import space
 from steer_core.ui.engine import Engine
+from steer_core.ui.parts import ANY, pairs_of
 from steer_core.ui.settings import PROMPT_TOKENS, Setting
 from steer_core.ui.space import gpu
 
@@ -22,6 +23,8 @@ class StripJob:
     question: str
     gold: int | float | None
     alphas: tuple[float, ...]
+    twin: str | None = None
+    """The question's twin, where the setting takes states from it."""
 
     @property
     def model(self) -> str:
@@ -37,6 +40,8 @@ class SweepJob:
     alphas: tuple[float, ...]
     variant: str = "clean"
     """Which twin of each pair is decoded."""
+    part: str = ANY
+    """Which split of the pairs, see `parts`."""
 
     @property
     def model(self) -> str:
@@ -86,7 +91,7 @@ Job = StripJob | SweepJob | FitJob | LookJob | AtlasJob
 
 def needs_direction(setting: Setting, alphas: tuple[float, ...]) -> bool:
     """Whether anything is edited: a model that has no direction decodes all the same."""
-    return bool(setting.positions) and any(alphas)
+    return setting.needs_direction and any(alphas)
 
 
 @lru_cache(maxsize=2)
@@ -165,60 +170,25 @@ def run(
     if isinstance(job, FitJob):
         engine.keep_directions(model, progress, stop)
         return
-    setting = job.setting
-    layer = setting.layer if setting.site == "residual" else None
-    if needs_direction(setting, job.alphas):
-        direction = engine.direction(model, setting.site, layer, method=setting.direction)
+    twin = job.twin if isinstance(job, StripJob) else None
+    if needs_direction(job.setting, job.alphas):
+        curve = engine.curve(model, job.setting.specs, twin)
     else:
-        direction = engine.no_direction(model, setting.site, layer)
+        curve = engine.unedited(model, job.setting.specs)
     if isinstance(job, LookJob):
         check_tokens(engine.prompt_tokens(model, job.asked.question))
-        yield engine.look(
-            model,
-            job.asked,
-            direction,
-            site=setting.site,
-            layer=layer,
-            positions=setting.positions,
-            alphas=job.alphas,
-        )
+        yield engine.look(model, job.asked, curve, job.alphas)
         return
     if isinstance(job, AtlasJob):
-        yield from engine.atlas(
-            model,
-            test_pairs(engine),
-            job.what,
-            direction,
-            site=setting.site,
-            layer=layer,
-            positions=setting.positions,
-            alpha=job.alpha,
-            stop=stop,
-        )
+        yield from engine.atlas(model, test_pairs(engine), job.what, curve, job.alpha, stop)
         return
     if isinstance(job, StripJob):
         check_tokens(engine.prompt_tokens(model, job.question))
-        yield engine.alpha_strip(
-            model,
-            job.question,
-            job.gold,
-            site=setting.site,
-            layer=layer,
-            positions=setting.positions,
-            direction=direction,
-            alphas=job.alphas,
-        )
+        asked = (model, job.question, job.gold)
+        yield engine.alpha_strip(*asked, curve=curve, alphas=job.alphas)
         return
-    yield from engine.iter_sweep(
-        model,
-        _variant(test_pairs(engine), job.variant),
-        site=setting.site,
-        layer=layer,
-        alphas=job.alphas,
-        positions=setting.positions,
-        direction=direction,
-        stop=stop,
-    )
+    pairs = _variant(pairs_of(test_pairs(engine), job.part), job.variant)
+    yield from engine.iter_sweep(model, pairs, curve=curve, alphas=job.alphas, stop=stop)
 
 
 def check_tokens(tokens: int) -> None:
@@ -233,7 +203,7 @@ def check_tokens(tokens: int) -> None:
         )
 
 
-def _variant(pairs: tuple[Any, ...], variant: str) -> list[Any]:
+def _variant(pairs: list[Any], variant: str) -> list[Any]:
     if variant == "clean":
-        return list(pairs)
+        return pairs
     return [replace(pair, clean=pair.corrupted, corrupted=pair.clean) for pair in pairs]

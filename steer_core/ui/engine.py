@@ -11,6 +11,7 @@ from steer_core.data.answers import extract_answer
 from steer_core.data.pairs import load_pairs
 from steer_core.errors import Cancelled
 from steer_core.ui.options import Options
+from steer_core.ui.settings import TWIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,11 @@ class Engine:
     """name -> ModelInfo, from its files, which are fetched if need be; no weights are read."""
     load_model: Callable[[str], Any]
     load_pairs: Callable[[str], list[Any]]
-    direction: Callable[..., Any]
-    """(model, site, layer, method) -> Direction; method is one of `settings.DIRECTIONS`."""
-    no_direction: Callable[..., Any]
-    """(model, site, layer) -> Direction that adds nothing, for what edits nothing."""
+    curve: Callable[..., Any]
+    """(model, specs, twin) -> EditCurve, with their directions looked up by name; `settings.TWIN`
+    names the states of the question `twin`."""
+    unedited: Callable[..., Any]
+    """(model, specs) -> EditCurve that changes nothing and needs no direction."""
     has_directions: Callable[[Any], bool]
     keep_directions: Callable[..., None]
     """(model, progress, stop): computes what `direction` gives, where a model lacks it."""
@@ -53,7 +55,7 @@ class Engine:
     alpha_strip: Callable[..., Any]
     iter_sweep: Callable[..., Any]
     look: Callable[..., Any]
-    """(model, LookAsked, direction, site, layer, positions, alphas) -> what `inspect.looks` has."""
+    """(model, LookAsked, curve, alphas) -> what `inspect.looks` has."""
     atlas: Callable[..., Any]
     """(model, pairs, what, direction, site, layer, positions, alpha, stop) -> growing tables."""
     extract_answer: Callable[[str], int | float | None]
@@ -145,6 +147,20 @@ def prompt_tokens(model: Any, question: str) -> int:
     return len(model.encode(question))
 
 
+def named_curve(model: Any, specs: Any, twin: str | None) -> Any:
+    """Look the directions of edits up by name; visitors name no files of this machine."""
+    from steer_core.experiment.donors import states_of
+    from steer_core.steering.library import cached_direction
+    from steer_core.steering.spec import resolved
+
+    def find(model: Any, site: str, layer: int | None, name: str) -> Any:
+        if name == TWIN and twin is not None:
+            return states_of(model, twin, site, layer, TWIN)
+        return cached_direction(model, site, layer, name)
+
+    return resolved(model, specs, find=find)
+
+
 def library(options: Options) -> Engine:
     """The real engine, on the device and in the dtype that were asked for."""
     loader = Loader(options.device, options.dtype, options.model)
@@ -153,15 +169,15 @@ def library(options: Options) -> Engine:
         model_info=Facts(loader),
         load_model=loader,
         load_pairs=load_pairs,
-        direction=Later("steering.library", "cached_direction"),
-        no_direction=Later("steering.library", "no_direction"),
+        curve=named_curve,
+        unedited=Later("steering.spec", "unedited"),
         has_directions=Later("steering.kept", "has_directions"),
         keep_directions=Later("steering.kept", "keep_directions"),
         prompt_tokens=prompt_tokens,
         alpha_strip=Later("experiment.strip", "alpha_strip"),
         iter_sweep=Later("experiment.sweep", "iter_sweep"),
-        look=Later("inspect.looks", "look_along"),
-        atlas=Later("inspect.over", "atlas_along"),
+        look=Later("inspect.looks", "look"),
+        atlas=Later("inspect.over", "atlas"),
         extract_answer=extract_answer,
         cancelled=Cancelled,
         read_model=Reader(loader),

@@ -1,12 +1,14 @@
 """The first tab: its layout is in `panels`, its wiring here."""
 
+import json
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 import gradio as gr
 
-from steer_core.ui.adapter import Adapter
+from steer_core.ui import guides
+from steer_core.ui.adapter import GUIDED, Adapter
 from steer_core.ui.door import OPEN, SWEEP, VIEW
 from steer_core.ui.handlers import Explorer
 from steer_core.ui.inspect import why
@@ -21,7 +23,12 @@ QUIET: dict[str, Any] = {
 }
 OPENS: dict[str, Any] = {**QUIET, "concurrency_id": OPEN, "concurrency_limit": 8}
 """Events that fill in inputs: none of them waits for a sweep."""
-EDIT = ("model", "site", "layer", "positions", "direction", "unit")
+EDIT = (
+    *("model", "site", "layer", "layers", "positions", "schedule"),
+    *("direction", "operation", "unit"),
+)
+PICKED = ("model", "direction")
+"""Of these the drop-down lists, which tell of an input also when nothing else was picked."""
 ASKED = ("source", "problem", "variant", "question", "gold")
 LINKED = (*ASKED, "keep", *EDIT)
 """What the address line keeps; α is added in the browser."""
@@ -29,7 +36,8 @@ LINKED = (*ASKED, "keep", *EDIT)
 
 def add(explorer: Explorer, models: list[tuple[str, str]], page: gr.Blocks) -> None:
     """Fill the tab that is being built; `models` are (label, name)."""
-    Wiring(explorer, build_layout(models)).connect(page)
+    labels = {name: guide.label for name, guide in guides.GUIDES.items()}
+    Wiring(explorer, build_layout(models, labels, explorer.starts())).connect(page)
     why.add(explorer)
 
 
@@ -53,7 +61,7 @@ class Wiring:
         configured = self._layout.view.model_picked(
             self._handle.configure,
             inputs_kwargs=self._named("model", "site"),
-            outputs=self._listed("layer", "positions"),
+            outputs=self._listed("layer", "positions", "schedule", "layers"),
             **OPENS,
         ).then(
             self._handle.pick,
@@ -61,8 +69,9 @@ class Wiring:
             outputs=[part["problem"], self._layout.listed],
             **OPENS,
         )
-        self._show_view(restored, configured, *self._problem_events())
-        self._show_sweep(restored, configured)
+        examples = self._guides()
+        self._show_view(restored, configured, *examples, *self._problem_events())
+        self._show_sweep(restored, configured, *examples)
         self._in_browser(restored)
         part["site"].input(
             self._handle.layer_matters, part["site"], part["layer"], queue=False, **QUIET
@@ -70,6 +79,28 @@ class Wiring:
         page.unload(self._handle.leave)
 
     # Events
+
+    def _guides(self) -> list[Any]:
+        """Guided examples, and what an own question begins with."""
+        part, layout = self._parts, self._layout
+        for button, start in layout.starts.items():
+            button.click(
+                None,
+                None,
+                [part["question"], part["gold"]],
+                js=f"() => window.steer?.starts({json.dumps(start)}) ?? {json.dumps(start)}",
+                **QUIET,
+            )
+        return [
+            button.click(
+                partial(self._handle.guide, name),
+                part["model"],
+                [*self._listed(*GUIDED), *self._sources(), layout.listed],
+                js="model => { window.steer?.wait('view'); return model; }",
+                **OPENS,
+            )
+            for name, button in layout.guides.items()
+        ]
 
     def _problem_events(self) -> list[Any]:
         """Events that change which problem is shown; the view follows each."""
@@ -79,8 +110,15 @@ class Wiring:
             self._handle.pick,
             inputs_kwargs=self._named("model", "variant", "keep", "problem"),
             outputs=[part["problem"], layout.listed],
+            js="(...values) => { window.steer?.filters(); return values; }",
             trigger_mode="always_last",
             **OPENS,
+        ).then(
+            None,
+            [layout.listed, part["problem"]],
+            part["problem"],
+            js="(ids, id) => window.steer ? window.steer.filtered(ids, id) : id",
+            **QUIET,
         )
         # In the browser: a request that is on its way would swallow the next clicks.
         steps = [
@@ -109,7 +147,7 @@ class Wiring:
             part["question"].submit,
             part["gold"].submit,
         ]
-        edited = [part[name].input for name in EDIT if name != "model"]
+        edited = [part[name].input for name in EDIT if name not in PICKED]
         event: dict[str, Any] = {
             "fn": self._handle.view,
             "outputs": layout.view,
@@ -120,13 +158,14 @@ class Wiring:
             **QUIET,
         }
         inputs = self._named(*ASKED, *EDIT)
-        told = [layout.view.problem_picked, layout.view.again]
+        told = [
+            getattr(layout.view, name) for name in ("problem_picked", "direction_picked", "again")
+        ]
         events = [partial(gr.on, [*edited, *typed]), *told, *_then(after)]
         self._follow("view", events, inputs_kwargs=inputs, **event)
 
     def _show_sweep(self, *after: Any) -> None:
         event: dict[str, Any] = {
-            "fn": self._handle.sweep,
             "outputs": self._layout.sweep,
             "js": _waiting("sweep"),
             "trigger_mode": "multiple",
@@ -135,9 +174,12 @@ class Wiring:
             **QUIET,
         }
         inputs = self._named(*EDIT)
-        edited = [self._parts[name].input for name in EDIT if name != "model"]
-        events = [partial(gr.on, edited), *_then(after)]
-        self._follow("sweep", events, inputs_kwargs=inputs, **event)
+        edited = [self._parts[name].input for name in EDIT if name not in PICKED]
+        told = self._layout.view.direction_picked
+        events = [partial(gr.on, edited), told, *_then(after)]
+        self._follow("sweep", events, inputs_kwargs=inputs, fn=self._handle.sweep, **event)
+        opened = [self._layout.sweep.report_asked]
+        self._follow("sweep", opened, inputs_kwargs=inputs, fn=self._handle.report, **event)
 
     def _follow(self, figure: str, events: list[Callable[..., Any]], **event: Any) -> None:
         """Bring a figure up to date on each of the events.
@@ -152,7 +194,7 @@ class Wiring:
         """What needs no server: following α, and keeping the address line up to date."""
         alpha = self._parts["alpha"]
         alpha.change(None, alpha, None, js="alpha => window.steer?.follow(alpha)", **QUIET)
-        for name in ("model", "problem"):
+        for name in ("problem", *PICKED):
             js = f"value => window.steer?.pick('{name}', value)"
             self._parts[name].input(None, self._parts[name], None, js=js, **QUIET)
         linked: dict[str, Any] = {

@@ -91,7 +91,7 @@ def _controls(info: ModelChoice) -> dict[str, tuple[Any, Callable[[str], Any]]]:
         "variant": ("clean", lambda text: settings.choose("variant", text, settings.VARIANTS)),
         "question": ("", settings.question_text),
         "gold": (None, settings.gold_number),
-        "site": ("residual", lambda text: settings.choose("site", text, settings.SITES)),
+        "site": ("residual", lambda text: settings.choose("site", text, settings.sites())),
         "layer": (
             usual["layer"],
             lambda text: settings.whole(f"layer of {info.name}", text, 1, info.layers),
@@ -99,11 +99,23 @@ def _controls(info: ModelChoice) -> dict[str, tuple[Any, Callable[[str], Any]]]:
         "mask": (usual["positions"], lambda text: _mask(text, info)),
         "direction": (
             "mean_difference",
-            lambda text: settings.choose("direction", text, settings.DIRECTIONS),
+            lambda text: settings.choose("direction", text, settings.directions()),
         ),
         "unit": ("raw", lambda text: settings.choose("unit of α", text, settings.UNITS)),
+        "operation": (
+            "add",
+            lambda text: settings.choose("operation", text, settings.operations()),
+        ),
+        "schedule": ("", lambda text: _checked(text, settings.schedule_factors, info.latents)),
+        "layers": ("", lambda text: _checked(text, settings.layer_factors, info)),
         "alpha": (0.0, settings.finite_alpha),
     }
+
+
+def _checked(text: str, check: Callable[[str, Any], Any], limits: Any) -> str:
+    """A text that the settings can read, as it stands."""
+    check(text, limits)
+    return text
 
 
 def _mask(text: str, info: ModelChoice) -> list[int]:

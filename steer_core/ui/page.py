@@ -6,10 +6,13 @@ from typing import Any
 
 import gradio as gr
 from gradio.themes import Default
+from gradio.themes.utils.sizes import Size, spacing_md, text_md
 from starlette.middleware import Middleware
 
 from steer_core.box import RUNS_DIR
+from steer_core.errors import UserError
 from steer_core.ui import api, assets, explore, health
+from steer_core.ui.adapter import toast
 from steer_core.ui.door import MOST_QUEUED, MOST_UPLOAD, Door
 from steer_core.ui.experiments import files
 from steer_core.ui.experiments import tab as experiments
@@ -19,7 +22,11 @@ from steer_core.ui.inspect import atlas
 from steer_core.ui.limits import Limits
 from steer_core.ui.logs import log_work
 from steer_core.ui.panels import head
+from steer_core.ui.parts import Ledger
+from steer_core.ui.settings import choose
 
+VIEWS = ("present",)
+"""What the address line may say: `?view=present` opens the presenter view."""
 EXPLORE, EXPERIMENT, ATLAS = "explore", "experiment", "atlas"
 """Ids of the tabs; the address line says `?tab=experiment` for the second."""
 
@@ -27,6 +34,7 @@ SESSIONS = 32
 """Whose inputs Gradio remembers, some 600 KB each; no handler needs what it has forgotten."""
 THREADS = 64
 """More than all kinds of work have at once, see their `concurrency_limit`."""
+STYLES = ("page.css", "layout.css", "experiments.css", "inspect.css")
 TIDY = (60, 300)
 """Every so many seconds, uploads that are older than so many are deleted."""
 
@@ -39,6 +47,7 @@ def build(explorer: Explorer, runs: Path = RUNS_DIR, limits: Limits | None = Non
         runs: Folder of the experiments.
         limits: What visitors may ask for; those of a page of one's own if left out.
     """
+    explorer.ledger = Ledger(runs)
     models = [(_model_label(choice), choice.name) for choice in explorer.models.values()]
     desk = Desk(explorer, runs, limits)
     with gr.Blocks(
@@ -57,6 +66,16 @@ def build(explorer: Explorer, runs: Path = RUNS_DIR, limits: Limits | None = Non
     health.remember(page, explorer, desk)
     log_work(page)
     return bounded(page.queue(max_size=MOST_QUEUED, api_open=False))
+
+
+def growing(sizes: Size, least: float = 0) -> Size:
+    """Sizes of a theme that grow with the screen as `--u` of page.css does, none below `least`."""
+    scaled = {
+        name: f"calc({max(least, float(size.removesuffix('px'))):g} * var(--u))"
+        for name, size in vars(sizes).items()
+        if name != "name"
+    }
+    return Size(**scaled, name=f"growing_{sizes.name}")
 
 
 def bounded(page: gr.Blocks) -> gr.Blocks:
@@ -80,13 +99,17 @@ def launch_options(
     fonts = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]
     mono = ["ui-monospace", "SFMono-Regular", "Menlo", "monospace"]
     return {
-        "theme": Default(primary_hue="violet", font=fonts, font_mono=mono).set(
+        "theme": Default(
+            primary_hue="violet",
+            font=fonts,
+            font_mono=mono,
+            text_size=growing(text_md, least=12),
+            spacing_size=growing(spacing_md),
+        ).set(
             button_primary_background_fill="*primary_600",
             button_primary_background_fill_hover="*primary_700",
         ),
-        "css": assets.read("page.css")
-        + assets.read("experiments.css")
-        + assets.read("inspect.css"),
+        "css": "".join(map(assets.read, STYLES)),
         "app_kwargs": {
             "routes": [health.ROUTE, *assets.routes(mcp), *files.routes(runs)],
             "middleware": [door],
@@ -106,7 +129,13 @@ def _keep_tab(page: gr.Blocks, tabs: gr.Tabs, known: dict[str, gr.Tab]) -> None:
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
     def named(request: gr.Request) -> Any:
-        name = request.query_params.get("tab")
+        asked = request.query_params
+        for part, choices, instead in (("tab", known, EXPLORE), ("view", VIEWS, "all")):
+            try:
+                choose(part, asked.get(part, next(iter(choices))), choices)
+            except UserError as error:
+                toast(f"{error} (the page shows {instead})", None)
+        name = asked.get("tab")
         return gr.Tabs(selected=name) if name in known else gr.skip()
 
     page.load(named, None, tabs, queue=False, **quiet)

@@ -7,31 +7,34 @@ import gradio as gr
 
 from steer_core.steering.units import DOSE, RAW, SD
 from steer_core.ui import assets
-from steer_core.ui.settings import ALPHA_LIMIT, ALPHA_STEP, SITES, VARIANTS
+from steer_core.ui.settings import ALPHA_LIMIT, ALPHA_STEP, VARIANTS
 
-DIRECTION_CHOICES = [("mean difference", "mean_difference"), ("random", "random")]
 UNIT_CHOICES = [("direction", RAW), ("deviation", SD), ("norm", DOSE)]
-UNIT_INFO = (
-    "α = 1 adds the direction itself, one standard deviation of the fit states along the mean"
-    " difference, or their mean norm."
-)
-SITE_INFO = (
-    "residual: after the chosen block. thought: before the projection."
-    " embedding: on the thought that is fed."
-)
+UNIT_INFO = "α = 1: the direction, one SD of the fit states along it, or their mean norm"
+SITE_INFO = "where: a block's output, h_k, or z_k after it"
+TWIN_INFO = "the same question, one number changed"
 DIRECTION_INFO = (
-    "mean(right) − mean(wrong) on the fit pairs. +α does not make answers more correct."
-    " random: same norms."
+    "mean(right) − mean(wrong) over fit pairs, kept apart from these; +α need not mean more right"
 )
-PICKED = ("model_picked", "problem_picked", "again")
+PICKED = ("model_picked", "problem_picked", "direction_picked", "again")
 """Told by the first figure: Gradio's own lists tell of an input each time they are left; `again`
 asks once more for what was not ready."""
+SITES = ("residual", "thought", "embedding")
+DIRECTION = "mean_difference"
+"""What a newcomer may choose from; the rest is there once the library has been asked."""
 MOST_LISTED = 10_000
 """Problems in the drop-down list: all that there are. Left out, Gradio shows the first 100."""
+VIEWS = (
+    '<button type="button" class="present" aria-pressed="false" title="key V">Present</button>'
+    '<button type="button" class="help" title="key ?">Keys</button>'
+)
 SKIP = '<a href="#alpha">Skip to the results</a>'
 ABOUT = (
-    "A CODI model reasons in a few hidden vectors instead of words. Here you add"
-    " **α × a direction** to those vectors and see what happens to the answer."
+    "CODI models reason in hidden vectors, not words: add **α × a direction**, watch the answer."
+)
+READS = (
+    "The bundled models read short word problems like those of the test pairs: whole numbers,"
+    " one to five steps, one question. Edit one:"
 )
 
 
@@ -49,8 +52,11 @@ class Controls:
     site: gr.Radio
     layer: gr.Slider
     positions: gr.CheckboxGroup
-    direction: gr.Radio
+    direction: gr.Dropdown
+    operation: gr.Radio
     unit: gr.Radio
+    schedule: gr.Textbox
+    layers: gr.Textbox
     alpha: gr.Slider
 
 
@@ -64,11 +70,14 @@ class Layout:
     previous: gr.Button
     following: gr.Button
     ask: gr.Button
+    starts: dict[gr.Button, tuple[str, str]]
+    """Question and gold answer that a button begins an own question with."""
     from_pairs: gr.Column
     own: gr.Column
     view: gr.HTML
     """Takes the answer strip of one problem and hands it to all figures but the sweep."""
     sweep: gr.HTML
+    guides: dict[str, gr.Button]
 
 
 def head() -> None:
@@ -77,14 +86,24 @@ def head() -> None:
         gr.HTML(SKIP, apply_default_css=False, elem_id="skip")
         gr.Markdown("# CODI steering", elem_id="title")
         gr.Markdown(ABOUT, elem_id="about")
+        gr.HTML(VIEWS, apply_default_css=False, elem_id="view-buttons")
 
 
-def build_layout(models: list[tuple[str, str]]) -> Layout:
-    """Lay out the first tab; `models` are (label, name)."""
+def build_layout(
+    models: list[tuple[str, str]], guides: dict[str, str], starts: list[tuple[str, str, str]]
+) -> Layout:
+    """Lay out the first tab.
+
+    Args:
+        models: (label, name) of each.
+        guides: Labels of the guided examples, by name.
+        starts: (label, question, gold answer) to begin an own question with.
+    """
+    shown = guide_panel(guides)
     with gr.Row(elem_id="columns", elem_classes="columns", equal_height=False):
-        with gr.Column(scale=0, min_width=320, elem_id="side", elem_classes="side"):
+        with gr.Column(scale=0, min_width=280, elem_id="side", elem_classes="side"):
             model = model_panel(models)
-            problem = problem_panel()
+            problem = problem_panel(starts)
             edit = edit_panel()
         with gr.Column(scale=1, min_width=320, elem_id="main"):
             view = figure("question", PICKED)
@@ -92,11 +111,11 @@ def build_layout(models: list[tuple[str, str]]) -> Layout:
             figure("answers")
             with gr.Row(elem_id="figures"):
                 figure("deltas")
-                sweep = figure("sweep")
+                sweep = figure("sweep", ("report_asked",))
     inputs = {name: part for name, part in problem.items() if name in Controls.__slots__}
     parts = {name: part for name, part in problem.items() if name not in inputs}
     controls = Controls(model=model, alpha=alpha, **inputs, **edit)
-    return Layout(controls, **parts, view=view, sweep=sweep)
+    return Layout(controls, **parts, view=view, sweep=sweep, guides=shown)
 
 
 def model_panel(models: list[tuple[str, str]]) -> gr.Dropdown:
@@ -105,7 +124,7 @@ def model_panel(models: list[tuple[str, str]]) -> gr.Dropdown:
         return gr.Dropdown(models, value=models[0][1], label="Model", elem_id="model")
 
 
-def problem_panel() -> dict[str, Any]:
+def problem_panel(starts: list[tuple[str, str, str]]) -> dict[str, Any]:
     """Choose a test problem, or type one."""
     parts: dict[str, Any] = {}
     with gr.Group(elem_id="problem-panel"):
@@ -118,7 +137,7 @@ def problem_panel() -> dict[str, Any]:
         with gr.Column(elem_id="from-pairs") as parts["from_pairs"]:
             parts.update(pair_inputs())
         with gr.Column(elem_id="own", visible=False) as parts["own"]:
-            parts.update(own_inputs())
+            parts.update(own_inputs(starts))
     return parts
 
 
@@ -127,17 +146,18 @@ def pair_inputs() -> dict[str, Any]:
     keep = gr.Radio(
         [("all", "all"), ("✓ right", "right"), ("✗ wrong", "wrong")],
         value="all",
-        label="Show problems the baseline gets",
+        label="Baseline",
         elem_id="keep",
     )
     variant = gr.Radio(
         list(VARIANTS),
         value="clean",
-        label="Twin (corrupted: one number changed)",
+        label="Twin",
+        info=TWIN_INFO,
         elem_id="variant",
     )
     problem = gr.Dropdown(
-        [], label="Test problem", filterable=True, num_choices_shown=MOST_LISTED, elem_id="problem"
+        [], label="Question", filterable=True, num_choices_shown=MOST_LISTED, elem_id="problem"
     )
     listed = gr.HTML(value=[], html_template="", visible="hidden", elem_id="listed")
     with gr.Row(elem_id="step"):
@@ -153,8 +173,18 @@ def pair_inputs() -> dict[str, Any]:
     }
 
 
-def own_inputs() -> dict[str, Any]:
+def guide_panel(guides: dict[str, str]) -> dict[str, gr.Button]:
+    """Buttons of the guided examples."""
+    with gr.Row(elem_id="guides"):
+        gr.HTML("See", apply_default_css=False, elem_id="guides-word")
+        return {name: gr.Button(label, size="sm", min_width=0) for name, label in guides.items()}
+
+
+def own_inputs(starts: list[tuple[str, str, str]]) -> dict[str, Any]:
     """Type a question, with its gold answer where that is known."""
+    gr.HTML(READS, apply_default_css=False, elem_id="own-reads")
+    with gr.Row(elem_id="starts"):
+        buttons = [gr.Button(label, size="sm", min_width=0) for label, *_ in starts]
     question = gr.Textbox(
         label="Question",
         lines=4,
@@ -169,6 +199,7 @@ def own_inputs() -> dict[str, Any]:
         "question": question,
         "gold": gold,
         "ask": gr.Button("Decode", variant="primary", size="sm", elem_id="ask"),
+        "starts": {button: start[1:] for button, start in zip(buttons, starts, strict=True)},
     }
 
 
@@ -177,7 +208,7 @@ def edit_panel() -> dict[str, Any]:
     with gr.Group(elem_id="edit-panel"):
         return {
             "site": gr.Radio(
-                list(SITES), value="residual", label="Site", info=SITE_INFO, elem_id="site"
+                list(SITES), value=SITES[0], label="Site", info=SITE_INFO, elem_id="site"
             ),
             # No reset button: what it does is no input to Gradio, and no figure would follow.
             "layer": gr.Slider(
@@ -185,19 +216,46 @@ def edit_panel() -> dict[str, Any]:
             ),
             "positions": gr.CheckboxGroup(
                 [],
-                label="Latent tokens to steer",
-                info="0 ends the question; k is latent step k.",
+                label="Positions",
+                info="0 ends the question, k: latent step k",
                 elem_id="positions",
             ),
-            "direction": gr.Radio(
-                DIRECTION_CHOICES,
-                value="mean_difference",
+            "direction": gr.Dropdown(
+                [(spoken(DIRECTION), DIRECTION)],
+                value=DIRECTION,
                 label="Direction",
                 info=DIRECTION_INFO,
+                num_choices_shown=MOST_LISTED,
                 elem_id="direction",
             ),
-            "unit": unit_panel("unit"),
+            **advanced_inputs(),
         }
+
+
+def advanced_inputs() -> dict[str, Any]:
+    """What a newcomer does not need: folded, and as small as it is there.
+
+    Schedule and layers are text for the server and for the address; their figures are dragged.
+    """
+    with gr.Accordion("Advanced", open=False, elem_id="advanced"):
+        operation = gr.Radio(
+            [("add", "add")],
+            value="add",
+            label="Operation",
+            info="what α does to the state along the direction",
+            elem_id="operation",
+        )
+        unit = unit_panel("unit")
+        figure("schedule")
+        schedule = gr.Textbox("", show_label=False, elem_id="schedule-text", elem_classes="kept")
+        figure("layers")
+        layers = gr.Textbox("", show_label=False, elem_id="layers-text", elem_classes="kept")
+    return {"operation": operation, "unit": unit, "schedule": schedule, "layers": layers}
+
+
+def spoken(name: str) -> str:
+    """A name as a reader sees it."""
+    return name.replace("_", " ")
 
 
 def unit_panel(elem_id: str) -> gr.Radio:

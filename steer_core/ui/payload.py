@@ -37,7 +37,7 @@ def strip_payload(job: StripJob, strip: Any, layers: int) -> dict[str, Any]:
         "change": _numbers(strip.norm_change),
         "dose": _numbers(strip.dose),
         # Where nothing is edited no direction was asked for: it has no length, not the length 0.
-        "norms": _numbers(strip.norms if job.setting.positions else np.nan * strip.norms),
+        "norms": _numbers(strip.norms if job.setting.first.positions else np.nan * strip.norms),
         "inert": [[int(position), str(reason)] for position, reason in strip.inert],
         "seconds": round(float(strip.seconds), 3),
     }
@@ -75,7 +75,7 @@ def lens_payload(job: LookJob, lens: Any) -> dict[str, Any]:
     return {
         **setting_payload(job.setting),
         "alpha": job.alphas[0],
-        "edited": list(job.setting.positions) if job.alphas[0] else [],
+        "edited": list(job.setting.first.positions) if job.alphas[0] else [],
         "question": lens.question,
         "positions": list(range(len(ids))),
         "layers": list(range(len(ids[0]))),
@@ -134,14 +134,17 @@ def sweep_payload(setting: Setting, state: Any, finished: bool) -> dict[str, Any
     }
 
 
-def sweep_rows(state: Any, direction: str) -> list[dict[str, Any]]:
+def sweep_rows(state: Any, setting: Setting) -> list[dict[str, Any]]:
     """Return a finished sweep as one dict per α, with the names of `sweep --json`."""
+    first = setting.first
     columns = (state.alphas, state.done, state.correct, state.low, state.high)
     return [
         {
-            "layer": int(state.layer),
+            "site": first.site.name,
+            "layer": first.site.layer,
+            "operation": first.operation,
             "alpha": float(alpha),
-            "direction": direction,
+            "direction": first.direction,
             "n": int(n),
             "correct": int(correct),
             "accuracy": float(correct / n) if n else None,
@@ -158,12 +161,16 @@ def sweep_rows(state: Any, direction: str) -> list[dict[str, Any]]:
 
 def setting_payload(setting: Setting) -> dict[str, Any]:
     """Return the setting under the names the page uses."""
+    first = setting.first
     return {
         "model": setting.model,
-        "site": setting.site,
-        "layer": setting.layer,
-        "positions": list(setting.positions),
-        "direction": setting.direction,
+        "site": first.site.name,
+        "layer": first.site.layer,
+        "at": [[spec.site.layer, spec.factor] for spec in setting.specs],
+        "positions": list(first.positions),
+        "direction": first.direction,
+        "operation": first.operation,
+        "schedule": first.schedule,
     }
 
 

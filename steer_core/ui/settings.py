@@ -1,19 +1,75 @@
 """What a visitor chose, checked: every value names its limit when it is out of range."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from steer_core.data.answers import parse_answer
 from steer_core.data.rows import show
 from steer_core.errors import UserError
-from steer_core.names import UNITS, with_unit
+from steer_core.names import CONTROL_KINDS, UNITS, with_unit
 
-SITES = ("residual", "thought", "embedding")
-DIRECTIONS = ("mean_difference", "random")
-DIRECTIONS_IN_UNITS = tuple(with_unit(name, unit) for name in DIRECTIONS for unit in UNITS)
-"""With what α counts behind the name, see `steer_core.steering.units`."""
+if TYPE_CHECKING:
+    from steer_core.steering.spec import EditSpec
+MOST_OPTIONS = 8
+
+
+# What can be edited is named by modules that import torch: they are asked once the page is shown.
+
+
+@lru_cache(maxsize=1)
+def sites() -> tuple[str, ...]:
+    """Names of all sites."""
+    from steer_core.steering.sites import SITES
+
+    return SITES
+
+
+@lru_cache(maxsize=1)
+def operations() -> tuple[str, ...]:
+    """Names of all operations."""
+    from steer_core.steering.operations import OPERATIONS
+
+    return tuple(OPERATIONS)
+
+
+@lru_cache(maxsize=1)
+def directions() -> tuple[str, ...]:
+    """Names of all directions."""
+    return (*direction_names(), TWIN)
+
+
+def directions_in_units() -> tuple[str, ...]:
+    """With what α counts behind the name, see `steer_core.steering.units`."""
+    return tuple(with_unit(name, unit) for name in directions() for unit in UNITS)
+
+
+def has_layers(site: str) -> bool:
+    """Whether every block has this site."""
+    from steer_core.steering.sites import Site
+
+    return Site(site).has_layers
+
+
+def direction_names() -> Iterator[str]:
+    """Every method, with what may stand behind it, and the controls."""
+    from steer_core.steering.methods import METHODS
+
+    for name, method in METHODS.items():
+        yield name
+        for option in getattr(method, "options", ())[1:MOST_OPTIONS]:  # the first is the default
+            yield f"{name}:{option}"
+    yield from CONTROL_KINDS
+
+
+TWIN = "twin"
+"""The states of the problem's twin, for one problem; what replaces states by it swaps the twins."""
+MOST_FACTOR = 10.0
+"""Of a layer, or of a position in a schedule."""
 VARIANTS = ("clean", "corrupted")
 FILTERS = ("all", "right", "wrong")
 ALPHA_LIMIT = 3.0
@@ -33,13 +89,29 @@ class Setting:
     """One way to steer, without α: the key of every cache."""
 
     model: str
-    site: str
-    layer: int
-    """Block 1..L; the sites `thought` and `embedding` do not depend on it."""
-    positions: tuple[int, ...]
-    """Edited positions, ascending, each 0..K."""
-    direction: str
-    """One of `DIRECTIONS_IN_UNITS`."""
+    specs: tuple[EditSpec, ...]
+    """Edits that are made together and moved by one α: the same one at each of its layers."""
+
+    @property
+    def first(self) -> EditSpec:
+        """The edit at the chosen layer; the others have another layer and factor."""
+        return self.specs[0]
+
+    def edited_at(self, positions: tuple[int, ...]) -> Setting:
+        """The same edit at other positions."""
+        return replace(self, specs=tuple(replace(spec, positions=positions) for spec in self.specs))
+
+    @property
+    def of_twin(self) -> bool:
+        """Whether it is another edit for each problem: with the states of its twin."""
+        return self.first.direction == TWIN and self.needs_direction
+
+    @property
+    def needs_direction(self) -> bool:
+        """Whether anything is edited along one: without, a model that has none decodes as well."""
+        from steer_core.steering.spec import UNDIRECTED
+
+        return bool(self.first.positions) and self.first.operation not in UNDIRECTED
 
 
 def choose(name: str, value: Any, choices: Iterable[str]) -> str:
@@ -164,33 +236,107 @@ def gold_number(value: Any) -> int | float | None:
     return number
 
 
-def make_setting(info: Any, site: Any, layer: Any, positions: Any, direction: Any) -> Setting:
+def make_setting(
+    info: Any,
+    site: Any,
+    layer: Any,
+    positions: Any,
+    direction: Any,
+    operation: Any = "add",
+    schedule: Any = None,
+    layers: Any = None,
+) -> Setting:
     """Check the edit against the model it is meant for.
 
     Args:
         info: the model's `ModelInfo` (name, layers, latents).
-        site: one of `SITES`.
-        layer: block 1..L.
+        site: one of `sites()`.
+        layer: block 1..L; sites without layers do not depend on it.
         positions: any of 0..K, in any order.
-        direction: one of `DIRECTIONS_IN_UNITS`.
+        direction: one of `directions_in_units()`.
+        operation: one of `operations()`.
+        schedule: factors of α at 0..K, such as "1,1,0.5,0,0,0,0" or a list; nothing for 1.
+        layers: further blocks that are edited too, each with its factor of α, such as "1:0.5,3";
+            nothing for none.
 
     Raises:
         UserError: naming the value, the limit and the next move.
     """
-    return Setting(
-        model=info.name,
-        site=choose("site", site, SITES),
-        layer=whole(f"layer of {info.name}", layer, 1, info.layers),
-        positions=tuple(
-            sorted(
-                {
-                    whole(f"position of {info.name}", position, 0, info.latents)
-                    for position in some("positions", positions, info.latents + 1)
-                }
-            )
-        ),
-        direction=choose("direction", direction, DIRECTIONS_IN_UNITS),
+    from steer_core.steering.sites import Site
+    from steer_core.steering.spec import EditSpec
+
+    site = choose("site", site, sites())
+    block = whole(f"layer of {info.name}", layer, 1, info.layers)
+    masked = some("positions", positions, info.latents + 1)
+    chosen = {whole(f"position of {info.name}", each, 0, info.latents) for each in masked}
+    first = EditSpec(
+        Site(site, block if Site(site).has_layers else None),
+        tuple(sorted(chosen)),
+        choose("direction", direction, directions_in_units()),
+        choose("operation", operation, operations()),
+        schedule=schedule_factors(schedule, info.latents),
     )
+    more = layer_factors(layers, info) if first.site.has_layers else {}
+    others = [
+        replace(first, site=Site(site, each), factor=factor)
+        for each, factor in more.items()
+        if each != block
+    ]
+    return Setting(info.name, (first, *others))
+
+
+def unedited(model: str) -> Setting:
+    """The setting that changes nothing."""
+    from steer_core.steering.sites import Site
+    from steer_core.steering.spec import EditSpec
+
+    return Setting(model, (EditSpec(Site("residual", 1), ()),))
+
+
+def schedule_factors(value: Any, latents: int) -> tuple[float, ...] | None:
+    """The factors of α at positions 0..K; None where each is 1.
+
+    Raises:
+        UserError: for another number of them, or one that is out of range.
+    """
+    parts = _parts("schedule", value, latents + 1)
+    if not parts:
+        return None
+    if len(parts) != latents + 1:
+        raise UserError(
+            f"the schedule has {len(parts)} factors; give {latents + 1}, for positions 0..{latents}"
+        )
+    factors = tuple(_factor("factor of the schedule", part) for part in parts)
+    return None if set(factors) == {1.0} else factors
+
+
+def layer_factors(value: Any, info: Any) -> dict[int, float]:
+    """The further layers of "1:0.5,3" with their factors of α, 1 where none is said.
+
+    Raises:
+        UserError: for a layer that the model lacks, or a factor that is out of range.
+    """
+    found = {}
+    for part in _parts("layers", value, info.layers):
+        layer, _, factor = str(part).partition(":")
+        number = whole(f"layer of {info.name}", layer, 1, info.layers)
+        if factor := _factor("factor of a layer", factor or 1):
+            found[number] = factor
+    return dict(sorted(found.items()))
+
+
+def _parts(name: str, value: Any, most: int) -> list[Any]:
+    """The parts of a text with commas, or of a list."""
+    parts = value.split(",") if isinstance(value, str) and value.strip() else value or []
+    return some(name, parts, most)
+
+
+def _factor(name: str, value: Any) -> float:
+    number = _number(name, value)
+    if not abs(number) <= MOST_FACTOR:  # also where it is no number
+        limits = f"a number from {-MOST_FACTOR:g} to {MOST_FACTOR:g}"
+        raise UserError(f"{name} is {shown(value, False)}; give {limits}")
+    return number
 
 
 def _number(name: str, value: Any) -> float:

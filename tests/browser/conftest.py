@@ -49,8 +49,8 @@ class Tab:
         if message.type == "error":
             self.errors.append(message.text)
 
-    def open(self, query: str = "") -> Page:
-        """Load the page and wait until the answers and the finished sweep are on it."""
+    def open(self, query: str = "?alpha=0") -> Page:
+        """Load the page, at the baseline if nothing else is said, and wait until it is complete."""
         self.page.goto(self.home + query)
         self.page.wait_for_selector("#answers [data-serial]")
         self.finished()

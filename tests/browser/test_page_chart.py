@@ -37,7 +37,7 @@ def test_the_numbers_behind_the_chart(tab):
         page.get_by_role("button", name="CSV").click()
     lines = download.value.path().read_text("utf-8").splitlines()
     assert lines[0].startswith("# model tiny-llama, site residual, layer 2, positions 1 2 3 4 5 6")
-    origin = "clean twins of assets/pairs/test.json, weights sha256 0f1e2d, finished"
+    origin = "clean twins of assets/pairs/test.json, select split, weights sha256 0f1e2d, finished"
     assert lines[0].endswith(origin)
     assert lines[1].split(",")[:3] == ["alpha", "n", "correct"]
     assert len(lines) == 15
@@ -45,8 +45,8 @@ def test_the_numbers_behind_the_chart(tab):
 
 def test_the_chart_says_what_it_is_over(tab):
     page = tab.open("?variant=corrupted")
-    heading = page.locator("#sweep h2")
-    expect(heading).to_have_text("Accuracy over the 60 clean test problems")
+    heading = page.locator("#sweep .title")
+    expect(heading).to_have_text("Accuracy over the 30 clean select problems")
 
 
 FIGURE = """async (sweep) => {

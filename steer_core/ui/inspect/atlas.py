@@ -16,6 +16,7 @@ from steer_core.ui.handlers import MOST_VISITORS, Explorer
 from steer_core.ui.inspect.payload import numbers
 from steer_core.ui.lines import line_of
 from steer_core.ui.links import defaults
+from steer_core.ui.parts import setting_words
 from steer_core.ui.visitors import still_there
 
 EDITED = ("map", "flip")
@@ -81,11 +82,8 @@ def edit_words(job: AtlasJob) -> str:
     """The edit that is looked at; empty for none."""
     if job.what not in EDITED:
         return ""
-    setting = job.setting
-    place = f"{setting.site}, block {setting.layer}" if setting.site == "residual" else setting.site
-    where = ", ".join(map(str, setting.positions))
     strength = f", α = {job.alpha:g}" if job.what == "map" else ""
-    return f"{setting.direction} at {place}, positions {where}{strength}"
+    return f"{setting_words(job.setting)}{strength}"
 
 
 def table_payload(table: Any) -> dict[str, Any]:

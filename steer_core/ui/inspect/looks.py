@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from steer_core.data.answers import Number, parse_answer
@@ -66,9 +65,11 @@ class Looks:
     def _look(self, what: str, told: Mapping[str, Any]) -> dict[str, Any]:
         values, options = inputs_of(told), options_of(told)
         setting, asked = setting_of(self._explorer, values), asked_of(values)
+        if setting.of_twin:
+            raise UserError("twins are looked at under 'Swap'; choose another direction")
         info = self._explorer.info(setting.model)
         if what == MAP:  # every place is edited alone, whatever is chosen
-            setting = replace(setting, positions=tuple(range(info.latents + 1)))
+            setting = setting.edited_at(tuple(range(info.latents + 1)))
         question, gold = self._explorer.question(asked)
         pair = self.pair(asked)
         job = LookJob(
@@ -91,7 +92,7 @@ class Looks:
     def alphas(self, what: str, setting: Setting) -> tuple[float, ...]:
         """The α of an instrument: fewer for a large model, one where nothing is edited."""
         usual = ALPHAS[what]
-        if not setting.positions:
+        if not setting.first.positions:
             return (0.0,)
         large = (self._explorer.info(setting.model).parameters or 0) > LARGE
         return SWEEP_ALPHAS if large and usual == STRIP_ALPHAS else usual

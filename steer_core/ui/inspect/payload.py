@@ -29,7 +29,7 @@ def payload_of(job: LookJob, seen: Any, gold: Number | None, info: Any) -> dict[
         "alphas": list(job.alphas),
         "layers": info.layers,
         "latents": info.latents,
-        "site": job.setting.site,
+        "site": job.setting.first.site.name,
         "gold": number_text(gold),
         **OF[job.asked.what](seen, gold),
     }

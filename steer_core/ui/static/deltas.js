@@ -75,7 +75,7 @@ function buildGrid(map, view, mode) {
   for (let position = 0; position <= latents; position++) {
     nodes.push(footOf(position, view.positions.includes(position), dead.has(position)));
   }
-  nodes.push(corner(view.direction.includes(":") ? "‖α = 1‖" : "‖direction‖"));
+  nodes.push(corner(/:(sd|dose)$/.test(view.direction) ? "‖α = 1‖" : "‖direction‖"));
   for (let position = 0; position <= latents; position++) nodes.push(normOf(view.norms[position]));
   map.style.setProperty("--columns", latents + 1);
   map.style.setProperty("--rows", layers + 1);
@@ -116,8 +116,10 @@ function cellOf(grid, view, position, layer, dead) {
 }
 
 function editedHere(view, position, layer) {
-  const row = { residual: view.layer, thought: view.layers, embedding: 0 }[view.site];
-  return layer === row && view.positions.includes(position);
+  if (!view.positions.includes(position) || view.schedule?.[position] === 0) return false;
+  // What a block caches of a position is made of what it reads: it is marked where the block stands.
+  const rows = view.at.map(([block]) => block ?? { thought: view.layers, embedding: 0 }[view.site]);
+  return rows.includes(layer);
 }
 
 function footOf(position, edited, dead) {
@@ -192,8 +194,11 @@ function reading(view, index, mode, hovered) {
   if (index === view.baseline) return "Outlined: where the edit acts. Move α to see how far it carries.";
   const dose = Math.max(...alive.map((position) => view.dose[index][position] ?? 0));
   // The last block's row is shown behind the final norm, which the edit is in front of.
-  const place = view.site === "residual" && view.layer === view.layers ? ", in front of the final norm" : "";
-  return `The edit (outlined) is up to ${percent(dose, 0)} of the norm of the state it is added to${place}.`;
+  const last = view.at.some(([layer]) => layer === view.layers);
+  const place = view.site === "residual" && last ? ", in front of the final norm" : "";
+  const does = view.operation === "add" ? "is" : "changes";
+  const state = view.operation === "add" ? "the state it is added to" : "its state";
+  return `The edit (outlined) ${does} up to ${percent(dose, 0)} of the norm of ${state}${place}.`;
 }
 
 function spoken(view, index, mode) {

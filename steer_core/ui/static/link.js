@@ -14,6 +14,8 @@ export function keepTab(name) {
   change({ tab, run: null, compare: null, ...(tab && opened) });
 }
 
+export const keepView = (view) => change({ view });
+
 // `run` is the name of the opened experiment, or `compare` holds the names of two.
 export function keepOpened({ run = null, compare = null }) {
   opened = { run, compare: compare?.join(",") ?? null };
@@ -54,5 +56,6 @@ function wanted(inputs) {
   // What was typed is named once it is decoded: an address shows what was on the page.
   const own = { problem: null, variant: null, keep: null, question: view?.question, gold: view?.gold };
   const asked = inputs.source === "own" ? own : { question: null, gold: null };
-  return { ...rest, ...asked, mask, alpha };
+  const factors = { schedule: rest.schedule || null, layers: rest.layers || null };
+  return { ...rest, ...asked, ...factors, mask, alpha };
 }

@@ -11,6 +11,12 @@ export function watchOwn() {
   });
 }
 
+// A question that is put in to be edited is not decoded yet.
+export function starts([question, gold]) {
+  types({ question, gold });
+  return [question, gold];
+}
+
 const textOf = (selector) => document.querySelector(selector)?.value.trim() ?? "";
 
 export function isStale() {

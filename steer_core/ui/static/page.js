@@ -3,13 +3,16 @@ import { mountAnswers } from "./answers.js";
 import { inputsChanged } from "./asked.js";
 import { watchBoxes } from "./boxes.js";
 import { mountDeltas } from "./deltas.js";
+import { openTurned } from "./first.js";
 import { watchKeys } from "./keys.js";
 import { keepLink, keepTab } from "./link.js";
 import { failed, follow, listenToSlider, wait } from "./store.js";
 import { mountStrip } from "./strip.js";
 import { mountSweep } from "./sweep.js";
-import { watchOwn } from "./own.js";
-import { pick, step, watchLists } from "./picks.js";
+import { starts, watchOwn } from "./own.js";
+import { watchPresenter } from "./present.js";
+import { watchShortcuts } from "./shortcuts.js";
+import { filtered, filters, pick, step, watchLists } from "./picks.js";
 import { mountQuestion } from "./question.js";
 
 const panels = {
@@ -20,8 +23,10 @@ const panels = {
   sweep: mountSweep,
 };
 
-// Panels of the second tab: their modules are loaded when it is opened for the first time.
+// Panels that are folded or of the second tab: their modules are loaded when they are first seen.
 const later = {
+  schedule: async () => ({ mount: (await import("./factors.js")).mountSchedule }),
+  layers: async () => ({ mount: (await import("./factors.js")).mountLayers }),
   plan: () => import("./plan.js"),
   steps: () => import("./steps.js"),
   shelf: () => import("./shelf.js"),
@@ -42,11 +47,15 @@ export async function mount(name, element, props, watch, plotly, page) {
 const link = () => {
   keepLink();
   inputsChanged();
+  window.dispatchEvent(new Event("steer:inputs"));
 };
 
-window.steer = { follow, wait, failed, pick, step, link, tab: keepTab };
+window.steer = { follow, wait, failed, pick, step, filters, filtered, starts, link, tab: keepTab };
 watchBoxes();
 watchOwn();
 watchLists();
 watchKeys();
+watchShortcuts();
+watchPresenter();
 listenToSlider();
+openTurned();

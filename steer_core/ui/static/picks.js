@@ -3,6 +3,7 @@
 
 const FOLLOWS_MS = 500;
 let trigger = () => {};
+let filtering = null; // how many steps were made while a filter is applied
 let stepped = null; // where the last step went
 
 // The panel whose events say that another model or problem was picked.
@@ -23,11 +24,27 @@ export function pick(name, value) {
 // such a one goes on from where the last one went.
 export function step(by, ids, problem) {
   if (!ids?.length) return problem;
+  if (filtering) {
+    filtering.steps += by;
+    return problem;
+  }
   const quick = stepped && performance.now() - stepped.at < FOLLOWS_MS && ids.includes(stepped.id);
   const from = ids.indexOf(quick ? stepped.id : problem);
-  const id = from < 0 ? ids[0] : ids[(from + by + ids.length) % ids.length];
+  const id = from < 0 ? ids[0] : ids[(((from + by) % ids.length) + ids.length) % ids.length];
   stepped = { id, at: performance.now() };
   return id;
+}
+
+// While another filter is on its way, steps are counted: they are made in the list that it brings.
+export function filters() {
+  filtering ??= { steps: 0 };
+}
+
+export function filtered(ids, problem) {
+  const { steps } = filtering ?? { steps: 0 };
+  filtering = null;
+  stepped = null;
+  return steps ? step(steps, ids, problem) : problem;
 }
 
 export function watchLists() {

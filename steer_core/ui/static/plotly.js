@@ -12,12 +12,12 @@ export function loadPlotly(address) {
   return loading;
 }
 
-// A figure is as wide as its place, also when the place was hidden or moved while it was drawn:
+// A figure is as large as its place, also when the place was hidden or moved while it was drawn:
 // Plotly itself looks at the window only.
-export function fit(plot) {
+export function fit(plot, redraw = () => window.Plotly.Plots.resize(plot)) {
   new ResizeObserver(() => {
-    const drawn = plot._fullLayout?.width;
-    const off = drawn && plot.clientWidth && Math.abs(drawn - plot.clientWidth) > 1;
-    if (off) window.Plotly.Plots.resize(plot);
+    const { width, height, autosize } = plot._fullLayout ?? {};
+    const off = (drawn, size) => drawn && size && Math.abs(drawn - size) > 1;
+    if (off(width, plot.clientWidth) || (autosize && off(height, plot.clientHeight))) redraw();
   }).observe(plot);
 }

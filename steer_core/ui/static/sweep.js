@@ -4,9 +4,9 @@ import { fit, loadPlotly } from "./plotly.js";
 import { arrived, moveSlider, nearest, on, store, UNANSWERED } from "./store.js";
 import { colours, layout, traces } from "./sweep_figure.js";
 import { saveCsv, tableInto } from "./sweep_table.js";
-import { reading, status } from "./sweep_words.js";
+import { badge, caution, reading, status, title } from "./sweep_words.js";
 
-export function mountSweep(element, props, watch, plotly) {
+export function mountSweep(element, props, watch, plotly, page) {
   const find = (selector) => element.querySelector(selector);
   const [plot, cursor] = [find(".plot"), find(".cursor")];
   let Plotly = null;
@@ -45,7 +45,12 @@ export function mountSweep(element, props, watch, plotly) {
     }
     if (sweep?.finished && sweep.run !== value.run) before = sweep;
     sweep = value;
-    find("h2").textContent = `Accuracy over the ${sweep.total} ${sweep.twin} test problems`;
+    find(".title").textContent = title(sweep);
+    find(".exploring").textContent = badge(sweep);
+    find(".caution").textContent = caution(sweep);
+    find(".report").hidden = sweep.part === "report";
+    find(".report").disabled = !sweep.finished;
+    element.dataset.part = sweep.part;
     find(".status").textContent = status(sweep, ghost());
     find("progress").value = sweep.finished ? 1 : sweep.decoded / sweep.rows;
     Object.assign(element.dataset, {
@@ -66,6 +71,7 @@ export function mountSweep(element, props, watch, plotly) {
     element.dataset.waiting = store.waiting.sweep ? "yes" : "";
     if (store.lost.sweep) find(".status").textContent = UNANSWERED;
   });
+  find(".report").addEventListener("click", () => page.trigger("report_asked"));
   find(".csv").addEventListener("click", () => sweep && saveCsv(sweep));
   watch("value", () => receive(props.value));
 
@@ -78,7 +84,7 @@ export function mountSweep(element, props, watch, plotly) {
       if (sweep) moveSlider(sweep.alphas[nearest(sweep.alphas, alpha)]);
     });
     plot.on("plotly_afterplot", place);
-    fit(plot);
+    fit(plot, () => Plotly.Plots.resize(plot).then(refresh));
     new MutationObserver(refresh).observe(document.body, { attributeFilter: ["class"] });
     place();
     receive(props.value);

@@ -11,17 +11,25 @@ export function colours() {
     band: take("--steer-band"),
     baseline: take("--steer-baseline"),
     controls: take("--steer-controls"),
+    size: letters(),
   };
 }
 
+// The smallest letters of the page, which grow with the screen.
+function letters() {
+  const small = document.querySelector(".figure .caption");
+  return (small && parseFloat(getComputedStyle(small).fontSize)) || 12;
+}
+
+// As large as its place, where no height is given.
 export function layout(colour) {
   const axis = { gridcolor: colour.grid, zeroline: false, fixedrange: true, linecolor: colour.grid };
   return {
-    height: 236,
-    margin: { l: 44, r: 12, t: 8, b: 34 },
+    autosize: true,
+    margin: { l: 3.7 * colour.size, r: 12, t: 0.8 * colour.size, b: 2.8 * colour.size },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    font: { color: colour.text, family: "system-ui, sans-serif", size: 12 },
+    font: { color: colour.text, family: "system-ui, sans-serif", size: colour.size },
     showlegend: false,
     hovermode: "x",
     hoverdistance: -1,

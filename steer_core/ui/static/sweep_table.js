@@ -43,8 +43,10 @@ export function tableInto(table, sweep) {
 const inert = (name) => String(name).replace(/[\s",;|]+/g, " ");
 
 export function saveCsv(sweep) {
-  const edit = `site ${sweep.site}, layer ${sweep.layer}, positions ${sweep.positions.join(" ")}, direction ${inert(sweep.direction)}`;
-  const origin = `${sweep.twin} twins of ${inert(sweep.pairs)}, weights sha256 ${sweep.sha256 || "unknown"}`;
+  const layers = sweep.at.map(([layer, factor]) => (factor === 1 ? layer : `${layer} x ${factor}`)).join(" + ");
+  const schedule = sweep.schedule ? `, schedule ${sweep.schedule.join(" ")}` : "";
+  const edit = `${sweep.operation} at site ${sweep.site}, layer ${layers}, positions ${sweep.positions.join(" ")}${schedule}, direction ${inert(sweep.direction)}`;
+  const origin = `${sweep.twin} twins of ${inert(sweep.pairs)}, ${sweep.part} split${sweep.mark ? ` (${inert(sweep.mark)})` : ""}, weights sha256 ${sweep.sha256 || "unknown"}`;
   const note = `# model ${inert(sweep.model)}, ${edit}, ${origin}, ${sweep.finished ? "finished" : "unfinished"}`;
   const lines = [note, COLUMNS.join(","), ...rows(sweep).map((values) => values.join(","))];
   const link = document.createElement("a");

@@ -2,6 +2,17 @@
 import { soFar } from "./sweep_figure.js";
 import { percent, signed } from "./words.js";
 
+export const title = (sweep) => `Accuracy over the ${sweep.total} ${sweep.twin} ${sweep.part} problems`;
+
+export const badge = ({ part, mark }) => (part === "report" ? (mark ? "report, opened before" : "report") : "exploring");
+
+// A setting is chosen on one half of the problems and reported on the other.
+export function caution({ part, mark }) {
+  if (part !== "report") return "Exploring: of many settings tried on these problems, the best looks better than it is.";
+  if (!mark) return "Report split, opened for this setting alone: no setting was chosen on these problems.";
+  return `Report split: ${mark}.`;
+}
+
 export function status(sweep, ghost) {
   const faint = ghost ? " · faint: the setting before" : "";
   if (!sweep.finished) return `so far ${sweep.decoded} of ${sweep.rows} answers${faint}`;

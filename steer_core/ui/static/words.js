@@ -39,7 +39,8 @@ function change(view, index, base) {
   const [was, is] = [view.correct[base], view.correct[index]];
   if (from !== to) {
     const turn = was === is ? `still ${verdict(is)}` : `${verdict(was)} → ${verdict(is)}`;
-    const judged = is === null ? "" : `: ${turn}`;
+    const follows = to !== null && to === view.twin && to !== view.gold ? ", the twin's answer" : "";
+    const judged = (is === null ? "" : `: ${turn}`) + follows;
     return `${at} changes the answer from ${answerText(from)} to ${answerText(to)}${judged}.`;
   }
   const kept = `the answer stays ${answerText(to)}${is === null ? "" : ` (${verdict(is)})`}`;
