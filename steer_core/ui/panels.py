@@ -26,12 +26,11 @@ MOST_LISTED = 10_000
 """Problems in the drop-down list: all that there are. Left out, Gradio shows the first 100."""
 VIEWS = (
     '<button type="button" class="present" aria-pressed="false" title="key V">Present</button>'
+    '<button type="button" class="code" title="A script that prints the same answers">Code</button>'
     '<button type="button" class="help" title="key ?">Keys</button>'
 )
 SKIP = '<a href="#alpha">Skip to the results</a>'
-ABOUT = (
-    "CODI models reason in hidden vectors, not words: add **α × a direction**, watch the answer."
-)
+ABOUT = "CODI models reason in vectors: add **α × a direction**, and watch the answer."
 READS = (
     "The bundled models read short word problems like those of the test pairs: whole numbers,"
     " one to five steps, one question. Edit one:"

@@ -2,6 +2,7 @@
 import { mountAnswers } from "./answers.js";
 import { inputsChanged } from "./asked.js";
 import { watchBoxes } from "./boxes.js";
+import { watchCode } from "./code.js";
 import { mountDeltas } from "./deltas.js";
 import { openTurned } from "./first.js";
 import { watchKeys } from "./keys.js";
@@ -57,5 +58,6 @@ watchLists();
 watchKeys();
 watchShortcuts();
 watchPresenter();
+watchCode();
 listenToSlider();
 openTurned();
