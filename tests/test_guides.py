@@ -118,8 +118,8 @@ def test_a_setting_that_is_opened_leaves_a_look(explorer, setting, tmp_path):
     assert (len(looks), damaged) == (2, 0)
     assert {look.who for look in looks} == {"page"}
     assert [look.settings for look in looks] == [
-        ("mean_difference at residual 2, positions 1,2,3",),
-        ("mean_difference at residual 3, positions 1,2,3",),
+        ("mean_difference at residual 2, positions 1-3",),
+        ("mean_difference at residual 3, positions 1-3",),
     ]
 
 

@@ -238,9 +238,11 @@ def test_a_sweep_grows_to_its_end(explorer, setting):
 
 
 def test_flips_keep_their_sides_from_the_sweep_to_the_page(setting):
-    explorer = Explorer(fake_engine.engine(batch_seconds=0.0, pairs=100), settle_seconds=0.0)
+    explorer = Explorer(fake_engine.engine(batch_seconds=0.0, pairs=200), settle_seconds=0.0)
     value = list(explorer.sweep("ada", setting))[-1]
-    assert set(value["wrong_to_right"]) == {5}  # of 100: 5 that were wrong, 8 that were right
+    assert set(value["wrong_to_right"]) == {
+        5
+    }  # of the 100 of the select split: 5 that were wrong, 8 that were right
     assert set(value["right_to_wrong"]) == {8}
 
 
