@@ -111,6 +111,7 @@ def build_layout(
             with gr.Row(elem_id="figures"):
                 figure("deltas")
                 sweep = figure("sweep", ("report_asked",))
+            figure("pins")
     inputs = {name: part for name, part in problem.items() if name in Controls.__slots__}
     parts = {name: part for name, part in problem.items() if name not in inputs}
     controls = Controls(model=model, alpha=alpha, **inputs, **edit)

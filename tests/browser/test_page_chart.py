@@ -27,14 +27,15 @@ def test_a_click_on_the_chart_moves_the_slider(tab):
 
 def test_the_numbers_behind_the_chart(tab):
     page = tab.open()
-    page.locator("#sweep summary").click()
+    page.locator("#sweep .data > details > summary").click()
     assert page.locator("#sweep tbody tr").count() == 13
     assert page.locator("#sweep tbody tr >> nth=0").inner_text().startswith("−3\t")
     assert "%" in text(page, "#sweep tbody tr >> nth=0")
     inside = "() => { const box = document.querySelector('#sweep .numbers'); "
     assert page.evaluate(inside + "return box.scrollWidth <= box.clientWidth; }"), "cut off"
+    page.locator("#sweep .save summary").click()
     with page.expect_download() as download:
-        page.get_by_role("button", name="CSV").click()
+        page.locator("#sweep .save .csv").click()
     lines = download.value.path().read_text("utf-8").splitlines()
     assert lines[0].startswith("# model tiny-llama, site residual, layer 2, positions 1 2 3 4 5 6")
     origin = "clean twins of assets/pairs/test.json, select split, weights sha256 0f1e2d, finished"

@@ -148,3 +148,48 @@ def test_a_step_while_a_filter_is_applied_is_made_in_the_filtered_list(tab):
     )
     expect(page.locator("#question .text")).to_contain_text("Mia has 6 boxes")  # the second wrong
     tab.finished()
+
+
+def test_pinned_settings_stay_beside_the_next_ones(tab):
+    page = tab.open("?alpha=1.5&layer=2")
+    page.get_by_role("button", name="Pin").click()
+    page.locator("#layer input[type=range]").fill("3")
+    tab.finished()
+    page.get_by_role("button", name="Pin").click()
+    cards = page.locator("#pins .pinned")
+    expect(cards).to_have_count(2)
+    expect(cards.nth(0)).to_contain_text("mean difference at residual 2")
+    expect(cards.nth(1)).to_contain_text("residual 3")
+    expect(cards.nth(0)).to_contain_text("α = 1.5")
+    drawn = "document.querySelector('#sweep .plot')._fullData.map(each => each.line?.dash)"
+    assert {"dash", "dot"} <= set(page.evaluate(drawn))
+    page.locator("#alpha input[type=range]").fill("-2")
+    expect(cards.nth(0)).to_contain_text("α = −2")
+    assert "layer=2" in str(cards.nth(0).locator("a").get_attribute("href"))
+    page.get_by_role("button", name="remove A").click()
+    expect(cards).to_have_count(1)
+    tab.finished()
+
+
+@pytest.mark.parametrize(
+    ("kind", "begins"), [("png", b"\x89PNG"), ("svg", b"<svg"), ("json", b"{")]
+)
+def test_figure_and_table_are_saved(tab, kind, begins):
+    page = tab.open("?alpha=1")
+    page.locator("#sweep .save summary").click()
+    with page.expect_download() as download:
+        page.locator(f"#sweep .save .{kind}").click()
+    saved = download.value.path().read_bytes()
+    assert saved.startswith(begins)
+    assert download.value.suggested_filename.endswith(f".{kind}")
+
+
+def test_a_saved_page_has_the_figure_and_its_numbers(tab):
+    page = tab.open("?alpha=1")
+    page.locator("#sweep .save summary").click()
+    with page.expect_download() as download:
+        page.locator("#sweep .save .html").click()
+    saved = download.value.path().read_text("utf-8")
+    assert "data:image/svg" in saved
+    assert "select split, weights sha256 0f1e2d, finished" in saved
+    assert saved.count("<tr>") == 14

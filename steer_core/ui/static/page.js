@@ -4,6 +4,7 @@ import { inputsChanged } from "./asked.js";
 import { watchBoxes } from "./boxes.js";
 import { watchCode } from "./code.js";
 import { mountDeltas } from "./deltas.js";
+import { mountPins } from "./pins.js";
 import { openTurned } from "./first.js";
 import { watchKeys } from "./keys.js";
 import { keepLink, keepTab } from "./link.js";
@@ -22,6 +23,7 @@ const panels = {
   answers: mountAnswers,
   deltas: mountDeltas,
   sweep: mountSweep,
+  pins: mountPins,
 };
 
 // Panels that are folded or of the second tab: their modules are loaded when they are first seen.

@@ -1,9 +1,10 @@
 // Accuracy against α over the test pairs, filling in while the server decodes.
 import { whenAsked } from "./asked.js";
+import { curvesOf, isFull, onPins, pin } from "./pins.js";
 import { fit, loadPlotly } from "./plotly.js";
 import { arrived, moveSlider, nearest, on, store, UNANSWERED } from "./store.js";
 import { colours, layout, traces } from "./sweep_figure.js";
-import { saveCsv, tableInto } from "./sweep_table.js";
+import { saveCsv, saveFigure, saveJson, tableInto } from "./sweep_table.js";
 import { badge, caution, reading, status, title } from "./sweep_words.js";
 
 export function mountSweep(element, props, watch, plotly, page) {
@@ -11,6 +12,7 @@ export function mountSweep(element, props, watch, plotly, page) {
   const [plot, cursor] = [find(".plot"), find(".cursor")];
   let Plotly = null;
   let sweep = null;
+  let pinned = [];
   let before = null; // the finished sweep of the setting before, faint until the same model's new one is complete
 
   const place = () => {
@@ -28,7 +30,8 @@ export function mountSweep(element, props, watch, plotly, page) {
   const ghost = () => (!sweep.finished && before?.model === sweep.model ? before : null);
   const refresh = () => {
     if (!Plotly || !sweep) return;
-    Plotly.react(plot, traces(sweep, colours(), ghost()), layout(colours()), CONFIG);
+    const curves = [...traces(sweep, colours(), ghost()), ...curvesOf(pinned)];
+    Plotly.react(plot, curves, layout(colours()), CONFIG);
   };
 
   const receive = whenAsked((value) => {
@@ -71,6 +74,16 @@ export function mountSweep(element, props, watch, plotly, page) {
     element.dataset.waiting = store.waiting.sweep ? "yes" : "";
     if (store.lost.sweep) find(".status").textContent = UNANSWERED;
   });
+  onPins((pins) => {
+    pinned = pins;
+    find(".pin").disabled = isFull();
+    refresh();
+  });
+  find(".pin").addEventListener("click", () => sweep && store.view && pin(store.view, sweep));
+  for (const format of ["png", "svg", "html"]) {
+    find(`.${format}`).addEventListener("click", () => sweep && saveFigure(Plotly, plot, sweep, format, colours()));
+  }
+  find(".json").addEventListener("click", () => sweep && saveJson(sweep));
   find(".report").addEventListener("click", () => page.trigger("report_asked"));
   find(".csv").addEventListener("click", () => sweep && saveCsv(sweep));
   watch("value", () => receive(props.value));
