@@ -7,7 +7,7 @@ import gradio as gr
 
 from steer_core.steering.units import DOSE, RAW, SD
 from steer_core.ui import assets
-from steer_core.ui.settings import ALPHA_LIMIT, ALPHA_STEP, VARIANTS
+from steer_core.ui.settings import ALPHA_LIMIT, ALPHA_STEP, SITES, VARIANTS
 
 UNIT_CHOICES = [("direction", RAW), ("deviation", SD), ("norm", DOSE)]
 UNIT_INFO = "α = 1: the direction, one SD of the fit states along it, or their mean norm"
@@ -19,9 +19,8 @@ DIRECTION_INFO = (
 PICKED = ("model_picked", "problem_picked", "direction_picked", "again")
 """Told by the first figure: Gradio's own lists tell of an input each time they are left; `again`
 asks once more for what was not ready."""
-SITES = ("residual", "thought", "embedding")
 DIRECTION = "mean_difference"
-"""What a newcomer may choose from; the rest is there once the library has been asked."""
+"""What is there at first; the others are once the library has been asked."""
 MOST_LISTED = 10_000
 """Problems in the drop-down list: all that there are. Left out, Gradio shows the first 100."""
 VIEWS = (

@@ -15,7 +15,11 @@ from steer_core.names import CONTROL_KINDS, UNITS, with_unit
 
 if TYPE_CHECKING:
     from steer_core.steering.spec import EditSpec
+
+SITES = ("residual", "thought", "embedding")
+"""Those that a newcomer and an experiment choose from; `sites` are all."""
 MOST_OPTIONS = 8
+"""That stand behind the name of a method in the list."""
 
 
 # What can be edited is named by modules that import torch: they are asked once the page is shown.
