@@ -8,7 +8,7 @@ export const badge = ({ part, mark }) => (part === "report" ? (mark ? "report, o
 
 // A setting is chosen on one half of the problems and reported on the other.
 export function caution({ part, mark }) {
-  if (part !== "report") return "Exploring: of many settings tried on these problems, the best looks better than it is.";
+  if (part !== "report") return "Exploring: the best of many settings looks better than it is.";
   if (!mark) return "Report split, opened for this setting alone: no setting was chosen on these problems.";
   return `Report split: ${mark}.`;
 }
