@@ -12,6 +12,7 @@ from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Problem
 from steer_core.experiment.strip import STRIP_ALPHAS, AlphaStrip, alpha_strip
 from steer_core.steering.decode import Decoded
+from steer_core.steering.directions import Direction
 from steer_core.steering.sites import Site
 from steer_core.steering.spec import EditCurve, EditSpec
 
@@ -220,9 +221,16 @@ def test_a_strip_of_an_empty_question_is_refused(model: CodiModel, problem: Prob
 
 
 def curve_of(model: CodiModel, *specs: EditSpec) -> EditCurve:
-    """Edits along the direction of each place."""
+    """Edits along noise, as wide as the states of each place."""
+    torch.manual_seed(0)
+    widths = [spec.site.width(model.config) for spec in specs]
+    noise = [torch.randn(K + 1, width) for width in widths]
+    places = [(spec.site.name, spec.site.layer) for spec in specs]
     return EditCurve(
-        tuple((spec, direction(model, spec.site.name, spec.site.layer)) for spec in specs)
+        tuple(
+            (spec, Direction(vectors, "noise", *place))
+            for spec, vectors, place in zip(specs, noise, places, strict=True)
+        )
     )
 
 
