@@ -8,6 +8,8 @@ from pathlib import Path
 
 from steer_core.errors import UserError
 
+LOCAL, RAY = "local", "ray"
+"""Engines: this process, or workers of a Ray cluster."""
 MEAN_DIFFERENCE = "mean_difference"
 """The method of directions that is meant where none is named."""
 BASELINE, REAL = "baseline", "real"

@@ -4,14 +4,16 @@ import argparse
 import math
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from steer_core.cli.values import seed_of
 from steer_core.errors import UserError
-from steer_core.names import MEAN_DIFFERENCE
+from steer_core.names import LOCAL, MEAN_DIFFERENCE, RAY
 
 if TYPE_CHECKING:
     from steer_core.codi.model import CodiModel
+    from steer_core.pipeline.runner import Engine
 
 MOST_ALPHAS, MOST_NUMBERS = 10_001, 10_001
 SMALLEST_STEP = 1e-9
@@ -52,6 +54,47 @@ def load(args: argparse.Namespace, check: bool | None = None) -> "CodiModel":
         latents=args.latents,
         check=check,
     )
+
+
+def loading(args: argparse.Namespace) -> "partial[CodiModel]":
+    """What loads that model in another process, where it was checked before."""
+    from steer_core.codi.load import load_model
+
+    names = ("base", "device", "dtype", "lora_alpha", "keep_eos", "latents")
+    options = {name: getattr(args, name) for name in names}
+    return partial(load_model, args.model, **options, check=False)
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Where it is decoded."""
+    parser.add_argument(
+        "--engine",
+        choices=(LOCAL, RAY),
+        default=LOCAL,
+        help=f"this process, or workers of a Ray cluster with the same results (default {LOCAL})",
+    )
+    parser.add_argument(
+        "--ray-address", help="cluster to join, such as auto (default one on this machine)"
+    )
+    parser.add_argument("--workers", type=int, help="Ray workers (default as many as fit)")
+    parser.add_argument(
+        "--gpus-per-worker", type=float, help="GPUs of each Ray worker (default 1 on cuda, else 0)"
+    )
+
+
+def engine_of(args: argparse.Namespace, device: str) -> "Engine | None":
+    """The engine that is asked for, for a model on a device; None for this process."""
+    given = {n: getattr(args, n) for n in ("ray_address", "workers", "gpus_per_worker")}
+    if args.engine == LOCAL:
+        if named := [name for name, value in given.items() if value is not None]:
+            option = named[0].replace("_", "-")
+            raise UserError(f"--{option} {given[named[0]]} is for --engine ray; add it")
+        return None
+    from steer_core.pipeline.ray_engine import RayEngine, RayOptions, required
+
+    required()
+    gpus = float(device == "cuda") if args.gpus_per_worker is None else args.gpus_per_worker
+    return RayEngine(loading(args), RayOptions(args.ray_address, args.workers, gpus))
 
 
 def add_edit(parser: argparse.ArgumentParser) -> None:

@@ -54,6 +54,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         f"--split {DEFAULT_CONTROLS}, else {NONE})",
     )
     parser.add_argument("--max-new-tokens", type=int, default=256, help="limit (default 256)")
+    options.add_engine(parser)
     options.add_seed(parser, "of the order and of the first control of each kind")
     parser.add_argument(
         "--out", type=Path, help="folder for results.sqlite, which keeps every decoded row"
@@ -279,6 +280,7 @@ def swept(
             origin=origin,
             fit=None if prepared is None else fit_from(model, prepared),
             resume=args.resume,
+            engine=options.engine_of(args, model.device.type),
             progress=lambda done, total, _: progress.say("", done, total, "rows"),
         )
     except KeyboardInterrupt:

@@ -24,7 +24,7 @@ from steer_core.pipeline.records import (
     SweepSpec,
 )
 from steer_core.pipeline.resume import require_stored
-from steer_core.pipeline.runner import Progress, Runner
+from steer_core.pipeline.runner import Engine, Progress, Runner
 from steer_core.pipeline.spec import Drawer, SpecCurve, check_spec
 from steer_core.pipeline.stability import stability
 from steer_core.pipeline.store import Store
@@ -65,6 +65,7 @@ def run_sweep(
     progress: Progress = lambda done, total, seconds: None,
     stop: Callable[[], bool] = lambda: False,
     needed: Needed | None = None,
+    engine: Engine | None = None,
 ) -> RunRecord:
     """Decode the clean twins of pairs, unedited and at every α of every curve, into a store.
 
@@ -85,6 +86,8 @@ def run_sweep(
         stop: Asked before every decoding step; True raises `steer_core.codi.engine.Cancelled`.
         needed: Says of which kinds more controls are drawn where the spec allows more; by default
             those that leave a verdict open.
+        engine: Where it is decoded; this process when not given. Rows and table are the same with
+            any, on processors of one kind with as many threads.
 
     Returns:
         The finished run.
@@ -101,7 +104,7 @@ def run_sweep(
         require_stored(store, plan)
     later = restored(drawer, store.find(plan), first)
     while True:
-        runner = Runner(model, plan, first, later, store, progress, stop)
+        runner = Runner(model, plan, first, later, store, progress, stop, engine)
         note_look(store, runner.ids.run, plan, origin)
         runner.run()
         record = store.run(runner.ids.run)

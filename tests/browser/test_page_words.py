@@ -102,7 +102,7 @@ def test_a_wrong_link_says_what_is_shown_instead_until_it_is_read(tab):
     expect(notice).to_contain_text("tiny-llama is 99; give a whole number from 1 to 4")
     expect(notice).to_contain_text("(the page shows 2)")
     expect(notice).to_contain_text("α is 77; give a number from -3 to 3 (the page shows 0)")
-    page.clock.run_for(60_000)  # notices that leave by themselves do so after ten seconds
+    page.clock.fast_forward(60_000)  # notices that leave by themselves do so after ten seconds
     expect(notice).to_be_visible()
     assert text(page, ".steered .at") == "α = 0"
 

@@ -9,6 +9,7 @@ Anywhere else one slice does everything.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,7 @@ def work(
 
 def decoded(engine: Engine, order: Order, stop: Callable[[], bool], progress: Progress) -> bool:
     """Do what is missing; False when the rest is for another slice."""
+    from steer_core.pipeline.ray_engine import engine_from
     from steer_core.pipeline.run import Origin, run_sweep
 
     experiment, folder = order.experiment, order.folder
@@ -119,6 +121,7 @@ def decoded(engine: Engine, order: Order, stop: Callable[[], bool], progress: Pr
             fit=fit,
             progress=lambda done, total, seconds: progress(SWEEP, done, total, seconds),
             stop=stop,
+            engine=engine_from(os.environ, model),
         )
     return True
 
