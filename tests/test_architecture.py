@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import sys
 import tomllib
@@ -39,6 +40,8 @@ RANKS = {
 }
 FACADES = {"__init__", "__main__"}  # steer_core/__init__.py and __main__.py may show everything
 DRAWING = {"ui": {"gradio", "plotly"}, "report": {"plotly"}}
+EXTRAS = {path.stem for path in (ROOT / ".ci" / "extras").glob("*.txt")}
+"""Packages of pyproject's extras, which whoever asks for what they do installs."""
 PROVIDED = {"starlette", "spaces"}  # gradio brings the first, a Space the second
 PACKAGES = {"sklearn": "scikit-learn"}  # import names that are not those of their package
 
@@ -214,7 +217,13 @@ def test_what_is_imported_is_installed():
     sources = [ROOT / "app.py", *MODULES]
     roots = {name.split(".")[0] for path in sources for name in imports_of(path)}
     roots = {PACKAGES.get(root, root) for root in roots}
-    assert roots - set(sys.stdlib_module_names) - PROVIDED - {"steer_core"} <= declared
+    assert roots - set(sys.stdlib_module_names) - PROVIDED - EXTRAS - {"steer_core"} <= declared
+
+
+def test_what_is_optional_is_imported_late(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "steer_core.pipeline.ray_engine", raising=False)
+    importlib.import_module("steer_core.pipeline.ray_engine")
 
 
 def test_a_file_whose_package_is_absent_is_skipped(monkeypatch: pytest.MonkeyPatch):
