@@ -28,10 +28,11 @@ from steer_core.experiment.strip import AlphaStrip, alpha_strip
 from steer_core.steering.plan import EditPlan
 from steer_core.steering.spec import EditCurve
 from steer_core.training.batch import encode
-from steer_core.training.losses import codi_losses
+from steer_core.training.forward import Forward, Speed
+from steer_core.training.losses import answer, distillation, reason, teach
 from steer_core.training.recipe import ARCHITECTURES, Recipe
 from steer_core.training.state import parameters
-from steer_core.training.trainer import optimizer_of
+from steer_core.training.trainer import optimizers_of
 
 LIMIT = 5
 ALPHAS = (-2.0, 0.0, 0.5)
@@ -126,10 +127,14 @@ def test_a_training_step_is_the_same_there(arch: str, tmp_path):
 
     def stepped(student, batch) -> dict[str, torch.Tensor]:
         """The gradients of a step that has moved every weight."""
-        outcome = codi_losses(student, batch, with_student=True)
-        (outcome.teacher + outcome.student + outcome.distill).backward()
+        forward = Forward(student, Speed())
+        question = forward.read(batch.question, batch.question_mask)
+        taught = teach(forward, batch, question)
+        said = answer(forward, batch, reason(forward, question).contexts[-1])
+        (taught.loss + said.loss + distillation(said.states, taught.states)).backward()
         before = {name: inner(p.detach()).clone() for name, p in parameters(student)}
-        optimizer_of(student, recipe).step()
+        for optimizer in optimizers_of(student, recipe):
+            optimizer.step()
         after = {name: inner(p.detach()) for name, p in parameters(student)}
         assert not any(torch.equal(before[name], after[name]) for name in before)
         return {name: inner(p.grad) for name, p in parameters(student)}

@@ -94,8 +94,8 @@ def run_batch(
             measure(states, logits)
             states = logits = None
         ids = answer.finish()
-        kept = (None if x is None else x.cpu() for x in (states, logits))
-        return BatchResult(ids, *kept, answer.scores, answer.all_finite)
+        states, logits = (None if x is None else x.cpu() for x in (states, logits))
+        return BatchResult(ids, states, logits, answer.scores, answer.all_finite)
 
 
 @contextmanager
