@@ -1,6 +1,6 @@
 """What the bundled models can do, as the README's tables say: test pairs, greedy, float32.
 
-    python -m benchmarks.bundled_models [--models NAME,...] [--pairs test]
+    python -m benchmarks.bundled_models [--models NAME,...] [--pairs test] [--sizes 1,2,4,8,16]
 
 Prints tables as Markdown and, last, one JSON line a model: accuracy by steps and templates, with
 latents zeroed, replaced by the mean or noise, or fewer of them; swaps with the twin's latents;
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.interventions import Asked, Share, ablations, ask, lens, share, swaps
-from benchmarks.subspaces import subspaces
+from benchmarks.subspaces import SIZES, subspaces
 from steer_core.box import MODELS_DIR
 from steer_core.codi.load import load_model
 from steer_core.codi.places import bundled_names
@@ -53,7 +53,7 @@ def fewer(name: str, asked: Asked) -> Section:
     return found
 
 
-def measure(name: str, pairs: Sequence[Pair]) -> dict[str, Section]:
+def measure(name: str, pairs: Sequence[Pair], sizes: Sequence[int]) -> dict[str, Section]:
     """Everything the tables say about one model; directions and subspaces come from the fit set."""
     model = load_model(name, device="cpu", dtype="float32")
     asked, fit = ask(model, pairs), ask(model, load_pairs("fit"))
@@ -64,7 +64,7 @@ def measure(name: str, pairs: Sequence[Pair]) -> dict[str, Section]:
         "Lens: step results read": lens(asked),
         "Subspace swapped: the twin's answer": {
             f"k = {size}, {kind}": found
-            for size, kinds in subspaces(fit, asked).items()
+            for size, kinds in subspaces(fit, asked, sizes).items()
             for kind, found in kinds.items()
         },
     }
@@ -100,10 +100,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="what the bundled models can do")
     parser.add_argument("--models", help="names or folders, with commas; default all in the box")
     parser.add_argument("--pairs", default="test", help="a bundled set or a file (default test)")
+    usual = ",".join(map(str, SIZES))
+    parser.add_argument("--sizes", default=usual, help=f"of subspaces, with commas ({usual})")
     options = parser.parse_args()
     names = options.models.split(",") if options.models else bundled_names()
     pairs = load_pairs(options.pairs)
-    results = {name: measure(name, pairs) for name in names}
+    sizes = [int(size) for size in options.sizes.split(",")]
+    results = {name: measure(name, pairs, sizes) for name in names}
     for section in next(iter(results.values())):
         print(table(section, results), end="\n\n")
     for name, found in results.items():

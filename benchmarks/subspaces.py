@@ -94,13 +94,13 @@ def random_basis(hidden: int, size: int, seed: int) -> np.ndarray:
     return np.linalg.qr(np.random.default_rng(seed).standard_normal((hidden, size)))[0]
 
 
-def subspaces(fit: Asked, test: Asked) -> dict[int, dict[str, Share]]:
+def subspaces(fit: Asked, test: Asked, sizes: Sequence[int] = SIZES) -> dict[int, dict[str, Share]]:
     """By size: learned, principal and random subspaces, fitted on one set, scored on the other."""
     if not (fit.both.any() and test.both.any()):
         return {}  # nothing to learn from, or to score on
     batches, hidden = list(prepared(fit)), test.model.config.hidden
     found = {}
-    for size in SIZES:
+    for size in sizes:
         random = [score(test, random_basis(hidden, size, seed)) for seed in range(DRAWS)]
         found[size] = {
             "learned": score(test, learn(batches, size)),
