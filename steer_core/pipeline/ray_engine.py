@@ -260,7 +260,7 @@ def required() -> Any:
         UserError: where it is not installed.
     """
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise UserError(
             f"--engine ray needs Ray ({error}); pip install 'steer-core[ray]', or leave it out"
