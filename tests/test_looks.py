@@ -12,12 +12,13 @@ import pytest
 from tiny_models import QUESTIONS, direction, tiny_model
 
 from steer_core.codi.model import CodiModel
+from steer_core.data.problems import Pair, Problem
 from steer_core.inspect.asked import LOOKS, LookAsked, SwapAsked
 from steer_core.inspect.looks import look
 from steer_core.steering.spec import EditCurve
 from steer_core.ui.compute import LookJob
 from steer_core.ui.inspect.atlas import Atlases
-from steer_core.ui.inspect.looks import Looks
+from steer_core.ui.inspect.looks import Looks, expectations
 from steer_core.ui.inspect.payload import payload_of
 from steer_core.ui.settings import STRIP_ALPHAS, Setting
 
@@ -103,6 +104,15 @@ def test_attention_crosses_as_bytes(model: CodiModel):
     np.testing.assert_allclose(levels / 255, seen.weights, atol=0.5 / 255 + 1e-6)
     assert found["shape"][1] == 4  # heads of block 2
     assert (seen.weights.sum(-1) < 1 + 1e-5).all()
+
+
+def test_a_swap_says_what_each_step_predicts():
+    clean = Problem("q", 14, ("<<3*4=12>>", "<<12+2=14>>"))
+    corrupted = Problem("r", 22, ("<<5*4=20>>", "<<20+2=22>>"))
+    pair = Pair("p", clean, corrupted)
+    assert expectations(pair, "clean") == [[1, "22"], [2, "22"]]
+    assert expectations(pair, "corrupted") == [[1, "14"], [2, "14"]]
+    assert expectations(None, "clean") == []
 
 
 def test_an_atlas_streams_until_it_is_whole():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from steer_core.data.answers import Number, parse_answer
+from steer_core.data.expectation import expected_answer
 from steer_core.data.problems import Pair, Problem
 from steer_core.errors import UserError
 from steer_core.inspect.asked import (
@@ -26,6 +27,7 @@ from steer_core.ui.compute import LookJob, test_pairs
 from steer_core.ui.handlers import Asked, Explorer
 from steer_core.ui.inspect.payload import payload_of
 from steer_core.ui.lines import line_of
+from steer_core.ui.payload import number_text
 from steer_core.ui.settings import STRIP_ALPHAS, SWEEP_ALPHAS, Setting
 
 ASKED = ("source", "problem", "variant", "model", "site", "layer", "positions", "direction", "unit")
@@ -87,7 +89,7 @@ class Looks:
         if (note := self._explorer.news(job)) is not None:
             return {"note": note}
         seen = self._explorer.runner.look(job)
-        return {**payload_of(job, seen, gold, info), **self.beside(what, pair, asked.variant)}
+        return {**payload_of(job, seen, gold, info), **self.beside(job, pair, asked.variant)}
 
     def alphas(self, what: str, setting: Setting) -> tuple[float, ...]:
         """The α of an instrument: fewer for a large model, one where nothing is edited."""
@@ -136,12 +138,14 @@ class Looks:
             question = self.known(donor).clean.question
         return SwapAsked(kind, question, site, layer if layered else None, positions)
 
-    def beside(self, what: str, pair: Pair | None, variant: str) -> dict[str, Any]:
+    def beside(self, job: LookJob, pair: Pair | None, variant: str) -> dict[str, Any]:
         """What else a swap's figure needs: donors to choose from, and what to expect."""
-        if what != SWAP:
+        if job.asked.what != SWAP:
             return {}
         donors = [[str(p.pair_id), short(p.clean.question)] for p in test_pairs(self._engine)]
-        return {"donors": donors, "expected": expectations(pair, variant)}
+        donor = job.asked.swap and job.asked.swap.donor
+        of_twin = pair is not None and donor == other_twin(pair, variant).question
+        return {"donors": donors, "expected": expectations(pair, variant) if of_twin else []}
 
 
 def inputs_of(told: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,7 +192,12 @@ def other_twin(pair: Pair, variant: str) -> Problem:
 
 def expectations(pair: Pair | None, variant: str) -> list[list[Any]]:
     """For each step the answer, were its result alone the twin's; nothing where it is unknown."""
-    return []
+    if pair is None:
+        return []
+    if variant != "clean":
+        pair = replace(pair, clean=pair.corrupted, corrupted=pair.clean)
+    steps = range(1, pair.clean.steps + 1)
+    return [[step, number_text(expected_answer(pair, step))] for step in steps]
 
 
 def short(text: str) -> str:
