@@ -15,7 +15,8 @@ from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Pair, Problem
 from steer_core.inspect.asked import LOOKS, LookAsked, SwapAsked
 from steer_core.inspect.looks import look
-from steer_core.steering.spec import EditCurve
+from steer_core.steering.sites import Site
+from steer_core.steering.spec import EditCurve, EditSpec
 from steer_core.ui.compute import LookJob
 from steer_core.ui.inspect.atlas import Atlases
 from steer_core.ui.inspect.looks import Looks, expectations
@@ -84,7 +85,7 @@ def test_every_instrument_fits_into_json(model: CodiModel, what: str):
     wanted = LookAsked(what, QUESTIONS[0], values=(3,), swap=swap)
     alphas = (-1.0, 0.0, 1.0)
     seen = look(model, wanted, curve, alphas)
-    setting = Setting("tiny", "embedding", 1, (1, 2), "mean_difference")
+    setting = Setting("tiny", (EditSpec(Site("embedding"), (1, 2)),))
     info = SimpleNamespace(layers=3, latents=6)
     found = payload_of(LookJob(setting, wanted, alphas), seen, 3, info)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
@@ -95,7 +96,7 @@ def test_attention_crosses_as_bytes(model: CodiModel):
     wanted = LookAsked("attention", QUESTIONS[0], block=2)
     seen = look(model, wanted, curve, (0.0, 2.0))
     found = payload_of(
-        LookJob(Setting("tiny", "embedding", 1, (1,), "x"), wanted, (0.0, 2.0)),
+        LookJob(Setting("tiny", (EditSpec(Site("embedding"), (1,)),)), wanted, (0.0, 2.0)),
         seen,
         None,
         SimpleNamespace(layers=3, latents=6),
