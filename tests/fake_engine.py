@@ -102,6 +102,7 @@ def engine(batch_seconds: float = 0.05, pairs: int = 60) -> Engine:
         prompt_tokens=_tokens,
         alpha_strip=_strip,
         iter_sweep=partial(_sweep, batch_seconds),
+        iter_nulls=_nulls,
         look=_look,
         atlas=_atlas,
         extract_answer=extract_answer,
@@ -300,6 +301,11 @@ def _look(model, wanted, curve, alphas):
         )
     assert wanted.what == "trace"
     return [FakeTrace(alpha) for alpha in alphas]
+
+
+def _nulls(model, pairs, *, curve, alphas, stop):
+    """None: a sweep ends as it did."""
+    return iter(())
 
 
 def _atlas(model, pairs, what, curve, alpha, stop):

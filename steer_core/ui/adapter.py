@@ -131,7 +131,9 @@ class Adapter:
     def _sweep(self, part: str, request: gr.Request, values: Any) -> Iterator[dict[str, Any]]:
         try:
             setting, there = self._setting(values), still_there(request)
-            for state in self._explorer.sweep(str(request.session_hash), setting, there, part):
+            for state in self._explorer.sweep(
+                str(request.session_hash), setting, there, part, True
+            ):
                 yield {"asked": _chosen(values), **state}
         except Exception as error:
             yield {"run": self._explorer.serial(), "error": line_of(error)}

@@ -86,7 +86,29 @@ class AtlasJob:
         return self.setting.model
 
 
-Job = StripJob | SweepJob | FitJob | LookJob | AtlasJob
+@dataclass(frozen=True, slots=True)
+class NullJob:
+    """Decode the pairs of a sweep along directions without meaning."""
+
+    sweep: SweepJob
+
+    @property
+    def model(self) -> str:
+        """Who answers."""
+        return self.sweep.model
+
+    @property
+    def setting(self) -> Setting:
+        """That of the sweep."""
+        return self.sweep.setting
+
+    @property
+    def alphas(self) -> tuple[float, ...]:
+        """Those of the sweep."""
+        return self.sweep.alphas
+
+
+Job = StripJob | SweepJob | FitJob | LookJob | AtlasJob | NullJob
 
 
 def needs_direction(setting: Setting, alphas: tuple[float, ...]) -> bool:
@@ -187,8 +209,10 @@ def run(
         asked = (model, job.question, job.gold)
         yield engine.alpha_strip(*asked, curve=curve, alphas=job.alphas)
         return
-    pairs = _variant(pairs_of(test_pairs(engine), job.part), job.variant)
-    yield from engine.iter_sweep(model, pairs, curve=curve, alphas=job.alphas, stop=stop)
+    sweep = job.sweep if isinstance(job, NullJob) else job
+    pairs = _variant(pairs_of(test_pairs(engine), sweep.part), sweep.variant)
+    decode = engine.iter_nulls if isinstance(job, NullJob) else engine.iter_sweep
+    yield from decode(model, pairs, curve=curve, alphas=job.alphas, stop=stop)
 
 
 def check_tokens(tokens: int) -> None:

@@ -54,10 +54,12 @@ class Engine:
     """(model, question) -> how many tokens it reads."""
     alpha_strip: Callable[..., Any]
     iter_sweep: Callable[..., Any]
+    iter_nulls: Callable[..., Any]
+    """As `iter_sweep`, of directions without meaning in the place of the curve's."""
     look: Callable[..., Any]
     """(model, LookAsked, curve, alphas) -> what `inspect.looks` has."""
     atlas: Callable[..., Any]
-    """(model, pairs, what, direction, site, layer, positions, alpha, stop) -> growing tables."""
+    """(model, pairs, what, curve, alpha, stop) -> growing tables."""
     extract_answer: Callable[[str], int | float | None]
     cancelled: type[Exception]
     """What `iter_sweep` raises when its `stop` says so."""
@@ -176,6 +178,7 @@ def library(options: Options) -> Engine:
         prompt_tokens=prompt_tokens,
         alpha_strip=Later("experiment.strip", "alpha_strip"),
         iter_sweep=Later("experiment.sweep", "iter_sweep"),
+        iter_nulls=Later("experiment.nulls", "iter_nulls"),
         look=Later("inspect.looks", "look"),
         atlas=Later("inspect.over", "atlas"),
         extract_answer=extract_answer,

@@ -12,6 +12,7 @@ from steer_core.ui import payload, settings
 from steer_core.ui.compute import AtlasJob, LookJob, StripJob, SweepJob, needs_direction, test_pairs
 from steer_core.ui.engine import Engine
 from steer_core.ui.fits import LOOK_SECONDS, Fits
+from steer_core.ui.inspect.null import nulls_of
 from steer_core.ui.parts import REPORT, SELECT, Ledger, pairs_of
 from steer_core.ui.runner import Runner
 from steer_core.ui.settings import Setting
@@ -207,6 +208,7 @@ class Explorer:
         setting: Setting,
         there: Callable[[], bool] = lambda: True,
         part: str = SELECT,
+        nulls: bool = False,
     ) -> Iterator[dict[str, Any]]:
         """Yield the growing sweep until it is finished, the visitor asks for another one or leaves.
 
@@ -215,14 +217,23 @@ class Explorer:
             setting: how the pairs are steered.
             there: whether the visitor still waits; asked before each decoding step.
             part: which split of the test pairs; that a setting is opened on `REPORT` is noted.
+            nulls: whether directions without meaning follow, once the sweep is finished.
         """
         mine = self._newest[visitor] = self.serial()
         while len(self._newest) > MOST_VISITORS:
             self._newest.pop(next(iter(self._newest)), None)
+
+        def wanted() -> bool:
+            return self._newest.get(visitor) == mine and there()
+
         try:
-            yield from self._sweep(
-                mine, setting, part, lambda: self._newest.get(visitor) == mine and there()
-            )
+            last = {}
+            for last in self._sweep(mine, setting, part, wanted):
+                yield last
+            if nulls and last.get("finished"):
+                job = SweepJob(setting, settings.SWEEP_ALPHAS, part=part)
+                for null in nulls_of(self.runner, job, self.info(setting.model), wanted):
+                    yield {**last, "null": null}
         finally:
             if self._newest.get(visitor) == mine:
                 del self._newest[visitor]

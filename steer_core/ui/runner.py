@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from steer_core.ui import space
-from steer_core.ui.compute import AtlasJob, SweepJob, loaded, read, run
+from steer_core.ui.compute import AtlasJob, NullJob, SweepJob, loaded, read, run
 from steer_core.ui.engine import Engine
 from steer_core.ui.gate import Gate, Hold
 from steer_core.ui.logs import counted
@@ -16,7 +16,7 @@ from steer_core.ui.logs import counted
 KEPT_STRIPS = 256
 KEPT_SWEEPS = 128
 KEPT_LOOKS = 64
-Streamed = SweepJob | AtlasJob
+Streamed = SweepJob | AtlasJob | NullJob
 """Jobs whose results grow."""
 
 

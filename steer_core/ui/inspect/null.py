@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from steer_core.ui.compute import NullJob, SweepJob
 from steer_core.ui.inspect.payload import numbers
 
 TINY = 1e-9
+LARGE = 20_000_000
+"""Parameters from which on thirty further curves would keep everybody waiting."""
+
+
+def nulls_of(
+    runner: Any, sweep: SweepJob, info: Any, wanted: Callable[[], bool]
+) -> Iterator[dict[str, Any]]:
+    """Decode the null behind a finished sweep; nothing for a large model, or without a direction.
+
+    Args:
+        runner: The page's `Runner`.
+        sweep: What was swept.
+        info: The model's parameters.
+        wanted: Asked before each decoding step; False ends it.
+    """
+    state, job = runner.finished(sweep), NullJob(sweep)
+    setting = sweep.setting
+    if state is None or (info.parameters or 0) > LARGE:
+        return
+    if setting.of_twin or not setting.needs_direction:
+        return
+    for null in runner.states(job, wanted):
+        yield null_payload(state, null, runner.finished(job) is null)
 
 
 def null_payload(sweep: Any, null: Any, finished: bool) -> dict[str, Any]:

@@ -6,7 +6,7 @@ const STYLE = { random: "dot", shuffled: "dash" };
 export function nullTraces(sweep, colour) {
   return (sweep.null?.kinds ?? []).flatMap(({ kind, low, high }) => {
     const ink = kind === "random" ? colour.baseline : colour.minus || colour.baseline;
-    const edge = { x: sweep.alphas, mode: "lines", line: { width: 1, dash: STYLE[kind] ?? "dot", color: ink }, hoverinfo: "skip", connectgaps: true };
+    const edge = { x: sweep.alphas, mode: "lines", line: { width: 1, dash: STYLE[kind] ?? "dot", color: ink }, hoverinfo: "skip", connectgaps: true, zorder: -1 };
     return [{ ...edge, y: low }, { ...edge, y: high, fill: "tonexty", fillcolor: colour.controls, opacity: 0.6 }];
   });
 }

@@ -1,5 +1,6 @@
 // Accuracy against α over the test pairs, filling in while the server decodes.
 import { whenAsked } from "./asked.js";
+import { nullWords } from "./inspect_null.js";
 import { curvesOf, isFull, onPins, pin } from "./pins.js";
 import { fit, loadPlotly } from "./plotly.js";
 import { arrived, moveSlider, nearest, on, store, UNANSWERED } from "./store.js";
@@ -55,6 +56,7 @@ export function mountSweep(element, props, watch, plotly, page) {
     find(".report").disabled = !sweep.finished;
     element.dataset.part = sweep.part;
     find(".status").textContent = status(sweep, ghost());
+    find(".null").textContent = nullWords(sweep);
     find("progress").value = sweep.finished ? 1 : sweep.decoded / sweep.rows;
     Object.assign(element.dataset, {
       run: sweep.run,

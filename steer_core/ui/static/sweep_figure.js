@@ -1,5 +1,7 @@
 // The figure of the sweep as a pure function of its data.
 
+import { nullTraces } from "./inspect_null.js";
+
 export function colours() {
   const style = getComputedStyle(document.querySelector(".gradio-container") ?? document.body);
   const take = (name) => style.getPropertyValue(name).trim();
@@ -7,6 +9,7 @@ export function colours() {
     text: take("--steer-ink"),
     grid: take("--steer-line"),
     card: take("--steer-card"),
+    minus: take("--steer-minus"),
     steered: take("--steer-accent"),
     band: take("--steer-band"),
     baseline: take("--steer-baseline"),
@@ -62,6 +65,7 @@ export function traces(sweep, colour, ghost = null) {
     baselineOf(sweep, colour),
     ghostOf(ghost, colour),
     { ...pointsOf(sweep, colour), customdata: countsOf(sweep), hovertemplate: hover(sweep) },
+    ...nullTraces(sweep, colour),
   ];
 }
 
