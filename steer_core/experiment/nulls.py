@@ -19,8 +19,8 @@ from steer_core.steering.directions import Direction
 from steer_core.steering.library import bundled_background
 from steer_core.steering.spec import EditCurve
 
-COUNTS: Mapping[str, int] = {RANDOM: 20, SHUFFLED: 10}
-"""Directions of each kind."""
+COUNTS: Mapping[str, int] = {RANDOM: 20, SHUFFLED: 20}
+"""Directions of each kind; of fewer no curve could be beyond all at p <= .05."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
