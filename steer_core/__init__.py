@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from steer_core.inspect.probes import probe
     from steer_core.inspect.swap import swap
     from steer_core.inspect.trace import trace
+    from steer_core.pipeline.directions import directions
     from steer_core.pipeline.sweep import sweep
     from steer_core.steering.decode import decode
     from steer_core.steering.edits import Edit
@@ -40,6 +41,7 @@ _LAZY = {
     "trace": "steer_core.inspect.trace",
     "Edit": "steer_core.steering.edits",
     "decode": "steer_core.steering.decode",
+    "directions": "steer_core.pipeline.directions",
     "load_model": "steer_core.codi.load",
     "load_pairs": "steer_core.data.pairs",
     "sweep": "steer_core.pipeline.sweep",
@@ -50,6 +52,7 @@ __all__ = [
     "__version__",
     "attention",
     "decode",
+    "directions",
     "early_answers",
     "effect_map",
     "flip_distance",

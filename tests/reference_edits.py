@@ -27,6 +27,7 @@ class Change:
     operation: str = "add"
     layer: int | None = None
     basis: Tensor | None = None  # [K+1, r, numbers]; only what lies in its span is changed
+    outside: bool = False  # or only what does not
 
     def of(self, x: Tensor, k: int, before: Tensor) -> Tensor:
         a, d = self.coefficients[k], self.direction[k]
@@ -35,7 +36,8 @@ class Change:
         new = OPERATIONS[self.operation](x, d, a, before)
         if self.basis is None:
             return new
-        return x + sum(torch.dot(new - x, row) * row for row in self.basis[k])
+        within = sum(torch.dot(new - x, row) * row for row in self.basis[k])
+        return new - within if self.outside else x + within
 
 
 def rotated(x: Tensor, d: Tensor, a: float) -> Tensor:
@@ -51,6 +53,8 @@ OPERATIONS = {
     "rotate": lambda x, d, a, before: rotated(x, d, a),
     "scale": lambda x, d, a, before: (1 + a) * x,
     "replace": lambda x, d, a, before: (1 - a) * x + a * d,
+    "pull_mean": lambda x, d, a, before: x - a * (x - d),
+    "pull_principal": lambda x, d, a, before: x - a * (x - d),
     "restore_norm": lambda x, d, a, before: x * ((1 - a) * x.norm() + a * before.norm()) / x.norm(),
 }
 

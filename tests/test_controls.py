@@ -25,7 +25,7 @@ from steer_core.steering.controls import (
 )
 from steer_core.steering.directions import Direction, fitted
 from steer_core.steering.fit import FitSet, fit_set
-from steer_core.steering.methods import METHODS
+from steer_core.steering.methods import METHODS, Method, mean_difference
 from steer_core.steering.nuisance import MOST, nuisance_label, nuisance_labels
 
 K = 6
@@ -117,7 +117,7 @@ def test_a_nuisance_control_is_the_method_on_its_label(model: CodiModel, fit: Fi
     mine = fitted(model, fit, "thought", None)
     here = background(model, fit, mine)
     labels = nuisance_label(fit.problems, fit.right, 4).labels
-    wanted = METHODS["mean_difference"](here.states, labels)
+    wanted = mean_difference(here.states, labels)
     found = torch.cosine_similarity(nuisance_like(mine, 4, here).vectors, wanted, dim=-1)
     torch.testing.assert_close(found, torch.ones_like(found))
 
@@ -134,7 +134,7 @@ def test_controls_of_other_labels_follow_whatever_method_the_direction_has(
         asked.append(labels)
         return torch.from_numpy(states[np.flatnonzero(labels)[0]])
 
-    monkeypatch.setitem(METHODS, "twice", first)
+    monkeypatch.setitem(METHODS, "twice", Method("twice", first, ("correct",)))
     mine = dataclasses.replace(fitted(model, fit, "residual", 2, "twice"), method=name)
     here = background(model, fit, mine)
     found = draw_one(mine, 2, here).vectors

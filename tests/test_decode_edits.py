@@ -40,11 +40,13 @@ def edit_of(change: Change) -> Edit:
         change.layer,
         tuple(range(K + 1)),
         change.operation,
-        None if change.basis is None else Subspace(change.basis),
+        None if change.basis is None else Subspace(change.basis, not change.outside),
     )
 
 
-def some_change(model: CodiModel, place: Site, operation: str, seed: int, rank: int = 0) -> Change:
+def some_change(
+    model: CodiModel, place: Site, operation: str, seed: int, rank: int = 0, outside: bool = False
+) -> Change:
     """An edit at about half of the positions, each with a coefficient of its own."""
     generator = torch.Generator().manual_seed(seed)
     width = place.width(model.config)
@@ -57,14 +59,15 @@ def some_change(model: CodiModel, place: Site, operation: str, seed: int, rank: 
     if rank:
         basis = torch.linalg.qr(torch.randn(K + 1, width, rank, generator=generator))[0]
         basis = basis.transpose(1, 2)
-    return Change(place.name, tuple(alphas.tolist()), direction, operation, place.layer, basis)
+    at = place.name, tuple(alphas.tolist()), direction, operation, place.layer
+    return Change(*at, basis, outside)
 
 
 def cases(model: CodiModel) -> list[tuple[str, tuple[Change, ...]]]:
     """Each operation at each place, and rows with several edits in an order."""
     places = every_site(model.config)
     single = [
-        (some_change(model, place, operation, 100 * i + j, rank=3 * (j % 2)),)
+        (some_change(model, place, operation, 100 * i + j, 3 * (j % 2), outside=i % 2 == 0),)
         for i, place in enumerate(places)
         for j, operation in enumerate(OPERATIONS)
     ]

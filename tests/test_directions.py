@@ -16,8 +16,8 @@ from steer_core.steering.decode import Decoded
 from steer_core.steering.directions import (
     fit_set,
     mean_differences,
-    site_states,
 )
+from steer_core.steering.fit import site_states
 
 K = 6
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from steer_core import UserError
+from steer_core.analysis.folds import auc
 from steer_core.data.problems import Problem
 from steer_core.inspect.paths import mean_path, paths
-from steer_core.inspect.probes import auc, labels_of, probe, probe_direction
+from steer_core.inspect.probes import labels_of, probe, probe_direction
 
 N, POSITIONS, LAYERS, D = 120, 7, 3, 24
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from steer_core.cli import (
     bench,
     check,
+    compare,
     decode,
     directions,
     evaluate,
@@ -38,6 +39,7 @@ COMMANDS = (
     directions,
     sweep,
     report,
+    compare,
     inspect,
     export_results,
     evaluate,

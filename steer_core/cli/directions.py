@@ -1,9 +1,10 @@
 """The command `directions`."""
 
 import argparse
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from steer_core.cli import options
 from steer_core.cli.json_lines import json_line
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
 FILE = ".safetensors"
 FIT = "fit"
+METHOD_HELP = (
+    "one or several, with commas: mean_difference, contrast:LABEL, clean_corrupted, "
+    "counterfactual, lda:LABEL, probe:LABEL, pca:NUMBER, ica:NUMBER; labels are correct, "
+    "answer_size, steps, operation=SIGN, template=NAME, clean, larger_answer (default "
+    "mean_difference)"
+)
 Place = tuple[str, int | None]
 
 
@@ -28,9 +35,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     source.add_argument(
         "--split", type=Path, help="folder of 'prepare': the clean twins of its split fit"
     )
-    parser.add_argument("--method", default="mean_difference", help="mean_difference")
-    parser.add_argument("--site", help="only this site: residual, thought or embedding")
-    parser.add_argument("--layer", type=int, help="only this block of site residual")
+    parser.add_argument("--method", default="mean_difference", help=METHOD_HELP)
+    parser.add_argument(
+        "--site", help="only this site: residual, thought, embedding, kv, keys or values"
+    )
+    parser.add_argument("--layer", type=int, help="only this block, at a site that has layers")
     parser.add_argument(
         "--out",
         type=Path,
@@ -44,47 +53,66 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compute, store and print every direction's norms, and from a split their stability."""
-    from steer_core.steering.directions import fitted, save_direction
-    from steer_core.steering.library import kept_folder
-    from steer_core.steering.methods import METHODS
+    """Compute, store and print every direction: norms, whether it separates, its stability."""
+    from steer_core.pipeline.directions import computed, methods_of
 
-    if args.method not in METHODS:
-        raise UserError(f"unknown method '{args.method}'; choose {', '.join(METHODS)}")
-    chosen_out = out_of(args)
+    names = methods_of(args.method)
+    chosen_out = out_of(args, names)
     load_fit = fit_loader(args)
     model = options.load(args)
-    out = chosen_out or kept_folder(model)
+    out = chosen_out or kept(model)
     chosen = places_of(args, model, single=out.suffix == FILE)
     fit = load_fit(model)
-    for site, layer in chosen:
-        direction = fitted(model, fit, site, layer, args.method)
-        path = file_of(out, site, layer)
-        save_direction(direction, path)
-        halves = halves_of(args, model, fit, direction)
-        print("\n".join(lines(direction, path, halves, args.json)))
+    for name in names:
+        folder = folder_of(args, out, name, len(names))
+        for site, layer in chosen:
+            direction = computed(model, fit, site, layer, name)
+            path = store(direction, folder, site, layer)
+            halves = halves_of(args, model, fit, direction)
+            print("\n".join(lines(direction, path, halves, args.json)))
     return 0
 
 
-def out_of(args: argparse.Namespace) -> Path | None:
+def store(direction: "Direction", folder: Path, site: str, layer: int | None) -> Path:
+    """Write a direction; where it lies."""
+    from steer_core.steering.directions import save_direction
+    from steer_core.steering.library import direction_path
+
+    path = folder if folder.suffix == FILE else direction_path(folder, site, layer)
+    save_direction(direction, path)
+    return path
+
+
+def kept(model: "CodiModel") -> Path:
+    """Where the mean differences of a model not in the box are found by their name."""
+    from steer_core.steering.library import kept_folder
+
+    return kept_folder(model)
+
+
+def out_of(args: argparse.Namespace, names: list[str]) -> Path | None:
     """Where directions are written; None where those of a model not in the box are kept."""
     from steer_core.codi.places import bundled_names
 
     if args.out is not None:
+        if args.out.suffix == FILE and len(names) > 1:
+            raise UserError(f"{args.out} holds one direction, not {len(names)}; name a folder")
         return args.out
     if args.split is not None:
         return args.split / "directions"
     whole = args.pairs in (None, FIT) and args.site is None and args.layer is None
-    if whole and args.model not in bundled_names():
+    if whole and names == [options.MEAN_DIFFERENCE] and args.model not in bundled_names():
         return None
     raise UserError("--out is missing; name a folder, or a file that ends with .safetensors")
 
 
-def file_of(out: Path, site: str, layer: int | None) -> Path:
-    """The file of one site and layer."""
-    from steer_core.steering.library import direction_path
+def folder_of(args: argparse.Namespace, out: Path, name: str, count: int) -> Path:
+    """The folder of a method: of several each has its own, and so has one that is not usual.
 
-    return out if out.suffix == FILE else direction_path(out, site, layer)
+    That of --split holds the mean differences, where no other folder is named.
+    """
+    alone = count == 1 and (args.out is not None or name == options.MEAN_DIFFERENCE)
+    return out if alone else out / name.replace(":", "-").replace("/", "-").replace("=", "-")
 
 
 def fit_loader(args: argparse.Namespace) -> "Callable[[CodiModel], FitSet]":
@@ -100,23 +128,24 @@ def fit_loader(args: argparse.Namespace) -> "Callable[[CodiModel], FitSet]":
 
     name = args.pairs or FIT
     problems = [problem for pair in load_pairs(name) for problem in (pair.clean, pair.corrupted)]
-    return lambda model: fit_set(model, problems, name)
+    return lambda model: fit_set(model, problems, name, twins=True)
 
 
 def places_of(args: argparse.Namespace, model: "CodiModel", single: bool) -> list[Place]:
     """Which sites and layers are computed: all, one site's, or for a single file exactly one."""
     from steer_core.steering.directions import places
-    from steer_core.steering.edits import check_site
+    from steer_core.steering.sites import DEFAULT, Site, every_site
 
-    site = args.site or ("residual" if single or args.layer is not None else None)
-    if args.layer is not None and site != "residual":
-        raise UserError(f"site {site} has no layers; leave out --layer {args.layer}")
-    layer = args.layer
-    if single and site == "residual" and layer is None:
-        layer = model.config.middle_layer
-    if site is not None:
-        check_site(model.config, site, 1 if site == "residual" and layer is None else layer)
-    return [at for at in places(model) if site in (None, at[0]) and layer in (None, at[1])]
+    name = args.site or (DEFAULT if single or args.layer is not None else None)
+    if name is None:
+        return places(model)
+    layered = Site(name).has_layers
+    if args.layer is not None and not layered:
+        raise UserError(f"site {name} has no layers; leave out --layer {args.layer}")
+    layer = model.config.middle_layer if single and layered and args.layer is None else args.layer
+    Site(name, layer if layer is not None else 1).check(model.config)
+    found = [(site.name, site.layer) for site in every_site(model.config, (name,))]
+    return [at for at in found if layer in (None, at[1])]
 
 
 def halves_of(
@@ -139,10 +168,13 @@ def lines(
     origin, norms = direction.provenance, rounded(direction.norms)
     assert origin is not None
     if as_json:
-        row = {"site": direction.site, "layer": direction.layer, "norms": norms, "file": str(path)}
+        row: dict[str, Any] = {"method": direction.method}
+        row |= {"site": direction.site, "layer": direction.layer, "norms": norms, "file": str(path)}
         row |= {"correct": origin.correct, "wrong": origin.wrong}
         if (scales := direction.scales) is not None:
             row |= {name: rounded(getattr(scales, name)) for name in SCALES}
+        if (found := direction.separation) is not None:
+            row["separation"] = dataclasses.asdict(found) | {"separable": found.separable}
         if halves is not None:
             row["stability"] = [half and interval(half) for half in halves]
         yield json_line(row)
@@ -150,6 +182,8 @@ def lines(
     place = f"{direction.site} {direction.layer or ''}".strip()
     shown = " ".join(f"{norm:14.3f}" for norm in norms)
     yield f"{place:12} {origin.correct} right - {origin.wrong} wrong  norms at 0..K  {shown}"
+    if direction.separation is not None:
+        yield f"{'':12} {direction.method}: {direction.separation.words}"
     if halves is not None:
         shown = " ".join(f"{cosine_text(half):>14}" for half in halves)
         yield f"{'':12} cosine of halves (95 %)".ljust(46) + shown

@@ -36,7 +36,8 @@ def add_more(parser: argparse.ArgumentParser) -> None:
     """Add what one edit may be besides, or several."""
     parser.add_argument(
         "--operation",
-        help="add (default), project_out, clamp, rotate, scale, replace, restore_norm",
+        help="add (default), project_out, clamp, rotate, scale, replace, restore_norm, pull_mean, "
+        "pull_principal",
     )
     parser.add_argument(
         "--schedule",

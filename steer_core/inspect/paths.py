@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
+from steer_core.analysis.folds import auc
 from steer_core.errors import UserError
-from steer_core.inspect.probes import auc
 
 COMPONENTS = 3
 

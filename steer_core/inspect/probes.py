@@ -9,19 +9,18 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from steer_core.analysis.folds import auc, folds_of
 from steer_core.data.problems import Problem
 from steer_core.errors import UserError
+from steer_core.steering.labels import operation_of
 
 Kind = Literal["binary", "classes", "number"]
 MEASURES: dict[Kind, str] = {"binary": "AUC", "classes": "accuracy", "number": "R²"}
-FOLDS = 5
 PENALTY = 10.0
 """Of the ridge, on standardised states: states have more numbers than a fit set has problems."""
 FEWEST = 20
@@ -129,17 +128,6 @@ def targets_of(
     return "classes", np.eye(len(names))[codes]
 
 
-def folds_of(n: int, groups: Sequence[object] | None):
-    """Indices to fit and to score on, groups never parted."""
-    codes = (
-        np.arange(n)
-        if groups is None
-        else np.unique(list(map(str, groups)), return_inverse=True)[1]
-    )
-    count = min(FOLDS, len(np.unique(codes)))
-    return GroupKFold(count, shuffle=True, random_state=0).split(np.zeros(n), groups=codes)
-
-
 def scores_at(
     states: NDArray[np.float32],
     targets: Sequence[NDArray[np.float64]],
@@ -172,13 +160,6 @@ def scores(
     if kind == "binary":
         return auc(wanted, said)
     return 1 - ((wanted - said) ** 2).sum(0) / ((wanted - wanted.mean(0)) ** 2).sum(0)
-
-
-def auc(wanted: NDArray[np.float64], said: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Area under the ROC curve of each column [n, T], by the rank sum; ties count half."""
-    ones = wanted.sum(0)
-    above = (rankdata(said, axis=0) * wanted).sum(0) - ones * (ones + 1) / 2
-    return above / (ones * (len(wanted) - ones))
 
 
 def probe_direction(states: NDArray[np.float32], labels: Sequence[object] | NDArray) -> Tensor:
@@ -229,9 +210,3 @@ def result_of(problem: Problem, step: int) -> float | None:
     if step >= problem.steps:
         return None
     return float(problem.chain[step].strip("<>").rpartition("=")[2])
-
-
-def operation_of(problem: Problem) -> str | None:
-    """The sign of the last step's last operation."""
-    signs = [c for c in problem.chain[-1] if c in "+-*/"] if problem.chain else []
-    return signs[-1] if signs else None

@@ -18,9 +18,8 @@ from steer_core.pipeline.prepared import Necessity, Progress, Twin
 from steer_core.pipeline.records import canonical
 from steer_core.pipeline.spec import vectors_hash
 from steer_core.steering.decode import Decoded, Options, Row, decode_rows, stacked_states
-from steer_core.steering.directions import site_states
 from steer_core.steering.edits import Edit, can_act, check_edit, check_site
-from steer_core.steering.fit import decode_states
+from steer_core.steering.fit import decode_states, site_states
 
 ROWS_AT_A_TIME = 256
 """Rows of a unit, so that progress shows and a killed run loses little."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -138,5 +139,14 @@ def fit_from(
     rows = prepared.rows("fit")
     right = np.array([row.label == CORRECT for row in rows], dtype=bool)
     name = f"{prepared.pairs_name}, split fit"
+
+    @cache
+    def with_both() -> FitSet:
+        both = both_twins([row.pair for row in rows])
+        labels = np.array([t.correct for row in rows for t in (row.clean, row.corrupted)], bool)
+        return fit_set(model, both, name, right=labels, seed=prepared.seed, twins=True, stop=stop)
+
     problems = [row.pair.clean for row in rows]
-    return fit_set(model, problems, name, right=right, seed=prepared.seed, stop=stop)
+    return fit_set(
+        model, problems, name, right=right, seed=prepared.seed, with_both=with_both, stop=stop
+    )

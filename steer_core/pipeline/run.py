@@ -11,7 +11,7 @@ from steer_core.analysis.clusters import join_clusters
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Pair, problems_hash
 from steer_core.errors import UserError
-from steer_core.names import MEAN_DIFFERENCE, RANDOM, REAL, DirectionRef
+from steer_core.names import RANDOM, REAL
 from steer_core.pipeline import ledger
 from steer_core.pipeline.lazy import Needed, counts_of, left_open, more_counts, restored
 from steer_core.pipeline.preparation import Preparation
@@ -252,9 +252,8 @@ def direction_source(model: CodiModel, direction: Direction, fit: FitSet | None)
     source = {} if origin is None else dataclasses.asdict(origin)
     norms = [round(float(norm), 6) for norm in direction.norms]
     source |= {"site": direction.site, "layer": direction.layer, "norms": norms}
-    # Only a mean difference of this very set: another file's halves are not known here.
-    method = DirectionRef.parse(direction.method).method
-    if fit is not None and method == MEAN_DIFFERENCE and origin == fit.provenance:
+    # Only of this very set: another file's halves are not known here.
+    if fit is not None and origin == fit.provenance:
         halves = stability(model, fit, direction)
         source["stability"] = [half and dataclasses.asdict(half) for half in halves]
     return source

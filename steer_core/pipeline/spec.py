@@ -16,6 +16,7 @@ from steer_core.codi.model import CodiModel
 from steer_core.errors import UserError
 from steer_core.names import (
     CONTROL_KINDS,
+    MOVED,
     NUISANCE,
     RANDOM,
     REAL,
@@ -24,16 +25,17 @@ from steer_core.names import (
     with_unit,
 )
 from steer_core.pipeline.records import CurveKey, PartKey, SweepSpec, canonical
-from steer_core.steering.controls import Background, draw
+from steer_core.steering.background import Background
+from steer_core.steering.controls import draw
 from steer_core.steering.decode import Options
-from steer_core.steering.directions import MOVED, Direction, check_direction, fitted
+from steer_core.steering.directions import Direction, check_direction
 from steer_core.steering.edits import check_alphas, check_positions
 from steer_core.steering.fit import FIT, FitSet, bundled_fit_problems, fit_set
-from steer_core.steering.library import find_direction, is_file_name, is_known
+from steer_core.steering.library import cached_direction, find_direction, is_file_name, is_known
 from steer_core.steering.nuisance import MOST as NUISANCES
+from steer_core.steering.operations import OPERATIONS
 from steer_core.steering.sites import Site
-from steer_core.steering.spec import UNDIRECTED, EditCurve, EditSpec, specs_of, undirected
-from steer_core.steering.units import in_unit
+from steer_core.steering.spec import EditCurve, EditSpec, specs_of, undirected
 
 EDITS = "edits"
 """What a curve of an edits file is called, and what several operations at once are."""
@@ -156,7 +158,7 @@ class Drawer:
         self.given, self.found = fit, {}
         self.real = [self.real_curves(shape) for shape in self.shapes]
         if fit is None and set(spec.controls) - {RANDOM}:
-            fit = fit_set(model, bundled_fit_problems(), FIT, stop=stop)
+            fit = fit_set(model, bundled_fit_problems(), FIT, twins=True, stop=stop)
         self.fit = fit
         self._backgrounds: dict[tuple[str, int | None], Background] = {}
 
@@ -189,13 +191,15 @@ class Drawer:
 
     def named(self, part: EditSpec, name: str) -> Named:
         """A direction by name where a part acts, looked up once."""
-        site = part.site
-        key = site, name, part.operation in UNDIRECTED
+        site, operation = part.site, OPERATIONS[part.operation]
+        key = site, name, operation.directed, operation.towards
         if key not in self.found:
             self.found[key] = (
-                Named(undirected(self.model, site), label_of(name), REAL)
-                if part.operation in UNDIRECTED
-                else named_direction(self.model, site.name, site.layer, name, self.given)
+                named_direction(
+                    self.model, site.name, site.layer, operation.towards or name, self.given
+                )
+                if operation.directed
+                else Named(undirected(self.model, site), label_of(name), REAL)
             )
         return self.found[key]
 
@@ -261,8 +265,8 @@ def named_direction(
 ) -> Named:
     """One direction, see `find_direction`; those of the model itself come from `fit` if given."""
     ref = DirectionRef.parse(name)
-    if fit is not None and is_known(name):
-        direction = in_unit(computed(model, site, layer, ref, fit), ref.unit)
+    if fit is not None and (ref.terms or is_known(name)):
+        direction = cached_direction(model, site, layer, name, fit)
     else:
         direction = find_direction(model, site, layer, name)
     label = label_of(name) if is_file_name(name) else direction.method
@@ -276,16 +280,6 @@ def label_of(name: str) -> str:
     if not is_file_name(name):
         return str(ref)
     return with_unit(Path(ref.method.removeprefix(MOVED)).stem.replace(":", "-"), ref.unit)
-
-
-def computed(
-    model: CodiModel, site: str, layer: int | None, ref: DirectionRef, fit: FitSet
-) -> Direction:
-    """A method's direction of a fit set, or a control of its mean difference; in raw units."""
-    if ref.kind == REAL:
-        return fitted(model, fit, site, layer, ref.method)
-    real = fitted(model, fit, site, layer)
-    return draw(ref.kind, real, ref.seed or 0, Background.at(model, fit, site, layer))
 
 
 def spec_curve(each: Labelled) -> SpecCurve:

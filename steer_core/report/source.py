@@ -14,9 +14,11 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from steer_core.analysis.analyse import Analysis, analyse
+from steer_core.analysis.equal import Side, sides_of
 from steer_core.box import DIRECTIONS_DIR
 from steer_core.data.problems import problems_hash
 from steer_core.errors import UserError
+from steer_core.names import BASELINE, REAL
 from steer_core.pipeline.changes import change_table
 from steer_core.pipeline.kept_runs import DAMAGE, what
 from steer_core.pipeline.ledger import Looks, looks_at
@@ -53,7 +55,7 @@ class Source:
     `prepared` (None: the pairs were not) and `directions` are what the run notes, or what lies
     beside it and belongs to it; `seed` is that of the analysis. `overflowed`: how many rows have
     numbers that are not finite, and at which α; they are missing from the analysis. `looks`: what
-    else was looked at on its pairs.
+    else was looked at on its pairs. `sides`: both signs of every curve that is no control.
     """
 
     folder: Path
@@ -66,6 +68,7 @@ class Source:
     looks: Looks = field(default_factory=lambda: Looks(1))
     seed: int = 0
     overflowed: tuple[int, tuple[float, ...]] = (0, ())
+    sides: tuple[Side, ...] = ()
 
     @property
     def model(self) -> str:
@@ -120,12 +123,13 @@ def source_of(
     """One run with its analysis and what lies beside it."""
     prepared = preparation_of(folder, record)
     looks = looks_at(folder, record, records)
+    finite = pd.DataFrame(table[table["flip"] != FLIPS[NOT_FINITE]])
     return Source(
         folder=folder,
         record=record,
         others=tuple(each.id for each in records if each.id != record.id),
         analysis=analyse(
-            pd.DataFrame(table[table["flip"] != FLIPS[NOT_FINITE]]),
+            finite,
             expected=expected_rows(record),
             before=right_before(prepared, record),
             looks=looks.factor,
@@ -138,6 +142,7 @@ def source_of(
         looks=looks,
         seed=seed,
         overflowed=overflowed_rows(table),
+        sides=tuple(sides_of(pd.DataFrame(finite[finite["kind"].isin((BASELINE, REAL))]))),
     )
 
 

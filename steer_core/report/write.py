@@ -17,6 +17,7 @@ from steer_core.report import (
 )
 from steer_core.report.blocks import Block, Cards, Document, Figure, Heading, Table
 from steer_core.report.compare import comparison, titles
+from steer_core.report.equal import equal
 from steer_core.report.html import to_html
 from steer_core.report.markdown import to_markdown
 from steer_core.report.source import Source, load_source
@@ -30,6 +31,7 @@ SECTIONS = (
     sections_accuracy.accuracy,
     sections_accuracy.transitions,
     sections_changes.changes,
+    equal,
     sections_details.heatmap,
     sections_details.outcomes,
     sections_details.directions,

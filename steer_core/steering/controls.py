@@ -15,28 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from steer_core.codi.model import CodiModel
 from steer_core.names import COVARIANCE, NUISANCE, RANDOM, SHUFFLED, DirectionRef
+from steer_core.steering.background import Background, nuisance, relabelled, shuffled
 from steer_core.steering.directions import TINY, Direction
-from steer_core.steering.fit import FitSet, site_states
-from steer_core.steering.methods import MEAN_DIFFERENCE, METHODS, Method
-from steer_core.steering.nuisance import nuisance_label
+from steer_core.steering.fit import FitSet
 
 LEADING = 8
 """Principal components of the states that `Likeness.leading` speaks of."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Background:
-    """A fit set at one site and layer: `states` float32 [n, K+1, D]."""
-
-    states: np.ndarray
-    fit: FitSet
-
-    @classmethod
-    def at(cls, model: CodiModel, fit: FitSet, site: str, layer: int | None) -> Background:
-        """The states of a fit set where a direction acts."""
-        return cls(site_states(model, fit.states, site, layer), fit)
 
 
 def random_like(direction: Direction, seed: int) -> Direction:
@@ -47,18 +32,15 @@ def random_like(direction: Direction, seed: int) -> Direction:
 
 
 def shuffled_like(direction: Direction, seed: int, background: Background) -> Direction:
-    """The same method on randomly relabelled problems: as many labelled right as before."""
-    labels = np.random.default_rng(seed).permutation(background.fit.right)
-    vectors = method_of(direction)(background.states, labels)
+    """The same method on problems on random sides: as many on each as before."""
+    vectors = relabelled(ref_of(direction), background, shuffled(seed))
     return control(SHUFFLED, direction, seed, vectors, background.fit)
 
 
 def nuisance_like(direction: Direction, seed: int, background: Background) -> Direction:
-    """The same method on label number `seed` that is unrelated to correctness, see `nuisance`."""
-    fit = background.fit
-    labels = nuisance_label(fit.problems, fit.right, seed).labels
-    vectors = method_of(direction)(background.states, labels)
-    return control(NUISANCE, direction, seed, vectors, fit)
+    """The same method on label number `seed` that is unrelated to its own, see `nuisance`."""
+    vectors = relabelled(ref_of(direction), background, nuisance(seed))
+    return control(NUISANCE, direction, seed, vectors, background.fit)
 
 
 def covariance_like(direction: Direction, seed: int, background: Background) -> Direction:
@@ -103,9 +85,9 @@ def units(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(lengths(vectors), TINY)[:, None]
 
 
-def method_of(direction: Direction) -> Method:
-    """How a direction was computed; of a file from elsewhere, as a mean difference."""
-    return METHODS.get(DirectionRef.of_label(direction.method).method, METHODS[MEAN_DIFFERENCE])
+def ref_of(direction: Direction) -> DirectionRef:
+    """How a direction was computed; its length does not matter to controls, which get its norms."""
+    return DirectionRef.of_label(direction.method)
 
 
 def control(
@@ -119,6 +101,7 @@ def control(
         direction,
         vectors=matched(vectors, direction.vectors),
         method=str(DirectionRef(kind, seed)),
+        separation=None,
         provenance=origin,
     )
 

@@ -18,28 +18,19 @@ from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Problem
 from steer_core.errors import UserError
 from steer_core.files import replacing
-from steer_core.steering.edits import check_site
-from steer_core.steering.fit import FitSet, Provenance, fit_set, site_states
-from steer_core.steering.methods import MEAN_DIFFERENCE, METHODS
+from steer_core.names import MOVED, DirectionRef
+from steer_core.steering.background import Background, vectors_of
+from steer_core.steering.edits import Subspace, check_site
+from steer_core.steering.fit import FitSet, Provenance, fit_set
+from steer_core.steering.methods import MEAN_DIFFERENCE, PRINCIPAL_STATE
+from steer_core.steering.separate import Separation
 from steer_core.steering.sites import Site
+from steer_core.steering.states import leading_subspace
+from steer_core.steering.units import Scales, scales_of
 
 SCALES = ("sd", "dose")
 """Tensors of a file beside the direction, see `Scales`."""
-MOVED = "moved:"
-"""In front of a file: the direction is used elsewhere than where it was computed, on purpose."""
-
 TINY = 1e-12
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scales:
-    """How large states of a fit set are at each position, float32 [K+1] each.
-
-    `sd`: standard deviation of their component along a direction; `dose`: their mean norm.
-    """
-
-    sd: Tensor
-    dose: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +38,8 @@ class Direction:
     """A direction for one site: `vectors` float32 [K+1, D], row k acts at position k.
 
     `method` names how it was made; `layer` is None where the site has none; a file from elsewhere
-    may come without `provenance` and without `scales`, for units of alpha.
+    may come without `provenance`, without `scales`, for units of alpha, and without `separation`,
+    how well it tells its two sides apart. `subspace`: what an edit along it changes, None for all.
     """
 
     vectors: Tensor
@@ -56,6 +48,8 @@ class Direction:
     layer: int | None
     provenance: Provenance | None = None
     scales: Scales | None = None
+    separation: Separation | None = None
+    subspace: Subspace | None = None
 
     @property
     def norms(self) -> np.ndarray:
@@ -66,20 +60,12 @@ class Direction:
 def fitted(
     model: CodiModel, fit: FitSet, site: str, layer: int | None, method: str = MEAN_DIFFERENCE
 ) -> Direction:
-    """The direction that one of `METHODS` finds between right and wrong answers of a fit set."""
-    states = site_states(model, fit.states, site, layer)
-    vectors = METHODS[method](states, fit.right)
-    scales = scales_of(states, vectors)
-    return Direction(vectors, method, site, layer, fit.provenance, scales)
-
-
-def scales_of(states: np.ndarray, vectors: Tensor) -> Scales:
-    """Those of states [n, K+1, D] along a direction [K+1, D]."""
-    states, along = states.astype(np.float64), vectors.numpy().astype(np.float64)
-    along /= np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), TINY)
-    sd = np.einsum("nkd,kd->nk", states, along).std(0)
-    dose = np.linalg.norm(states, axis=-1).mean(0)
-    return Scales(*(torch.from_numpy(x.astype(np.float32)) for x in (sd, dose)))
+    """The direction that a method finds in a fit set, by name: `lda`, `contrast:answer_size`."""
+    here = Background.at(model, fit, site, layer)
+    vectors = vectors_of(DirectionRef.of_label(method), here)
+    scales = scales_of(here.states, vectors)
+    outside = leading_subspace(here.states) if method == PRINCIPAL_STATE else None
+    return Direction(vectors, method, site, layer, fit.provenance, scales, subspace=outside)
 
 
 def mean_differences(model: CodiModel, problems: Sequence[Problem], name: str) -> list[Direction]:
@@ -102,6 +88,8 @@ def save_direction(direction: Direction, path: Path) -> None:
         "layer": direction.layer,
         "provenance": direction.provenance and dataclasses.asdict(direction.provenance),
     }
+    if direction.separation is not None:
+        about["separation"] = dataclasses.asdict(direction.separation)
     tensors = {"direction": direction.vectors.contiguous()}
     if direction.scales is not None:
         tensors |= {name: getattr(direction.scales, name) for name in SCALES}
@@ -136,7 +124,9 @@ def load_direction(
             about = json.loads((file.metadata() or {}).get("steer_core", "{}"))
         origin = about.get("provenance")
         provenance = None if origin is None else Provenance(**origin)
-    except (OSError, SafetensorError, ValueError, TypeError, AttributeError) as error:
+        read = about.get("separation")
+        separation = read and Separation(**read)
+    except (OSError, SafetensorError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise UserError(
             f"{path} is no direction file ({first_line(error)}); "
             "it needs a safetensors file with a tensor 'direction'"
@@ -150,6 +140,7 @@ def load_direction(
         layer=about.get("layer", layer),
         provenance=provenance,
         scales=scales_from(scales, model) if provenance is not None else None,
+        separation=separation,
     )
     check_direction(direction, model)
     if not moved:

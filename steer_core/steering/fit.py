@@ -55,13 +55,36 @@ class FitSet:
     """Problems decoded once, unedited: what directions are computed from.
 
     `states` float32 [n, K+1, L+2, D]; `right` bool [n]: the answer was the gold answer; `problems`
-    n, what was asked.
+    n, what was asked. `twins`: they are both twins of n / 2 pairs, clean, corrupted, clean, ...;
+    where they are not, `with_both` decodes the set that is, if there is one.
     """
 
     states: np.ndarray
     right: np.ndarray
     provenance: Provenance
     problems: tuple[Problem, ...]
+    twins: bool = False
+    with_both: Callable[[], FitSet] | None = None
+
+    @property
+    def pair_numbers(self) -> np.ndarray:
+        """int [n]: which pair each problem is of."""
+        return np.arange(len(self.states)) // (2 if self.twins else 1)
+
+    def with_twins(self) -> FitSet:
+        """The same pairs with both twins.
+
+        Raises:
+            UserError: where the problems are not of pairs.
+        """
+        if self.twins:
+            return self
+        if self.with_both is None:
+            raise UserError(
+                "this direction needs both twins of every pair, and the problems are no pairs; "
+                "give --pairs or --split"
+            )
+        return self.with_both()
 
 
 def bundled_fit_problems() -> list[Problem]:
@@ -76,6 +99,8 @@ def fit_set(
     *,
     right: np.ndarray | None = None,
     seed: int = 0,
+    twins: bool = False,
+    with_both: Callable[[], FitSet] | None = None,
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> FitSet:
@@ -88,6 +113,8 @@ def fit_set(
         right: bool [n], which of them count as right; without it each is scored against its own
             answer.
         seed: Of the split that the problems come from, for the provenance.
+        twins: The problems are both twins of pairs, see `FitSet`.
+        with_both: See `FitSet`.
         stop: Asked before every decoding step; True raises `steer_core.codi.engine.Cancelled`.
         progress: Called before the first batch and after each, with questions done and of how many.
 
@@ -114,7 +141,8 @@ def fit_set(
         seed=seed,
         versions=versions(),
     )
-    return FitSet(stacked_states(decoded), right, provenance, tuple(problems))
+    states = stacked_states(decoded)
+    return FitSet(states, right, provenance, tuple(problems), twins, with_both)
 
 
 def check_labels(right: np.ndarray) -> None:

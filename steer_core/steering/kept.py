@@ -41,7 +41,7 @@ def keep_directions(
     folder = kept_folder(model)
     try:
         folder.mkdir(parents=True, exist_ok=True)  # first: minutes of decoding may follow
-        fit = fit_set(model, bundled_fit_problems(), FIT, stop=stop, progress=progress)
+        fit = fit_set(model, bundled_fit_problems(), FIT, twins=True, stop=stop, progress=progress)
         for site, layer in places(model):
             direction = fitted(model, fit, site, layer)
             save_direction(direction, direction_path(folder, site, layer))

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from steer_core.box import DIRECTIONS_DIR
 from steer_core.codi.digests import cache_home
 from steer_core.codi.model import CodiModel
-from steer_core.errors import UserError
+from steer_core.errors import UserError, shortened
 from steer_core.names import (
     CONTROL_KINDS,
     COVARIANCE,
+    MOVED,
     RANDOM,
     RAW,
     REAL,
     DirectionRef,
     name_and_unit,
 )
-from steer_core.steering.controls import Background, draw
-from steer_core.steering.directions import MOVED, Direction, fitted, load_direction, place_name
+from steer_core.steering.background import Background, combined
+from steer_core.steering.controls import draw
+from steer_core.steering.directions import (
+    Direction,
+    check_direction,
+    fitted,
+    load_direction,
+    place_name,
+)
 from steer_core.steering.edits import check_site
-from steer_core.steering.fit import FIT, FitSet, bundled_fit_problems, fit_set
-from steer_core.steering.methods import MEAN_DIFFERENCE, METHODS
+from steer_core.steering.fit import FIT, FitSet, bundled_fit_problems, fit_set, site_states
+from steer_core.steering.methods import MEAN_DIFFERENCE, METHODS, listed
 from steer_core.steering.sites import Site
-from steer_core.steering.units import in_unit, listed_units
+from steer_core.steering.units import in_unit, listed_units, scales_of
 
 OWN_DIR = "STEER_DIRECTIONS"
 """Environment variable: the folder of those that were computed on this machine."""
@@ -50,37 +58,63 @@ def direction_path(folder: Path, site: str, layer: int | None) -> Path:
 
 
 def cached_direction(
-    model: CodiModel, site: str, layer: int | None, method: str = MEAN_DIFFERENCE
+    model: CodiModel,
+    site: str,
+    layer: int | None,
+    method: str = MEAN_DIFFERENCE,
+    fit: FitSet | None = None,
 ) -> Direction:
     """A direction by name.
 
     Args:
         model: The model it is for.
-        site: residual, thought or embedding.
-        layer: Layer of site residual.
-        method: `mean_difference`, or a control of it by kind and seed, such as `covariance:3` or
-            `random-3` (seed 0 where none is given); all but `random` decode the bundled fit set.
-            With `:sd` or `:dose` behind it in another unit of alpha.
+        site: One of `SITES`.
+        layer: Layer of a site that has layers.
+        method: One of `METHODS`, with a label or a number behind it (`contrast:answer_size`,
+            `pca:2`); a control of the mean difference by kind and seed, such as `covariance:3` or
+            `random-3` (seed 0 where none is given), or of another direction
+            (`shuffled:3 of lda`); an expression of such names. With `:sd` or `:dose` behind a name
+            in another unit of alpha.
+        fit: What it is computed from; without it the mean difference is the model's own, and what
+            needs states has those of the bundled fit set.
 
     Raises:
         UserError: for an unknown name, or a model that has no cached directions.
     """
     check_site(model.config, site, layer)
-    ref = DirectionRef.parse(method)
+    return by_ref(model, site, layer, DirectionRef.parse(method), fit)
+
+
+def by_ref(
+    model: CodiModel, site: str, layer: int | None, ref: DirectionRef, fit: FitSet | None
+) -> Direction:
+    """See `cached_direction`."""
+    if ref.terms:
+        return expressed(model, site, layer, ref, fit)
     if ref.unit != RAW:
-        return in_unit(cached_direction(model, site, layer, name_and_unit(method)[0]), ref.unit)
+        raw = dataclasses.replace(ref, unit=RAW)
+        return in_unit(by_ref(model, site, layer, raw, fit), ref.unit)
     if ref.kind != REAL:
-        real = cached_direction(model, site, layer)
-        return draw(ref.kind, real, ref.seed or 0, bundled_background(model, ref.kind, real))
-    if method not in METHODS:
+        of = DirectionRef.of_label(ref.of or MEAN_DIFFERENCE)
+        real = by_ref(model, site, layer, of, fit)
+        here = None if ref.kind == RANDOM else background_of(model, real, fit)
+        return named_after(draw(ref.kind, real, ref.seed or 0, here), ref.of)
+    if ref.method not in METHODS:
         raise UserError(
-            f"unknown direction '{method}'; choose {listed(METHODS)}, a control such as "
-            f"{COVARIANCE}:3 (of {listed(CONTROL_KINDS)}) or a file, with {listed_units()} behind "
-            "it where alpha shall count another unit"
+            f"unknown direction '{shortened(str(ref))}'; choose {listed(METHODS)}, a control such "
+            f"as {COVARIANCE}:3 (of {listed(CONTROL_KINDS)}) or a file, with {listed_units()} "
+            "behind it where alpha shall count another unit"
         )
-    found = known_direction(model, site, layer) if method == MEAN_DIFFERENCE else None
-    if found is None and (method != MEAN_DIFFERENCE or Site(site).cached):
-        return fitted(model, bundled_fit(model), site, layer, method)
+    if fit is None and ref == DirectionRef(MEAN_DIFFERENCE):
+        return own_mean_difference(model, site, layer)
+    return fitted(model, fit or bundled_fit(model), site, layer, str(ref))
+
+
+def own_mean_difference(model: CodiModel, site: str, layer: int | None) -> Direction:
+    """The mean difference that a model has; keys' and values' is computed when it is asked for."""
+    found = known_direction(model, site, layer)
+    if found is None and Site(site).cached:
+        return fitted(model, bundled_fit(model), site, layer)
     if found is None:
         raise UserError(
             f"{model.name} has no cached direction for site {site}; compute it once with "
@@ -89,27 +123,53 @@ def cached_direction(
     return found
 
 
-def listed(names: Iterable[str]) -> str:
-    """Names for a message."""
-    return ", ".join(names)
+def named_after(control: Direction, of: str) -> Direction:
+    """A control with the name of whose it is, where that was said."""
+    return dataclasses.replace(control, method=f"{control.method} of {of}") if of else control
 
 
-def bundled_background(model: CodiModel, kind: str, direction: Direction) -> Background | None:
-    """What a control of a named direction is drawn from; noise needs nothing.
+def expressed(
+    model: CodiModel, site: str, layer: int | None, ref: DirectionRef, fit: FitSet | None
+) -> Direction:
+    """An expression of directions, in the units that its names say."""
+    each = {
+        str(one): term(model, site, layer, one, fit)
+        for one in (*(found for _, found in ref.terms), *([ref.across] if ref.across else []))
+    }
+    vectors = combined(ref, lambda one: each[str(one)].vectors)
+    scales = None
+    if any(direction.scales is not None for direction in each.values()):
+        fit = fit or bundled_fit(model)
+        scales = scales_of(site_states(model, fit.states, site, layer), vectors)
+    origin = next((d.provenance for d in each.values() if d.provenance is not None), None)
+    return Direction(vectors, str(ref), site, layer, origin, scales)
+
+
+def term(
+    model: CodiModel, site: str, layer: int | None, ref: DirectionRef, fit: FitSet | None
+) -> Direction:
+    """A direction that an expression names."""
+    if is_known(str(ref)):
+        return by_ref(model, site, layer, ref, fit)
+    found = find_direction(model, site, layer, str(ref))
+    check_direction(found, model)
+    return found
+
+
+def background_of(model: CodiModel, direction: Direction, fit: FitSet | None) -> Background:
+    """What a control of a direction is drawn from.
 
     Raises:
         UserError: when all answers to the bundled fit set are right or all are wrong.
     """
-    if kind == RANDOM:
-        return None
-    return Background.at(model, bundled_fit(model), direction.site, direction.layer)
+    return Background.at(model, fit or bundled_fit(model), direction.site, direction.layer)
 
 
 def bundled_fit(model: CodiModel) -> FitSet:
     """The bundled fit set, decoded once and remembered with its model."""
     fit = model.session.get(FIT)
     if fit is None:
-        fit = fit_set(model, bundled_fit_problems(), FIT)
+        fit = fit_set(model, bundled_fit_problems(), FIT, twins=True)
         model.session.put(FIT, fit, fit.states.nbytes)
     return fit
 
@@ -142,6 +202,8 @@ def find_direction(model: CodiModel, site: str, layer: int | None, name: str) ->
     Raises:
         UserError: when there is no such direction, or it does not fit.
     """
+    if DirectionRef.parse(name).terms:
+        return cached_direction(model, site, layer, name)
     name, unit = name_and_unit(name)
     found = raw_direction(model, site, layer, name)
     if unit != RAW and (found.site, found.layer) != (site, layer):
@@ -166,12 +228,16 @@ def raw_direction(model: CodiModel, site: str, layer: int | None, name: str) -> 
 def is_known(name: str) -> bool:
     """Whether a name is that of a method or a control."""
     ref = DirectionRef.parse(name)
+    if ref.terms:
+        return all(is_known(str(one)) for _, one in ref.terms)
     return ref.kind != REAL or ref.method in METHODS
 
 
 def is_file_name(name: str) -> bool:
     """Whether a direction's name is that of a file."""
     name, _ = name_and_unit(name)
+    if DirectionRef.parse(name).terms:
+        return False
     path = Path(name.removeprefix(MOVED))
     return name.startswith(MOVED) or path.suffix == ".safetensors" or path.is_file()
 

@@ -10,6 +10,7 @@ move along: x stays, but for `replace`, `scale` and `restore_norm`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -57,7 +58,8 @@ def scale(x: Tensor, d: Tensor, alpha: Tensor, before: Tensor) -> Tensor:
 def replace(x: Tensor, d: Tensor, alpha: Tensor, before: Tensor) -> Tensor:
     """Move the fraction alpha of the way from x to d (1: the state becomes d).
 
-    With the fit set's mean states for d, it pulls towards what is usual.
+    With the fit set's mean states for d, it pulls towards what is usual; of an edit with a subspace
+    only in there, or outside it.
     """
     return torch.lerp(x, d, alpha)
 
@@ -74,14 +76,45 @@ def unit_of(d: Tensor) -> Tensor:
     return d / d.norm(dim=-1, keepdim=True).clamp_min(TINY)
 
 
-Operation = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+Function = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation: `words` for a reader, and its function.
+
+    `directed`: whether it needs a direction. `towards`: the method whose states it moves to instead
+    of a direction of one's own.
+    """
+
+    words: str
+    function: Function
+    directed: bool = True
+    towards: str = ""
+
+    def __call__(self, x: Tensor, d: Tensor, alpha: Tensor, before: Tensor) -> Tensor:
+        """States [n, D], edited."""
+        return self.function(x, d, alpha, before)
+
 
 OPERATIONS: dict[str, Operation] = {
-    "add": add,
-    "project_out": project_out,
-    "clamp": clamp,
-    "rotate": rotate,
-    "scale": scale,
-    "replace": replace,
-    "restore_norm": restore_norm,
+    "add": Operation("add α times the direction", add),
+    "project_out": Operation("remove the fraction α of the component along it", project_out),
+    "clamp": Operation("set the component along it to α times its length", clamp),
+    "rotate": Operation("turn the state by α radians towards it, norm kept", rotate),
+    "scale": Operation("multiply the state by 1 + α", scale, directed=False),
+    "replace": Operation("go the fraction α of the way to the direction as a state", replace),
+    "restore_norm": Operation(
+        "give back the fraction α of the norm that edits before it changed",
+        restore_norm,
+        directed=False,
+    ),
+    "pull_mean": Operation(
+        "go the fraction α of the way to the fit set's mean state", replace, towards="mean_state"
+    ),
+    "pull_principal": Operation(
+        "remove the fraction α of what lies outside the fit set's leading principal components",
+        replace,
+        towards="principal_state",
+    ),
 }

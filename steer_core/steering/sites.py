@@ -18,6 +18,14 @@ LAYERED = ("residual", "kv", "keys", "values")
 SITES = ("residual", "thought", "embedding", "kv", "keys", "values")
 """Output of a block, h_k before the projection, z_k after it; keys and values of a position as
 later ones read them, both or one of them."""
+SITE_WORDS = {
+    "residual": "output of a block",
+    "thought": "hidden state h_k on its way into the projection",
+    "embedding": "latent thought z_k behind the projection",
+    "kv": "keys and values of a position, as later ones read them",
+    "keys": "keys of a position, which later ones look for",
+    "values": "values of a position, which later ones take",
+}
 CACHED = ("kv", "keys", "values")
 DEFAULT = "residual"
 

@@ -21,8 +21,6 @@ MOST_EDITS = 256
 """Edits that may be made together."""
 FIELDS = ("site", "layer", "positions", "direction", "alpha", "operation", "schedule")
 """What an object of an edits file may say."""
-UNDIRECTED = ("scale", "restore_norm")
-"""Operations that need no direction."""
 Find = Callable[[CodiModel, str, int | None, str], Direction]
 
 
@@ -50,6 +48,11 @@ class EditSpec:
                 f"{', '.join(OPERATIONS)}"
             )
 
+    @property
+    def wanted(self) -> str:
+        """The direction that is looked up: the one named, or what its operation moves to."""
+        return OPERATIONS[self.operation].towards or self.direction
+
     def check(self, config: CodiConfig) -> None:
         """Raise a `UserError` where it does not fit a model."""
         self.site.check(config)
@@ -71,6 +74,7 @@ class EditSpec:
             self.site.layer,
             self.positions,
             self.operation,
+            direction.subspace,
         )
 
 
@@ -120,9 +124,9 @@ def resolved(model: CodiModel, specs: Sequence[EditSpec], find: Find = find_dire
     for spec in specs:
         spec.check(model.config)
         direction = (
-            undirected(model, spec.site)
-            if spec.operation in UNDIRECTED
-            else find(model, spec.site.name, spec.site.layer, spec.direction)
+            find(model, spec.site.name, spec.site.layer, spec.wanted)
+            if OPERATIONS[spec.operation].directed
+            else undirected(model, spec.site)
         )
         check_edit(model.config, spec.edit(1.0, direction))
         parts.append((spec, direction))

@@ -10,13 +10,39 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from steer_core.errors import UserError
 from steer_core.names import DOSE, RAW, SD, UNITS, name_and_unit, with_unit
 
 if TYPE_CHECKING:
     from steer_core.steering.directions import Direction
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scales:
+    """How large states of a fit set are at each position, float32 [K+1] each.
+
+    `sd`: standard deviation of their component along a direction; `dose`: their mean norm.
+    """
+
+    sd: Tensor
+    dose: Tensor
+
+
+def scales_of(states: np.ndarray, vectors: Tensor) -> Scales:
+    """Those of states [n, K+1, D] along a direction [K+1, D]."""
+    states, along = states.astype(np.float64), vectors.numpy().astype(np.float64)
+    along /= np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), TINY)
+    sd = np.einsum("nkd,kd->nk", states, along).std(0)
+    dose = np.linalg.norm(states, axis=-1).mean(0)
+    return Scales(*(torch.from_numpy(x.astype(np.float32)) for x in (sd, dose)))
+
 
 MEANING = {
     RAW: "the direction as it was computed",
@@ -57,7 +83,12 @@ def in_unit(direction: Direction, unit: str) -> Direction:
             f"direction '{direction.method}' does not say how large the states of its fit set are, "
             f"so alpha cannot count in {unit}; compute it with 'directions', or use raw units"
         )
-    length = direction.vectors.norm(dim=-1, keepdim=True).clamp_min(TINY)
-    vectors = direction.vectors / length * getattr(direction.scales, unit)[:, None]
+    vectors = as_long_as(direction.vectors, direction.scales, unit)
     method = with_unit(direction.method, unit)
     return dataclasses.replace(direction, vectors=vectors, method=method)
+
+
+def as_long_as(vectors: Tensor, scales: Scales, unit: str) -> Tensor:
+    """Vectors [K+1, D] one unit long at every position, other than `raw`."""
+    length = vectors.norm(dim=-1, keepdim=True).clamp_min(TINY)
+    return vectors / length * getattr(scales, unit)[:, None]
