@@ -113,9 +113,9 @@ class Setting:
     @property
     def needs_direction(self) -> bool:
         """Whether anything is edited along one: without, a model that has none decodes as well."""
-        from steer_core.steering.spec import UNDIRECTED
+        from steer_core.steering.operations import OPERATIONS
 
-        return bool(self.first.positions) and self.first.operation not in UNDIRECTED
+        return bool(self.first.positions) and OPERATIONS[self.first.operation].directed
 
 
 def choose(name: str, value: Any, choices: Iterable[str]) -> str:
