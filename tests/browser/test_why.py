@@ -32,7 +32,8 @@ def test_an_opened_panel_shows_every_stage(tab):
 
 
 def test_the_atlas_fills_in_and_ends(tab):
-    page = tab.open("?tab=atlas")
+    page = tab.open()
+    page.get_by_role("tab", name="Atlas").click()
     page.click("#atlas .run")
     expect(page.locator("#atlas .status")).to_contain_text("3 of 3 pairs")
     assert page.locator("#atlas .point.filled").count() == 1
