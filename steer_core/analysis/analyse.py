@@ -120,7 +120,8 @@ def analyse(
     """
     grid = build_grid(table, expected)
     answers = answers_in(grid, before, looks, chosen)
-    settings = {"logits_changed": logits_changed(grid), "resamples": resamples, "seed": seed}
+    settings: dict[str, Any] = {"resamples": resamples, "seed": seed}
+    settings["logits_changed"] = logits_changed(grid)
     curves = measure_curves(answers, **settings)
     powers = power_of(answers, curves, seed=seed)
     judged = zip(grid.names, curves, powers, strict=True)
