@@ -100,7 +100,7 @@ def side_of(rows: pd.DataFrame, base: pd.Series, sign: int) -> Side:
             "was": was,
         }
     )
-    by_alpha = each.groupby("alpha", sort=True)
+    by_alpha: Any = each.groupby("alpha", sort=True)
     means = by_alpha.mean().reset_index()
     sums = by_alpha[["lost", "was"]].sum().to_numpy(float)
     first: Any = rows.iloc[0]
