@@ -281,10 +281,11 @@ def _look(model, wanted, curve, alphas):
     """Enough of an arrival trace, which every view asks for, and of what scripts may ask for."""
     if wanted.what == "lens":
         shape = len(alphas), K + 1, LAYERS[model] + 1
+        amounts = np.reshape(np.float32(alphas) / 100, (-1, 1, 1, 1))
         return SimpleNamespace(
             question=wanted.question,
             top_ids=np.zeros((*shape, 2), np.int64),
-            top_probs=np.full((*shape, 2), 0.5, np.float32),
+            top_probs=np.full((*shape, 2), 0.5, np.float32) + amounts,
             tokens={0: "7"},
             entropy=np.ones(shape, np.float32),
         )

@@ -25,7 +25,8 @@ def test_tabbing_through_the_inputs_changes_nothing(tab):
     page.wait_for_timeout(500)  # what must not come has time to
     assert [url for url in tab.requests if "heartbeat" not in url] == []
     assert {panel: dataset(page, panel) for panel in before} == before
-    assert page.locator("[role=listbox]").count() == 0  # none stays open
+    page.keyboard.press("Tab")
+    expect(page.locator("[role=listbox]")).to_have_count(0)  # none stays open
     assert rings == ["solid"] * len(rings) != []
 
 
@@ -84,6 +85,7 @@ def test_an_alpha_between_two_is_rounded_in_the_box_too(tab):
 def test_alpha_counts_in_another_unit(tab):
     page = tab.open("?alpha=1.5")
     before = text(page, "#deltas .cell >> nth=3")
+    page.locator("#advanced .label-wrap").click()
     page.locator("#unit label").filter(has_text="norm").click()
     tab.in_address("unit=dose")
     expect(page.locator("#deltas .cell >> nth=3")).not_to_have_text(before)
@@ -92,6 +94,7 @@ def test_alpha_counts_in_another_unit(tab):
 
 def test_a_link_names_the_unit(tab):
     page = tab.open("?alpha=1.5&unit=dose")
+    page.locator("#advanced .label-wrap").click()
     expect(page.locator("#unit input[value=dose]")).to_be_checked()
 
 
@@ -99,12 +102,14 @@ def test_a_request_that_fails_leaves_nothing_dimmed(tab):
     page = tab.open()
     full = {"detail": "Queue is full."}
     page.route("**/queue/join*", lambda route: route.fulfill(status=503, json=full))
-    page.locator("#direction label").filter(has_text="random").click()
+    page.locator("#direction input").click()
+    page.get_by_role("option", name="random").click()
     expect(page.locator("#question .message")).to_contain_text("the server did not answer")
     expect(page.locator("#sweep .status")).to_contain_text("the server did not answer")
     assert page.locator("body[data-waiting=yes], #sweep [data-waiting=yes]").count() == 0
     page.unroute("**/queue/join*")
-    page.locator("#direction label").filter(has_text="mean").click()
+    page.locator("#direction input").click()
+    page.get_by_role("option", name="mean difference").click()
     expect(page.locator("#question .message")).to_be_hidden()
     tab.finished()
     tab.errors.clear()  # the browser notes the status
