@@ -245,14 +245,15 @@ def tables(args: argparse.Namespace) -> Rows:
         if args.what == "map":
             needs_alpha(args)
         curve = edits.curve_of(args, model, edits.specs_of(args, model))
-    found = None
-    for found in atlas(model, pairs, args.what, curve, args.alpha):
-        _log.info("%d of %d pairs", found.done, found.total)
-    for cell in () if found is None else found.cells:
+    last = None
+    for last in atlas(model, pairs, args.what, curve, args.alpha):
+        _log.info("%d of %d pairs", last.done, last.total)
+    if last is None:
+        return
+    head = {"what": last.what, "measure": last.measure, "control_is": last.control}
+    for cell in last.cells:
         known = {name: value for name, value in plain(cell).items() if value is not None}
-        yield {"what": found.what, "measure": found.measure, "control_is": found.control} | {
-            name: None if value != value else value for name, value in known.items()
-        }
+        yield head | {name: None if value != value else value for name, value in known.items()}
 
 
 def over_pairs(args: argparse.Namespace) -> Rows:

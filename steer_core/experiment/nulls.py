@@ -16,7 +16,7 @@ from steer_core.experiment.grid import CurveState, fill_grid
 from steer_core.names import RANDOM, SHUFFLED
 from steer_core.steering.controls import draw
 from steer_core.steering.directions import Direction
-from steer_core.steering.library import bundled_background
+from steer_core.steering.library import background_of
 from steer_core.steering.spec import EditCurve
 
 COUNTS: Mapping[str, int] = {RANDOM: 20, SHUFFLED: 20}
@@ -87,7 +87,8 @@ def control_curve(model: CodiModel, curve: EditCurve, kind: str, seed: int) -> E
 
 def control_of(model: CodiModel, direction: Direction, kind: str, seed: int) -> Direction:
     """A control of one direction, by kind and seed."""
-    return draw(kind, direction, seed, bundled_background(model, kind, direction))
+    background = None if kind == RANDOM else background_of(model, direction, None)
+    return draw(kind, direction, seed, background)
 
 
 def change_of(state: CurveState) -> NDArray[np.float64]:

@@ -200,7 +200,9 @@ def map_atlas(
                 for kind in (real, random)
             )
             for k, i in np.ndindex(*one.kl.shape):
-                counts.note(("KL, nats", k, layers[i], None), one.kl[k, i], two.kl[k, i])
+                counts.note(
+                    ("KL, nats", k, layers[i], None), float(one.kl[k, i]), float(two.kl[k, i])
+                )
         yield Atlas(
             "map",
             f"mean KL in nats at the answer's first number, each place alone, alpha {alpha:g}",

@@ -48,18 +48,22 @@ class Atlas:
     cells: tuple[Cell, ...]
 
 
+Place = tuple[str, int | None, int | None, int | None]
+"""Group, position, layer and step of a cell."""
+
+
 @dataclass(slots=True, eq=False)
 class Counts:
     """What was seen so far, by place: values of pairs, and of their counterparts."""
 
-    seen: dict[tuple, list[float]]
-    random: dict[tuple, list[float]]
+    seen: dict[Place, list[float]]
+    random: dict[Place, list[float]]
 
     @classmethod
     def empty(cls) -> Counts:
         return cls({}, {})
 
-    def note(self, place: tuple, value: float | None, random: float | None = None) -> None:
+    def note(self, place: Place, value: float | None, random: float | None = None) -> None:
         """Enter a pair's value and its counterpart's, where there is one."""
         for held, one in ((self.seen, value), (self.random, random)):
             kept = held.setdefault(place, [])
