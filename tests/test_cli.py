@@ -343,7 +343,7 @@ def test_a_questions_file_that_cannot_be_used(
         (["decode", "--model", "tiny-llama"], "--question"),
         (["train", "--arch", "bert", "--out", "x"], "'bert'"),
         (["train", "--arch", "gpt2", "--out", "x", "--steps", "0"], "steps 0"),
-        (["directions", "--model", "tiny-llama", "--out", "x", "--method", "pca"], "'pca'"),
+        (["directions", "--model", "tiny-llama", "--out", "x", "--method", "umap"], "'umap'"),
         (["decode", "--model", "/no/such/folder", "--question", "1"], "/no/such/folder"),
     ],
 )
