@@ -32,9 +32,9 @@ KEYS = {
 }
 CPU = torch.device("cpu")
 TINY = {
-    "gpt2": GPT2Config(vocab_size=510, n_embd=32, n_layer=3, n_head=4, n_positions=200),
+    "gpt2": GPT2Config(vocab_size=2000, n_embd=32, n_layer=3, n_head=4, n_positions=200),
     "llama-1b": LlamaConfig(
-        vocab_size=510,
+        vocab_size=2000,
         hidden_size=32,
         intermediate_size=48,
         num_hidden_layers=4,
