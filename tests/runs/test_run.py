@@ -22,12 +22,13 @@ from tiny_models import noise
 from steer_core import Edit, decode
 from steer_core.codi.model import CodiModel
 from steer_core.data.problems import Pair
-from steer_core.experiment.strip import dose
+from steer_core.experiment.strip import alpha_strip
 from steer_core.pipeline.records import SweepSpec, positions_text
 from steer_core.pipeline.run import run_sweep
 from steer_core.pipeline.store import Store
 from steer_core.steering.controls import random_like
 from steer_core.steering.directions import Direction
+from steer_core.steering.spec import EditCurve
 
 # --- what a row says -----------------------------------------------------------------------------
 
@@ -96,9 +97,11 @@ def test_the_dose_is_the_mean_over_what_can_act(
     alive = [k for k in mask if k != dead]
     assert len(alive) == 3 - (dead is not None)
     direction = Direction(noise(model, size=2.0), "mine", site, layer)
+    curve = EditCurve.along(direction, site, layer, mask)
     for i, pair in enumerate(asked[:3]):
-        (base,) = decode(model, [pair.clean.question], max_new_tokens=1, hidden=True)
-        each = dose(model, base, site, layer, mask, direction, np.array([-1.5, 2.0]))
+        question, alphas = pair.clean.question, (-1.5, 0.0, 2.0)
+        strip = alpha_strip(model, question, curve=curve, alphas=alphas, max_new_tokens=1)
+        each = strip.dose[[0, 2]]
         rows = table[(table.question_index == i) & (table.kind == "real")]
         np.testing.assert_allclose(rows.dose, each[:, alive].mean(1), rtol=1e-5)
     assert (table[table.kind == "baseline"].dose == 0).all()
