@@ -316,7 +316,7 @@ def test_a_model_of_ones_own_folder_is_shown_by_its_last_part(tmp_path):
     explorer = Explorer(library(options), shown_name(options.model), settle_seconds=0.0)
     assert next(iter(explorer.models)) == "mine"
     setting = explorer.setting("mine", **fake_engine.EDIT)
-    told = explorer.decode(replace(setting, positions=()), "What is 2 + 2?", 0.0)
+    told = explorer.decode(setting.edited_at(()), "What is 2 + 2?", 0.0)
     assert told["model"] == "mine"
     assert loaded(explorer.runner.engine, "mine").name == "mine"
     assert str(tmp_path) not in json.dumps([told, [str(each) for each in explorer.models.values()]])

@@ -236,8 +236,11 @@ def test_labels_are_those_that_were_prepared(model: CodiModel, zeros: Prepared):
 
 
 def test_a_fit_set_of_another_model_or_one_label_is_refused(model: CodiModel, zeros: Prepared):
-    other = dataclasses.replace(model, sha256="0" * 64)
-    with pytest.raises(UserError, match=r"prepared with .*, not with .*; run 'prepare"):
+    changed = dataclasses.replace(model, sha256="0" * 64)
+    with pytest.raises(UserError, match=r"had other weights .* now 0+\); run 'prepare"):
+        fit_from(changed, zeros)
+    other = dataclasses.replace(changed, name="other")
+    with pytest.raises(UserError, match=r"prepared with .*, not with other .*; run 'prepare"):
         fit_from(other, zeros)
     right = tuple(dataclasses.replace(row, label="correct") for row in zeros.pairs)
     with pytest.raises(UserError, match=r"answers are right; .*both"):

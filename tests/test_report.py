@@ -308,7 +308,7 @@ def test_two_folders_are_compared(folder: Path, other: Path, tmp_path: Path):
     assert blocks[0].text == "Side by side"
     run, effects, verdicts = [block for block in blocks if isinstance(block, Table)][:3]
     rows = {row[0]: row[1:] for row in run.rows}
-    assert rows["parameters"] == ("not recorded", "1.24 M", "—")
+    assert rows["parameters"] == ("not recorded", "1.44 M", "—")
     assert rows["pairs reported on"][2] == "3.00 ×"
     assert rows["baseline accuracy"][2] == f"{(29 / 60) / second.analysis.baseline:.2f} ×"
     assert rows["layers"][1] == "4"
