@@ -62,8 +62,9 @@ class Script:
         return self.http.get(f"{API}/call/{name}/{joined.json()['event_id']}").text
 
     def number(self, kind: str) -> int:
-        """The first function of a kind of work."""
-        return next(i for i, fn in self.page.fns.items() if fn.concurrency_id == kind)
+        """The function of a kind of work that has its name, else the first."""
+        names = {i: fn.api_name for i, fn in self.page.fns.items() if fn.concurrency_id == kind}
+        return min(names, key=lambda i: names[i] != kind)
 
     def waiting(self) -> int:
         return len(self.page._queue.event_ids_to_events)

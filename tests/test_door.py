@@ -20,9 +20,11 @@ from steer_core.ui.visitors import Presence, address_of, is_console
 
 DECODED = ["tiny-llama", "What is 2 + 2?", 1.0, None, None, "residual", "mean_difference"]
 SWEPT = ["tiny-llama", None, None, "residual", "mean_difference", None]
+EDITED = ["tiny-llama", "residual", 2, "", [1], "", "random", "add", "raw"]
+"""Model, site, layer, α by layer, positions, α by position, direction, operation and unit."""
 PAGE = {
-    VIEW: ["pairs", "t001", "clean", "", None, "tiny-llama", "residual", 2, [1], "random", "raw"],
-    SWEEP: ["tiny-llama", "residual", 2, [1, 2], "mean_difference", "raw"],
+    VIEW: ["pairs", "t001", "clean", "", None, *EDITED],
+    SWEEP: ["tiny-llama", "residual", 2, "", [1, 2], "", "mean_difference", "add", "raw"],
 }
 
 
@@ -135,7 +137,7 @@ def test_a_request_that_is_none_is_one_line(script, body, words):
 
 def test_a_request_names_how_many_values_are_missing(script):
     assert "decode takes 7 values, the request has 3" in script.call("decode", DECODED[:3])
-    assert "choose one of decode, sweep" in script.call("nothing", [])
+    assert "choose one of models, decode, sweep, lens, swap" in script.call("nothing", [])
 
 
 def test_a_request_of_another_type_is_not_quoted_back(script):
