@@ -37,12 +37,13 @@ def answers(url: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def home() -> Iterator[str]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the app, started as its own process."""
     port = free_port()
     url = f"http://127.0.0.1:{port}/"
     environment = {**os.environ, "STEER_PORT": str(port), "STEER_MODEL": MODEL}
-    environment |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    runs = str(tmp_path_factory.mktemp("runs"))
+    environment |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "STEER_RUNS": runs}
     app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment)
     began = time.monotonic()
     while not answers(url) and app.poll() is None and time.monotonic() - began < SECONDS_TO_START:
@@ -100,11 +101,15 @@ def test_dragging_alpha_flips_the_answer_of_the_bundled_model(tab, flip):
 
 @pytest.mark.browser
 def test_the_chart_counts_every_test_pair(tab):
+    """Half of the 240 at first, the other half as the setting is reported."""
     page = tab.open()
-    expect(page.locator("#sweep .status")).to_contain_text("n = 240 · 13 α")
-    page.locator("#sweep summary").click()
-    counts = page.locator("#sweep tbody td:nth-child(2)").all_inner_texts()
-    assert counts == ["240"] * 13
+    expect(page.locator("#sweep .status")).to_contain_text("n = 120 · 13 α")
+    page.locator("#sweep .data > details > summary").click()
+    counts = "#sweep tbody td:nth-child(2)"
+    assert page.locator(counts).all_inner_texts() == ["120"] * 13
+    page.locator("#sweep .report").click()
+    expect(page.locator("[data-part=report] .sweep .status")).to_contain_text("n = 120 · 13 α")
+    expect(page.locator(f"[data-part=report] {counts}")).to_have_text(["120"] * 13)
 
 
 def test_a_wrong_setting_ends_with_one_line():

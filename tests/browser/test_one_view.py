@@ -41,6 +41,7 @@ LETTERS = """() => {
 def test_all_of_the_demo_is_in_one_view(tab, width, height):
     tab.page.set_viewport_size({"width": width, "height": height})
     page = tab.open("?alpha=1.6")
+    page.wait_for_selector(".sweep .plot .main-svg", state="attached")
     page.wait_for_timeout(300)  # figures follow their place a moment later
     for box in page.evaluate(BOXES, SEEN):
         assert box["bottom"] - box["top"] > 8, box
