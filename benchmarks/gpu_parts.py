@@ -27,6 +27,7 @@ from steer_core.codi import memory, recording
 from steer_core.codi.load import load_model, pick_device, pick_dtype
 from steer_core.codi.places import bundled_names
 from steer_core.experiment.strip import AlphaStrip, alpha_strip
+from steer_core.steering.spec import EditCurve
 
 ALPHAS = [x / 2 for x in range(-6, 7)]
 GRID_S = {"llama-1b": 1.0, "gpt2": 0.4}
@@ -276,13 +277,11 @@ PARTS: dict[str, Callable[[Setting], Iterator[Finding]]] = {
 def strip(subject: Subject, index: int) -> AlphaStrip:
     """The strip of one problem at a middle layer."""
     layer = subject.layers[len(subject.layers) // 2]
+    where = subject.model.config.positions[1:]
     return alpha_strip(
         subject.model,
         subject.problems[index].question,
-        site="residual",
-        layer=layer,
-        positions=subject.model.config.positions[1:],
-        direction=subject.directions[layer],
+        curve=EditCurve.along(subject.directions[layer], "residual", layer, where),
         max_new_tokens=min(LIMIT, subject.max_new_tokens),
     )
 
