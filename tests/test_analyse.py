@@ -8,7 +8,7 @@ import pytest
 import synthetic_runs as runs
 
 from steer_core.analysis.analyse import Analysis, analyse
-from steer_core.analysis.grid import FLIPS, STATES
+from steer_core.analysis.cells import FLIPS, STATES
 from steer_core.analysis.statistics import holm, mcnemar_exact, wilson
 from steer_core.analysis.tables import STANDING_OUT, stand_out
 from steer_core.errors import UserError

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from steer_core.analysis import tables
+from steer_core.analysis.cells import Bools, Cells, Coverage, CurveName, Grid
 from steer_core.analysis.curves import Answers, Curve, answers_of, measure_curves
-from steer_core.analysis.grid import Bools, Cells, Coverage, CurveName, Grid, build_grid
+from steer_core.analysis.grid import build_grid
 from steer_core.analysis.measures import CHANGES, holds
 from steer_core.analysis.power import Power, power_of
 from steer_core.analysis.verdict import Verdict, judge
@@ -85,10 +86,23 @@ class Analysis:
     changes: dict[str, tuple[CurveResult, ...]]
 
 
-def analyse(
-    table: pd.DataFrame,
+def analyse(table: pd.DataFrame, *, expected: int | None = None, **settings: Any) -> Analysis:
+    """Analyse one run from its table; see `analyse_grid`.
+
+    Args:
+        table: One row per decoded (pair, curve, α), columns as `Store.table` gives them.
+        expected: Rows of the finished run, so that an unfinished one is seen as such.
+        settings: As in `analyse_grid`.
+
+    Raises:
+        UserError: when the table lacks a column or no part of the run is complete.
+    """
+    return analyse_grid(build_grid(table, expected), **settings)
+
+
+def analyse_grid(
+    grid: Grid,
     *,
-    expected: int | None = None,
     before: float | None = None,
     looks: float = 1.0,
     chosen: float = 1.0,
@@ -102,8 +116,7 @@ def analyse(
     against the controls are corrected over every curve and α.
 
     Args:
-        table: One row per decoded (pair, curve, α), columns as `Store.table` gives them.
-        expected: Rows of the finished run, so that an unfinished one is seen as such.
+        grid: Its answers.
         before: Share of right answers at α = 0 before pairs were balanced by them, to which they
             are weighed back in every number; None for pairs that nobody chose so.
         looks: At least 1: every corrected p is multiplied by it, for what was looked at on these
@@ -114,11 +127,7 @@ def analyse(
         resamples: Sign patterns of the permutation test.
         bootstrap: Resamples behind the intervals of continuous outcomes.
         seed: Of the permutation test and the bootstrap.
-
-    Raises:
-        UserError: when the table lacks a column or no part of the run is complete.
     """
-    grid = build_grid(table, expected)
     answers = answers_in(grid, before, looks, chosen)
     settings: dict[str, Any] = {"resamples": resamples, "seed": seed}
     settings["logits_changed"] = logits_changed(grid)
@@ -201,5 +210,5 @@ def logits_changed(grid: Grid) -> Bools | None:
     for name, limit in (("shift", ARRIVED), ("kl", ARRIVED_KL)):
         values = grid.real.measured.get(name)
         if values is not None and np.isfinite(values[:, grid.alphas != 0]).any():
-            return np.any(~(values <= limit), axis=-1)  # what is no number has moved
+            return np.any(~(values.astype(float) <= limit), axis=-1)  # what is no number has moved
     return None

@@ -2,110 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from steer_core.analysis.cells import (
+    FLIPS,
+    MEASURED,
+    Bools,
+    Cells,
+    Coverage,
+    CurveName,
+    Floats,
+    Grid,
+    room_for,
+)
 from steer_core.analysis.clusters import join_clusters
 from steer_core.data.problems import question_key
 from steer_core.errors import UserError
-from steer_core.names import CONTROL_KINDS, DirectionRef
+from steer_core.names import REAL
 
-FLIPS = ("wrong to right", "right to wrong", "to twin", "other number", "no number")
-"""Kinds of changed answers, exclusive; a flip is another answer than at α = 0."""
-STATES = ("right", "the twin's answer", "another number", "no number")
-"""What an answer is, exclusive, in this order of precedence."""
-OUTCOMES = ("margin", "logprob_gold", "logprob_twin", "kl", "kl_number", "dose")
-MEASURED = (*OUTCOMES, "shift")
 PLACE = ["site", "layer", "positions"]
 CLUSTERING = ("cluster", "pair_id", "question")
 """Columns that pairs hang together by: alike in any of them. The first and last may be absent."""
 COLUMNS = [*PLACE, *"direction kind alpha pair_id question_index twin answer correct flip".split()]
-
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class CurveName:
-    """What a curve is of: `layer` is -1 where the site has none, `positions` such as "1-6"."""
-
-    site: str
-    layer: int
-    positions: str
-    direction: str
-
-    @property
-    def place(self) -> tuple[str, int, str]:
-        """Where it acts: site, layer, positions."""
-        return self.site, self.layer, self.positions
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """How much of a run is there: `rows` of `expected` decoded, `used` of them in the numbers.
-
-    Numbers need every curve at the same α on the same pairs, so of an unfinished run the largest
-    such part is used; `left_out` names the parts that are not in it. `nonfinite` rows were decoded
-    with a score that is no number, and count as missing.
-    """
-
-    rows: int
-    used: int
-    expected: int
-    left_out: tuple[str, ...] = ()
-    nonfinite: int = 0
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing is missing."""
-        return self.rows >= self.expected
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Cells:
-    """Answers, axes [..., n].
-
-    `correct` bool; `answer` float64, NaN without a number; `state` and `flip` int8, indices into
-    `STATES` and `FLIPS` (flip -1: the same answer); `measured` float64 by name of `MEASURED`, NaN
-    where it was not measured.
-    """
-
-    correct: Bools
-    answer: Floats
-    state: NDArray[np.int8]
-    flip: NDArray[np.int8]
-    measured: dict[str, Floats]
-
-    def take(self, *index) -> Cells:
-        """The cells at a numpy index."""
-        measured = {name: values[index] for name, values in self.measured.items()}
-        return Cells(
-            self.correct[index], self.answer[index], self.state[index], self.flip[index], measured
-        )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Grid:
-    """A run as arrays: C real curves, A α (0 among them), n pairs.
-
-    `names` [C]; `alphas` float64 [A], sorted; `clusters` int [n]: pairs of one template, pair id or
-    question have the same; `twins` float64 [n], the twins' answers; `baseline` cells [n]; `real`
-    cells [C, A, n]; `controls` by kind: cells [X, C, A, n], control x acting where its curve does.
-    At α = 0 every curve holds the baseline.
-    """
-
-    names: tuple[CurveName, ...]
-    alphas: Floats
-    clusters: NDArray[np.int64]
-    twins: Floats
-    baseline: Cells
-    real: Cells
-    controls: dict[str, Cells]
-    coverage: Coverage
+USUAL = ("add", "")
+"""Operations that a curve's place does not name."""
 
 
 def build_grid(table: pd.DataFrame, expected: int | None = None) -> Grid:
@@ -128,15 +53,28 @@ def build_grid(table: pd.DataFrame, expected: int | None = None) -> Grid:
     base = base.sort_values("question_index")
     known = np.isin(table["question_index"].to_numpy(), base["question_index"].to_numpy())
     edited = rows_where(table, ~unedited & (alphas != 0) & known & ~broken)
-    if len(edited) and "real" not in set(edited["kind"]):
+    check_rows(int(broken.sum()), len(table), not base.empty, edited["kind"].unique())
+    grid = assemble(base, edited, len(table), expected or len(table))
+    return replace(grid, coverage=replace(grid.coverage, nonfinite=int(broken.sum())))
+
+
+def check_rows(broken: int, rows: int, base: bool, kinds: Iterable[str]) -> None:
+    """Raise a `UserError` where no unedited row, no edited one or no real direction is left.
+
+    Args:
+        broken: Rows with a score that is no number.
+        rows: All rows.
+        base: Whether there is an unedited one.
+        kinds: Kinds of the edited ones.
+    """
+    found = set(kinds)
+    if found and REAL not in found:
         raise UserError(
             "the run holds only control directions, so there is nothing to hold them against; "
             "sweep a direction such as mean_difference"
         )
-    if base.empty or edited.empty:
-        raise UserError(nothing_left(int(broken.sum()), len(table)))
-    grid = assemble(base, edited, len(table), expected or len(table))
-    return replace(grid, coverage=replace(grid.coverage, nonfinite=int(broken.sum())))
+    if not base or not found:
+        raise UserError(nothing_left(broken, rows))
 
 
 def nothing_left(broken: int, rows: int) -> str:
@@ -196,12 +134,14 @@ def place_words(table: pd.DataFrame) -> NDArray[np.object_]:
     So an edit of another operation is a curve of its own, with controls of its own.
     """
     sites = table["site"].to_numpy(object)
-    if "operation" not in table:  # of a run from before there were others
-        return sites
-    usual = table["operation"].isin(("add", "")).to_numpy()
-    if usual.all():
-        return sites
-    return np.where(usual, sites, sites + " " + table["operation"].to_numpy(object))
+    if "operation" not in table or set(table["operation"].unique()) <= set(USUAL):
+        return sites  # of a run from before there were others, or without them
+    return np.array([place_word(*each) for each in zip(sites, table["operation"], strict=True)])
+
+
+def place_word(site: str, operation: str) -> str:
+    """A site, with what is done there where that is not an addition."""
+    return site if operation in USUAL else f"{site} {operation}"
 
 
 def rows_where(table: pd.DataFrame, mask: Bools) -> pd.DataFrame:
@@ -224,24 +164,36 @@ def assemble(base: pd.DataFrame, edited: pd.DataFrame, rows: int, expected: int)
     alphas, alpha = np.unique(edited["alpha"].to_numpy(float), return_inverse=True)
     pair = np.searchsorted(base["question_index"].to_numpy(), edited["question_index"].to_numpy())
     shape = len(keys), len(alphas), len(base)
-    index = np.ravel_multi_index((curve, alpha, pair), shape)
     present = np.zeros(shape, bool)
-    present.ravel()[index] = True
-    part = complete_part(present, np.array([kind == "real" for _, kind in keys]))
-    full = fill(edited, index, shape).take(*np.ix_(*part))
+    present[curve, alpha, pair] = True
+    part = complete_part(present, np.array([kind == REAL for _, kind in keys]))
     keys = [keys[i] for i in part[0]]
-    start = cells_of(base).take(part[2])
-    used = full.correct.size + start.correct.size
-    return arrange(
-        [each for each, _ in keys],
-        [kind for _, kind in keys],
-        alphas[part[1]],
-        clusters_of(base.iloc[part[2]]),
-        base["twin"].to_numpy(float, na_value=np.nan)[part[2]],
-        start,
-        full,
-        Coverage(rows, used, max(expected, rows), left_out(shape, part)),
-    )
+    start, rows_of = cells_of(base), cells_of(edited)
+    types = {name: values.dtype for name, values in rows_of.measured.items()}
+    names, kinds = [name for name, _ in keys], [kind for _, kind in keys]
+    room = room_for(names, kinds, alphas[part[1]], len(part[2]), types)
+    at = [places_in(*each) for each in zip((curve, alpha, pair), shape, part, strict=True)]
+    kept = np.all([each >= 0 for each in at], axis=0)
+    cell = np.where(kept, at[0] * len(part[1]) + at[1], -1)
+    for number in np.unique(cell[kept]):
+        mine = np.flatnonzero(cell == number)
+        room.put(*divmod(int(number), len(part[1])), at[2][mine], rows_of.take(mine))
+    used = (len(keys) * len(part[1]) + 1) * len(part[2])
+    twins = base["twin"].to_numpy(float, na_value=np.nan)[part[2]]
+    coverage = Coverage(rows, used, max(expected, rows), left_out(shape, part))
+    return room.grid(clusters_of(rows_at(base, part[2])), twins, start.take(part[2]), coverage)
+
+
+def places_in(index: NDArray, size: int, kept: NDArray) -> NDArray:
+    """Where indices below `size` lie among those that are kept, -1 for the others."""
+    place = np.full(size, -1)
+    place[kept] = np.arange(len(kept))
+    return place[index]
+
+
+def rows_at(table: pd.DataFrame, index: NDArray) -> pd.DataFrame:
+    """Rows of a table by number; said as a type that the checker can follow."""
+    return pd.DataFrame(table.iloc[index])
 
 
 def complete_part(present: Bools, real: Bools) -> tuple[NDArray, NDArray, NDArray]:
@@ -287,30 +239,11 @@ def left_out(shape: Sequence[int], part: Sequence[NDArray]) -> tuple[str, ...]:
     )
 
 
-def fill(table: pd.DataFrame, index: NDArray, shape: tuple[int, ...]) -> Cells:
-    """Rows laid out on the grid at their flat index; what is missing is wrong or NaN."""
-
-    def spread(values: NDArray, empty: float) -> NDArray:
-        flat = np.full(int(np.prod(shape)), empty, values.dtype)
-        flat[index] = values
-        return flat.reshape(shape)
-
-    rows = cells_of(table)
-    measured = {name: spread(values, np.nan) for name, values in rows.measured.items()}
-    return Cells(
-        spread(rows.correct, False),
-        spread(rows.answer, np.nan),
-        spread(rows.state, 0),
-        spread(rows.flip, -1),
-        measured,
-    )
-
-
 def cells_of(table: pd.DataFrame) -> Cells:
     """Rows of the table as cells [rows]."""
     correct = table["correct"].to_numpy(bool)
     answer, twin = (table[name].to_numpy(float, na_value=np.nan) for name in ("answer", "twin"))
-    state = np.select([correct, np.isnan(answer), answer == twin], [0, 3, 1], 2).astype(np.int8)
+    state = states_of(correct, answer, twin)
     flip = pd.Index(FLIPS).get_indexer(table["flip"].to_numpy(object)).astype(np.int8)
     measured = {
         name: table[name].to_numpy(float, na_value=np.nan) for name in MEASURED if name in table
@@ -318,64 +251,6 @@ def cells_of(table: pd.DataFrame) -> Cells:
     return Cells(correct, answer, state, flip, {k: v for k, v in measured.items() if len(v)})
 
 
-def arrange(
-    names: list[CurveName],
-    kinds: list[str],
-    alphas: Floats,
-    clusters: NDArray[np.int64],
-    twins: Floats,
-    baseline: Cells,
-    full: Cells,
-    coverage: Coverage,
-) -> Grid:
-    """Real curves, each with the controls that act where it does; α = 0 put among the α."""
-    full = with_zero(full, baseline, at := int(np.searchsorted(alphas, 0)))
-    real = [i for i, kind in enumerate(kinds) if kind == "real"]
-    controls = {}
-    for kind in CONTROL_KINDS:
-        mine = {i: names[i] for i, each in enumerate(kinds) if each == kind}
-        if rows := control_rows(mine, [names[i] for i in real]):
-            controls[kind] = full.take(np.array(rows))
-    return Grid(
-        names=tuple(names[i] for i in real),
-        alphas=np.insert(alphas, at, 0.0),
-        clusters=clusters,
-        twins=twins,
-        baseline=baseline,
-        real=full.take(np.array(real)),
-        controls=controls,
-        coverage=coverage,
-    )
-
-
-def control_rows(controls: dict[int, CurveName], real: Sequence[CurveName]) -> list[list[int]]:
-    """For each control that every real curve has: its curves' numbers, one a real curve."""
-    found: dict[str, dict[int, int]] = {}
-    for number, name in controls.items():
-        ref = DirectionRef.of_label(name.direction)
-        label = str(replace(ref, of=""))
-        for i, each in enumerate(real):
-            if each.place == name.place and ref.of in ("", each.direction):
-                found.setdefault(label, {})[i] = number
-    whole = [label for label, curves in found.items() if len(curves) == len(real)]
-    # "random-10" after "random-9"
-    whole.sort(key=lambda label: (len(label), label))
-    return [[found[label][i] for i in range(len(real))] for label in whole]
-
-
-def with_zero(full: Cells, baseline: Cells, at: int) -> Cells:
-    """Cells [F, A, n] with the baseline put in as α number `at`: [F, A + 1, n]."""
-
-    def put(values: NDArray, unedited: NDArray) -> NDArray:
-        return np.insert(values, at, unedited, axis=1)
-
-    still = np.zeros(baseline.correct.size)  # unedited: nothing moved, whatever was stored
-    own = {name: baseline.measured.get(name, still) for name in full.measured}
-    own |= dict.fromkeys({"kl", "kl_number", "dose", "shift"} & set(own), still)
-    return Cells(
-        put(full.correct, baseline.correct),
-        put(full.answer, baseline.answer),
-        put(full.state, baseline.state),
-        put(full.flip, np.full(still.size, -1, np.int8)),
-        {name: put(values, own[name]) for name, values in full.measured.items()},
-    )
+def states_of(correct: Bools, answer: Floats, twin: Floats) -> NDArray[np.int8]:
+    """What answers are, as indices into `STATES`."""
+    return np.select([correct, np.isnan(answer), answer == twin], [0, 3, 1], 2).astype(np.int8)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from steer_core.analysis.analyse import answers_in
+from steer_core.analysis.cells import Grid
 from steer_core.analysis.curves import LEVEL, Curve, measure_curves
 from steer_core.analysis.grid import build_grid
 from steer_core.analysis.verdict import one_way
@@ -16,7 +17,7 @@ RESAMPLES = 1999
 
 
 def more_controls_needed(
-    table: pd.DataFrame,
+    run: pd.DataFrame | Grid,
     *,
     looks: float = 1.0,
     chosen: float = 1.0,
@@ -33,7 +34,7 @@ def more_controls_needed(
     because the answer was no.
 
     Args:
-        table: Every row of a complete run, columns as `Store.table` gives them.
+        run: A complete run, as `Store.table` or `Store.grid` gives it.
         looks: As in `analyse`.
         chosen: As in `analyse`.
         most: Number of controls of a kind that are drawn at most.
@@ -45,7 +46,7 @@ def more_controls_needed(
     Raises:
         UserError: as `analyse` does.
     """
-    grid = build_grid(table)
+    grid = run if isinstance(run, Grid) else build_grid(run)
     answers = answers_in(grid, before, looks, chosen)
     curves = measure_curves(answers, resamples=RESAMPLES)
     allowed = math.floor(LEVEL / looks / chosen * (most + 1) + 1e-9) - 1

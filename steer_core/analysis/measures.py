@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from steer_core.analysis.grid import Bools, Cells, Grid
+from steer_core.analysis.cells import Bools, Cells, Grid
 from steer_core.data.answer_change import answer_change
 
 

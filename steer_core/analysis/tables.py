@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from steer_core.analysis.bootstrap import bootstrap_mean
+from steer_core.analysis.cells import FLIPS, OUTCOMES, STATES, CurveName, Floats, Grid
 from steer_core.analysis.clusters import effective_pairs
 from steer_core.analysis.curves import Answers, Contrast, Curve
-from steer_core.analysis.grid import FLIPS, OUTCOMES, STATES, CurveName, Floats, Grid
 from steer_core.analysis.statistics import holm, mcnemar_exact, wilson
 
 NAME = ["site", "layer", "positions", "direction"]
@@ -133,7 +133,7 @@ def outcome_of(
     grid: Grid, weights: Floats, row: int, outcome: str, settings: Mapping[str, Any]
 ) -> list[pd.DataFrame]:
     """One outcome along one curve; nothing when fewer than two clusters have a value."""
-    values = grid.real.measured[outcome][row]
+    values = grid.real.measured[outcome][row].astype(float)
     known = np.isfinite(values).all(0)
     if np.unique(grid.clusters[known]).size < 2:
         return []
@@ -151,7 +151,8 @@ def outcome_of(
         "high": interval.high,
     }
     for kind, cells in grid.controls.items():
-        means = weighed_means(cells.measured[outcome][:, row][..., known], counts)
+        controls = cells.measured[outcome][:, row][..., known].astype(float)
+        means = weighed_means(controls, counts)
         columns |= {f"{kind}_{k}": v for k, v in spread(means).items() if k in ("low", "high")}
     return [pd.DataFrame(name_columns(grid.names[row]) | columns)]
 

@@ -11,7 +11,7 @@ from steer_core.analysis.statistics import wilson
 from steer_core.data.answer_change import AnswerChange, answer_change
 
 if TYPE_CHECKING:
-    from steer_core.pipeline.tables import RunRows
+    from steer_core.pipeline.rows import RunRows, Unedited
 
 CHANGES = ("rose", "fell", "stayed", "lost number")
 """What an answer does under an edit, beside the model's own; exclusive."""
@@ -23,24 +23,20 @@ CURVE = ["site", "layer", "positions", "direction", "kind"]
 """Columns that name a curve in the table of a run."""
 
 
-def changes(rows: RunRows, answer: np.ndarray, twin: np.ndarray) -> tuple[AnswerChange, np.ndarray]:
-    """Outcomes of n rows against the unedited row of the same pair, which is in cell 0.
+def changes(rows: RunRows, own: Unedited, twin: np.ndarray) -> tuple[AnswerChange, np.ndarray]:
+    """Outcomes of n rows against the unedited row of the same pair.
 
     Args:
         rows: The rows.
-        answer: Of each row, float [n], NaN without a number.
+        own: The unedited answers.
         twin: The twin's answer, float [n].
 
     Returns:
         The outcomes, and bool [n]: whether the row and the unedited one are there to compare;
         where numbers overflowed they are not.
     """
-    pair = rows.pair
-    own = np.full(pair.max(initial=-1) + 1, np.nan)
-    known = np.zeros(len(own), dtype=bool)
-    base = (rows.cell == 0) & rows.finite
-    own[pair[base]], known[pair[base]] = answer[base], True
-    return answer_change(own[pair], answer, twin), known[pair] & rows.finite
+    change = answer_change(own.answer[rows.pair], rows.answer, twin)
+    return change, own.known[rows.pair] & rows.finite
 
 
 def change_codes(found: AnswerChange, known: np.ndarray) -> np.ndarray:

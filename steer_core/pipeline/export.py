@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ CSV_NOTE = {"formulas": "an apostrophe stands before text that a spreadsheet wou
 _FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 _INT64 = 2**63
+Table = pd.DataFrame | Iterable[pd.DataFrame]
 
 
 def export_results(store: Store, run: int, out: Path) -> int:
@@ -48,18 +50,17 @@ def export_results(store: Store, run: int, out: Path) -> int:
     """
     if out.suffix not in FORMATS:
         raise UserError(f"'{out}' ends in none of {', '.join(FORMATS)}; choose one of them")
-    about, table = about_run(store.run(run)), store.table(run)
-    if out.suffix == ".json":
-        write_whole(out, json.dumps({"run": about, "rows": records(table)}, allow_nan=False))
-        return len(table)
+    about, parts = about_run(store.run(run)), store.tables(run)
     with replacing(out) as part:
         if out.suffix == ".parquet":
-            write_parquet(table, about, part)
+            rows = write_parquet(parts, about, part, store.pair_ids(run))
         else:
-            write_csv(table, part)
+            rows = (
+                write_csv(parts, part) if out.suffix == ".csv" else write_json(parts, about, part)
+            )
     if out.suffix == ".csv":
         write_whole(beside(out), json.dumps(about | CSV_NOTE, indent=1))
-    return len(table)
+    return rows
 
 
 def beside(out: Path) -> Path:
@@ -92,27 +93,77 @@ def about_run(record: RunRecord) -> dict[str, Any]:
     return asdict(record) | {"spec": record.spec.content, "curves": curves}
 
 
-def write_parquet(table: pd.DataFrame, about: dict[str, Any], part: Path) -> None:
-    """Write a table with its provenance in the schema's metadata."""
+def parts_of(table: Table) -> Iterable[pd.DataFrame]:
+    """A table in parts: those that it comes in, or itself."""
+    return [table] if isinstance(table, pd.DataFrame) else table
+
+
+def write_parquet(
+    table: Table, about: dict[str, Any], part: Path, ids: Iterable[object] = ()
+) -> int:
+    """Write a table with its provenance in the schema's metadata; returns its rows.
+
+    `ids` are all pair ids, where the table comes in parts.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    ids = table["pair_id"]
+    count, writer, ids = 0, None, list(ids)
+    for rows in parts_of(table):
+        if of_no_type(ids or rows["pair_id"]):
+            rows = rows.assign(pair_id=rows["pair_id"].astype(str))
+        arrow = pa.Table.from_pandas(rows, preserve_index=False)
+        if writer is None:
+            note = {**(arrow.schema.metadata or {}), METADATA_KEY: json.dumps(about)}
+            schema = pa.schema([same_type(field) for field in arrow.schema], metadata=note)
+            writer = pq.ParquetWriter(part, schema)
+        writer.write(arrow.cast(writer.schema))
+        count += len(rows)
+    if writer is not None:
+        writer.close()
+    return count
+
+
+def of_no_type(ids: Iterable[object]) -> bool:
+    """Whether ids fit no type that a column can have: too large, or numbers beside texts."""
     large = any(isinstance(each, int) and not -_INT64 <= each < _INT64 for each in ids)
-    if large or len(set(map(type, ids))) > 1:
-        table = table.assign(pair_id=table["pair_id"].astype(str))  # a column has one type
-    arrow = pa.Table.from_pandas(table, preserve_index=False)
-    note = {METADATA_KEY: json.dumps(about)}
-    pq.write_table(arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **note}), part)
+    return large or len(set(map(type, ids))) > 1
 
 
-def write_csv(table: pd.DataFrame, part: Path) -> None:
-    """Write a table for spreadsheets; see `without_formulas`."""
-    texts = [column.astype(str) for _, column in text_columns(table)]
-    # A carriage return ends a row for some readers, and is not among what is quoted of itself.
-    returns = any(column.str.contains("\r", regex=False).any() for column in texts)
-    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
-    without_formulas(table).to_csv(part, index=False, quoting=quoting)
+def same_type(field: Any) -> Any:
+    """A field whose type does not depend on how many categories a part of the table has."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(field.type):
+        return field
+    return field.with_type(pa.dictionary(pa.int32(), field.type.value_type))
+
+
+def write_csv(table: Table, part: Path) -> int:
+    """Write a table for spreadsheets, see `without_formulas`; returns its rows."""
+    count = 0
+    for rows in parts_of(table):
+        texts = [column.astype(str) for _, column in text_columns(rows)]
+        # A carriage return ends a row for some readers, and is not among what is quoted.
+        returns = any(column.str.contains("\r", regex=False).any() for column in texts)
+        quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+        options = {"index": False, "header": not count, "quoting": quoting}
+        without_formulas(rows).to_csv(part, mode="a" if count else "w", **options)
+        count += len(rows)
+    return count
+
+
+def write_json(parts: Iterable[pd.DataFrame], about: dict[str, Any], part: Path) -> int:
+    """Write a table as one object, with its run; returns its rows."""
+    count = 0
+    with part.open("w", encoding="utf-8") as file:
+        file.write(f'{{"run": {json.dumps(about, allow_nan=False)}, "rows": [')
+        for rows in parts:
+            text = json.dumps(records(rows), allow_nan=False)
+            file.write(", " * (count > 0 and len(rows) > 0) + text[1:-1])
+            count += len(rows)
+        file.write("]}")
+    return count
 
 
 def text_columns(table: pd.DataFrame) -> list[tuple[str, pd.Series]]:

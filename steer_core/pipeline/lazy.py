@@ -16,7 +16,6 @@ from steer_core.analysis.lazy import more_controls_needed
 from steer_core.errors import UserError
 from steer_core.names import DirectionRef
 from steer_core.pipeline.ledger import looks_at
-from steer_core.pipeline.outcomes import FLIPS, NOT_FINITE
 from steer_core.pipeline.records import CurveKey, RunRecord, SweepSpec
 from steer_core.pipeline.spec import Drawer, SpecCurve, first_seed
 from steer_core.pipeline.store import Store
@@ -24,9 +23,16 @@ from steer_core.pipeline.store import Store
 Needed = Callable[[pd.DataFrame, int], Iterable[str]]
 """From a complete table of a run, and the most controls of a kind that may be drawn, the kinds of
 which more could change a verdict."""
+Open = Callable[[int], Iterable[str]]
+"""The same of a run that is known."""
 
 
-def left_open(store: Store, record: RunRecord, before: float | None) -> Needed:
+def by_table(store: Store, record: RunRecord, needed: Needed) -> Open:
+    """What somebody says of the table of a run."""
+    return lambda most: needed(store.table(record.id), most)
+
+
+def left_open(store: Store, record: RunRecord, before: float | None) -> Open:
     """What a verdict on the run needs, with what else was looked at on its pairs.
 
     Args:
@@ -36,13 +42,13 @@ def left_open(store: Store, record: RunRecord, before: float | None) -> Needed:
             were not.
     """
 
-    def needed(table: pd.DataFrame, most: int) -> Iterable[str]:
+    def needed(most: int) -> Iterable[str]:
         looks = 1.0
         if store.path is not None:
             looks = looks_at(store.path.parent, record, store.runs()).factor
-        finite = pd.DataFrame(table[table["flip"] != FLIPS[NOT_FINITE]])
         try:
-            return more_controls_needed(finite, looks=looks, most=most, before=before)
+            grid = store.grid(record.id)
+            return more_controls_needed(grid, looks=looks, most=most, before=before)
         except UserError:  # nothing that could be judged, with however many controls
             return ()
 
@@ -81,20 +87,18 @@ def counts_of(spec: SweepSpec, curves: Iterable[CurveKey]) -> dict[str, int]:
     return counts
 
 
-def more_counts(
-    record: RunRecord, counts: dict[str, int], needed: Needed, store: Store
-) -> dict[str, int]:
+def more_counts(record: RunRecord, counts: dict[str, int], needed: Open) -> dict[str, int]:
     """Twice as many of the kinds that leave something open, as far as the spec allows.
 
     Args:
         record: The run, of which every row is stored.
         counts: How many of each kind are decoded.
-        needed: Which kinds leave something open.
-        store: Its rows; not read where nothing may be drawn, or where that was decided before.
+        needed: Which kinds leave something open; not asked where nothing may be drawn, or where
+            that was decided before.
     """
     most = record.spec.most
     short = {kind for kind, count in counts.items() if count < most}
     if not short or record.finished is not None:
         return counts
-    open_kinds = short.intersection(needed(store.table(record.id), most))
+    open_kinds = short.intersection(needed(most))
     return counts | {kind: min(most, 2 * counts[kind]) for kind in open_kinds}

@@ -286,6 +286,12 @@ class RunRecord:
     seconds: float
 
 
+def cell_places(run: RunRecord) -> list[tuple[int, float]]:
+    """(index of the curve, α) of each cell of a run, the baseline (-1, 0.0) first."""
+    steered = [alpha for alpha in run.spec.alphas if alpha]
+    return [(-1, 0.0), *((c, alpha) for c in range(len(run.curves)) for alpha in steered)]
+
+
 def positions_text(positions: Sequence[int]) -> str:
     """Positions as the commands take them: (1, 2, 3, 5) is "1-3,5"."""
     spans: list[list[int]] = []

@@ -13,7 +13,14 @@ from steer_core.data.problems import Pair, problems_hash
 from steer_core.errors import UserError
 from steer_core.names import RANDOM, REAL
 from steer_core.pipeline import ledger
-from steer_core.pipeline.lazy import Needed, counts_of, left_open, more_counts, restored
+from steer_core.pipeline.lazy import (
+    Needed,
+    by_table,
+    counts_of,
+    left_open,
+    more_counts,
+    restored,
+)
 from steer_core.pipeline.preparation import Preparation
 from steer_core.pipeline.prepared import Prepared, problem_keys
 from steer_core.pipeline.records import (
@@ -109,8 +116,12 @@ def run_sweep(
         runner.run()
         record = store.run(runner.ids.run)
         counts = counts_of(spec, record.curves[len(first) :])
-        judge = needed or left_open(store, record, right_before(origin))
-        more = more_counts(record, counts, judge, store)
+        judge = (
+            by_table(store, record, needed)
+            if needed
+            else left_open(store, record, right_before(origin))
+        )
+        more = more_counts(record, counts, judge)
         if more == counts:
             store.finish(record.id)
             return store.run(record.id)

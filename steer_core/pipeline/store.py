@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,9 +30,12 @@ from steer_core.pipeline.records import (
     canonical,
     said,
 )
+from steer_core.pipeline.rows import Rows, write_file
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from steer_core.analysis.cells import Grid
 
 _log = logging.getLogger(__name__)
 FILE = "results.sqlite"
@@ -140,10 +143,13 @@ class Store:
             db.execute("UPDATE runs SET seconds = seconds + ? WHERE id = ?", (seconds, ids.run))
 
     def finish(self, run: int) -> None:
-        """Note that a run is complete."""
+        """Note that a run is complete, and write its rows as the columns that readers take."""
         with self._database.transaction() as db:
             when = "UPDATE runs SET finished = ? WHERE id = ? AND finished IS NULL"
             db.execute(when, (now(), run))
+        if self.path is not None:
+            with self._database.transaction(write=False) as db, whole_rows(run):
+                write_file(db, run, self.path.parent)
 
     # --- what is there ---------------------------------------------------------------------------
 
@@ -176,7 +182,9 @@ class Store:
         Raises:
             UserError: where every run is damaged.
         """
-        runs, damaged = self.runs(), self.damaged()
+        found = self._all()
+        runs = [each for each in found if isinstance(each, RunRecord)]
+        damaged = [each for each in found if isinstance(each, DamagedRun)]
         if damaged and not runs:
             raise UserError(f"{self.path}: {damaged[0].reason}")
         for each in damaged:
@@ -212,14 +220,54 @@ class Store:
         from steer_core.pipeline.tables import full_table
 
         with self._database.transaction(write=False) as db, whole_rows(run):
-            return full_table(db, record(db, run))
+            rows = self._rows(db, run)
+            return full_table(db, record(db, run), rows.all(), rows.unedited())
+
+    def tables(self, run: int) -> Iterator[pd.DataFrame]:
+        """The same in parts, one after the other, for what is too large to hold.
+
+        Texts are categories of their part alone.
+        """
+        from steer_core.pipeline.tables import full_table
+
+        with self._database.transaction(write=False) as db, whole_rows(run):
+            about, rows = record(db, run), self._rows(db, run)
+            own = rows.unedited()
+            for part in rows.parts():
+                yield full_table(db, about, part, own)
+
+    def pair_ids(self, run: int) -> list[object]:
+        """The ids of a run's pairs, as their file has them."""
+        query = "SELECT pair_id FROM run_pairs WHERE run = ? ORDER BY position"
+        with self._database.transaction(write=False) as db:
+            return [json.loads(each) for (each,) in db.execute(query, (run,))]
+
+    def grid(self, run: int, expected: int | None = None) -> Grid:
+        """The answers of a run as they are judged.
+
+        Args:
+            run: Its id.
+            expected: Rows of the finished run; the rows there are when not given.
+
+        Raises:
+            UserError: where no part of the run can be judged.
+        """
+        from steer_core.pipeline.run_grid import run_grid
+        from steer_core.pipeline.tables import pair_table
+
+        with self._database.transaction(write=False) as db, whole_rows(run):
+            about = record(db, run)
+            return run_grid(about, self._rows(db, run), pair_table(db, about), expected)
+
+    def _rows(self, db: sqlite3.Connection, run: int) -> Rows:
+        return Rows(db, run, self.path and self.path.parent)
 
     def summary(self, run: int) -> pd.DataFrame:
         """Accuracy by layer, mask, direction and α of a run; see `tables.summary_table`."""
         from steer_core.pipeline.tables import summary_table
 
         with self._database.transaction(write=False) as db, whole_rows(run):
-            return summary_table(db, record(db, run))
+            return summary_table(db, record(db, run), self._rows(db, run))
 
     def tally(self, run: int) -> pd.DataFrame:
         """How much of each curve of a run is stored and right; see `tables.tally_table`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -19,10 +18,11 @@ from steer_core.pipeline.changes import (
     change_counts,
     changes,
 )
-from steer_core.pipeline.outcomes import FLIPS, NOT_FINITE, SAME, SCORES, unpack
+from steer_core.pipeline.outcomes import FLIPS, SAME, SCORES
 from steer_core.pipeline.outputs import ids_json
-from steer_core.pipeline.records import CurveKey, RunRecord, positions_text
-from steer_core.pipeline.tallies import ROWS_OF_RUN, Tally, tallies_of
+from steer_core.pipeline.records import CurveKey, RunRecord, cell_places, positions_text
+from steer_core.pipeline.rows import Rows, RunRows, Unedited, cells_of, pairs_of
+from steer_core.pipeline.tallies import Tally, tallies_of
 
 COLUMNS = (
     *("site", "layer", "positions", "operation", "direction", "kind", "alpha"),
@@ -39,28 +39,9 @@ NOWHERE = CurveKey("", None, (), BASELINE, BASELINE, "")
 """The place of unedited rows."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RunRows:
-    """The n stored rows of a run, by cell and then by pair.
-
-    `cell` and `pair` int [n]: positions in the run's cells and pairs; `output` int [n]: id of what
-    was decoded; `correct` bool [n], `flip` int [n], `scores` float32 [n, 7].
-    """
-
-    cell: np.ndarray
-    pair: np.ndarray
-    output: np.ndarray
-    correct: np.ndarray
-    flip: np.ndarray
-    scores: np.ndarray
-
-    @property
-    def finite(self) -> np.ndarray:
-        """Rows whose numbers did not overflow, bool [n]."""
-        return self.flip != NOT_FINITE
-
-
-def full_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
+def full_table(
+    db: sqlite3.Connection, run: RunRecord, rows: RunRows, own: Unedited
+) -> pd.DataFrame:
     """One row for each stored (pair, curve, α); α = 0 is there once a pair, as kind "baseline".
 
     Columns `COLUMNS`: the curve (`site`, `layer` NA without one, `positions` such as "1-6",
@@ -72,14 +53,14 @@ def full_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
     log-probabilities, `kl`, `kl_number` and `shift` in nats or logits, and `dose`, NaN where a row
     was not scored.
     """
-    rows = run_rows(db, run.id)
     scores = {name: rows.scores[:, i].astype(np.float64) for i, name in enumerate(SCORES)}
-    pairs, outputs = pair_columns(db, run, rows.pair), output_columns(db, rows.output)
-    changed = changes(rows, outputs["answer"], pairs["twin"])
+    pairs = pair_columns(db, run, rows.pair)
+    changed = changes(rows, own, pairs["twin"])
     columns = {
         **curve_columns(db, run, rows.cell),
         **pairs,
-        **outputs,
+        **output_columns(db, rows.output),
+        "answer": rows.answer,
         "change": pd.Categorical.from_codes(change_codes(*changed), list(CHANGES)),
         "correct": rows.correct,
         "flip": pd.Categorical.from_codes(rows.flip, list(FLIPS)),
@@ -88,7 +69,7 @@ def full_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
     return pd.DataFrame(columns, columns=list(COLUMNS))
 
 
-def summary_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
+def summary_table(db: sqlite3.Connection, run: RunRecord, rows: Rows) -> pd.DataFrame:
     """One row for each layer, mask, direction and α of the grid, α = 0 included where it is in it.
 
     Columns `SUMMARY`: `site`, `layer` and `operation` of the curve; `n` decoded pairs, `correct`
@@ -97,10 +78,10 @@ def summary_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
     the twin's (`to_twin`). `nonfinite` more pairs were decoded and their numbers overflowed: they
     are in no other count.
     """
-    n, correct, flips, nonfinite = counts_of(db, run.id)
-    cells = {(c, a): i for i, (c, a) in enumerate(cell_places(run, len(n)))}
+    n, correct, flips, nonfinite = counts_of(db, run.id, rows)
+    cells = {(c, a): i for i, (c, a) in enumerate(cell_places(run))}
     low, high = wilson(correct, np.maximum(n, 1))
-    counted = changes_of(db, run, len(n))
+    counted = changes_of(db, run, rows, len(n))
     found = []
     for c, curve in enumerate(run.curves):
         for alpha in run.spec.alphas:
@@ -109,33 +90,37 @@ def summary_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
             share = [correct[i] / n[i], low[i], high[i]] if known else [math.nan] * 3
             counts = [int(n[i]), int(correct[i]), *map(float, share), int(flips[i])]
             counts.append(int(nonfinite[i]))
-            counts += [int(counted[name][i]) for name in COUNTED]
+            counts += [int(each[i]) for each in counted]
             place = [curve.site, curve.layer, curve.operation, alpha, curve.direction]
             found.append([*place, *counts, positions_text(curve.positions)])
     table = pd.DataFrame(found, columns=[*SUMMARY, "positions"])
     return table if len(run.spec.masks) > 1 else table.drop(columns="positions")
 
 
-def counts_of(db: sqlite3.Connection, run: int) -> np.ndarray:
+def counts_of(db: sqlite3.Connection, run: int, rows: Rows) -> np.ndarray:
     """Pairs of each cell that are finite, right, flipped and not finite, int [4, cells]."""
     edits, pairs = cells_of(db, run), pairs_of(db, run)
-    if len(set(pairs)) == len(pairs):
+    if len(set(pairs.tolist())) == len(pairs):
         found = tallies_of(db, run)
         each = [found.get(edit, Tally()) for edit in edits.tolist()]
         counts = [(t.rows - t.nonfinite, t.correct, t.flips, t.nonfinite) for t in each]
         return np.array(counts, dtype=np.int64).T
-    rows = run_rows(db, run)  # tallies count a question that comes twice once
-    finite = rows.finite
-    kinds = (finite, rows.correct & finite, finite & (rows.flip != SAME), ~finite)
-    return np.array([np.bincount(rows.cell, kind, minlength=len(edits)) for kind in kinds], int)
+    counts = np.zeros((4, len(edits)), dtype=np.int64)
+    for part in rows.parts():  # tallies count a question that comes twice once
+        finite = part.finite
+        kinds = (finite, part.correct & finite, finite & (part.flip != SAME), ~finite)
+        counts += [np.bincount(part.cell[kind], minlength=len(edits)) for kind in kinds]
+    return counts
 
 
-def changes_of(db: sqlite3.Connection, run: RunRecord, cells: int) -> dict[str, np.ndarray]:
-    """Pairs of each cell with each outcome of `COUNTED`, int [cells]."""
-    rows = run_rows(db, run.id)
-    answer = output_columns(db, rows.output)["answer"]
-    changed = changes(rows, answer, pair_columns(db, run, rows.pair)["twin"])
-    return change_counts(*changed, rows.cell, cells)
+def changes_of(db: sqlite3.Connection, run: RunRecord, rows: Rows, cells: int) -> np.ndarray:
+    """Pairs of each cell with each outcome of `COUNTED`, int [outcomes, cells]."""
+    twin, own = pair_table(db, run)["twin"].to_numpy(), rows.unedited()
+    found = np.zeros((len(COUNTED), cells), dtype=np.int64)
+    for part in rows.parts():
+        counts = change_counts(*changes(part, own, twin[part.pair]), part.cell, cells)
+        found += [counts[name] for name in COUNTED]
+    return found
 
 
 def tally_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
@@ -149,63 +134,14 @@ def tally_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
     counts = [found.get(edit, Tally()) for edit in edits]
     rows = [
         (*place, each.rows - each.nonfinite, each.correct, each.nonfinite)
-        for place, each in zip(cell_places(run, len(edits)), counts, strict=True)
+        for place, each in zip(cell_places(run), counts, strict=True)
     ]
     return pd.DataFrame(rows, columns=["curve", "alpha", "n", "correct", "nonfinite"])
 
 
-def cell_places(run: RunRecord, count: int) -> list[tuple[int, float]]:
-    """(index of the curve, α) of each cell of a run, the baseline (-1, 0.0) first."""
-    steered = [alpha for alpha in run.spec.alphas if alpha]
-    found = [(-1, 0.0), *((c, a) for c in range(len(run.curves)) for a in steered)]
-    assert len(found) == count
-    return found
-
-
-def cells_of(db: sqlite3.Connection, run: int) -> np.ndarray:
-    """Ids of the edits of a run's cells, int [cells]."""
-    found = db.execute("SELECT edit FROM run_cells WHERE run = ? ORDER BY position", (run,))
-    return np.array([edit for (edit,) in found])
-
-
-def pairs_of(db: sqlite3.Connection, run: int) -> list[int]:
-    """Ids of the questions of a run's pairs, in its order."""
-    query = "SELECT question FROM run_pairs WHERE run = ? ORDER BY position"
-    return [question for (question,) in db.execute(query, (run,))]
-
-
-def run_rows(db: sqlite3.Connection, run: int) -> RunRows:
-    """The stored rows of a run."""
-    names = "question, edit, output, correct, flip, scores"
-    found = db.execute(f"SELECT {names} {ROWS_OF_RUN}", {"run": run}).fetchall()
-    *numbers, blobs = zip(*found, strict=True) if found else ((),) * 6
-    question, edit, output, correct, flip = (np.array(each, dtype=np.int64) for each in numbers)
-    # A question that a file holds twice, or an edit of two names, is stored once and shown twice.
-    pairs = pairs_of(db, run)
-    row = pd.DataFrame({"question": question, "edit": edit, "row": np.arange(len(question))})
-    where = row.merge(numbered(pairs, "question", "pair")).merge(
-        numbered(cells_of(db, run), "edit", "cell")
-    )
-    where = where.sort_values(["cell", "pair"])
-    pick = where["row"].to_numpy()
-    return RunRows(
-        cell=where["cell"].to_numpy(),
-        pair=where["pair"].to_numpy(),
-        output=output[pick],
-        correct=correct[pick].astype(bool),
-        flip=flip[pick],
-        scores=unpack(blobs)[pick],
-    )
-
-
-def numbered(ids, name: str, position: str) -> pd.DataFrame:
-    """Ids with their places in a list."""
-    return pd.DataFrame({name: np.array(ids, dtype=np.int64), position: np.arange(len(ids))})
-
-
 def curve_columns(db: sqlite3.Connection, run: RunRecord, cell: np.ndarray) -> dict:
     """Where each row was edited, along what and how far."""
-    places = cell_places(run, len(cells_of(db, run.id)))
+    places = cell_places(run)
     index, alpha = np.array([c for c, _ in places]), np.array([a for _, a in places])
     curves = [NOWHERE, *run.curves]
     which = index[cell] + 1
@@ -219,6 +155,12 @@ def curve_columns(db: sqlite3.Connection, run: RunRecord, cell: np.ndarray) -> d
         "kind": repeated([curve.kind for curve in curves], which, KINDS),
         "alpha": alpha[cell],
     }
+
+
+def pair_table(db: sqlite3.Connection, run: RunRecord) -> pd.DataFrame:
+    """The pairs of a run, one row each; columns as in `full_table`."""
+    count = len(pairs_of(db, run.id))
+    return pd.DataFrame(pair_columns(db, run, np.arange(count)))
 
 
 def pair_columns(db: sqlite3.Connection, run: RunRecord, pair: np.ndarray) -> dict:
@@ -244,21 +186,20 @@ def output_columns(db: sqlite3.Connection, output: np.ndarray) -> dict:
     """What each row says."""
     # By content, not by id: what was stored first is a matter of when a run was ended.
     found = db.execute(
-        """SELECT id, text, token_ids, answer FROM outputs
+        """SELECT id, text, token_ids FROM outputs
         WHERE id IN (SELECT value FROM json_each(?))""",
         (json.dumps(np.unique(output).tolist()),),
     )
     found = sorted(
-        ((each, text, ids_json(token_ids), answer) for each, text, token_ids, answer in found),
+        ((each, text, ids_json(token_ids)) for each, text, token_ids in found),
         key=lambda row: row[1:3],
     )
-    ids, text, token_ids, answer = zip(*found, strict=True) if found else ((), (), (), ())
+    ids, text, token_ids = zip(*found, strict=True) if found else ((), (), ())
     places = {each: place for place, each in enumerate(ids)}
     which = np.array([places[each] for each in output.tolist()], dtype=np.int64)
     return {
         "text": repeated(text, which),
         "token_ids": repeated(token_ids, which),
-        "answer": np.array(answer, dtype=np.float64)[which],
     }
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from steer_core.analysis.cells import FLIPS, STATES
 from steer_core.analysis.curves import LEVEL
-from steer_core.analysis.grid import FLIPS, STATES
 from steer_core.report import figures, words
 from steer_core.report.blocks import Block, Figure, Heading, Paragraph, Table
 from steer_core.report.sections import chosen, labels

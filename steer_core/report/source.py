@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
-from steer_core.analysis.analyse import Analysis, analyse
+from steer_core.analysis.analyse import Analysis, analyse_grid
+from steer_core.analysis.cells import Grid
 from steer_core.analysis.equal import Side, sides_of
 from steer_core.box import DIRECTIONS_DIR
 from steer_core.data.problems import problems_hash
@@ -106,9 +107,10 @@ def load_source(folder: Path, run: int | None = None, seed: int = 0) -> Source:
         if not records:
             raise UserError(f"{path} holds no run; run 'sweep --out {folder}' first")
         record = pick(records, run, folder)
+        grid, tally = store.grid(record.id, expected_rows(record)), store.tally(record.id)
         table = store.table(record.id)
     try:
-        return source_of(folder, record, records, table, seed)
+        return source_of(folder, record, records, grid, tally, table, seed)
     except UserError:
         raise
     except DAMAGE as error:
@@ -118,7 +120,13 @@ def load_source(folder: Path, run: int | None = None, seed: int = 0) -> Source:
 
 
 def source_of(
-    folder: Path, record: RunRecord, records: list[RunRecord], table: pd.DataFrame, seed: int
+    folder: Path,
+    record: RunRecord,
+    records: list[RunRecord],
+    grid: Grid,
+    tally: pd.DataFrame,
+    table: pd.DataFrame,
+    seed: int,
 ) -> Source:
     """One run with its analysis and what lies beside it."""
     prepared = preparation_of(folder, record)
@@ -128,9 +136,8 @@ def source_of(
         folder=folder,
         record=record,
         others=tuple(each.id for each in records if each.id != record.id),
-        analysis=analyse(
-            finite,
-            expected=expected_rows(record),
+        analysis=analyse_grid(
+            grid,
             before=right_before(prepared, record),
             looks=looks.factor,
             chosen=looks.chosen,
@@ -141,15 +148,15 @@ def source_of(
         directions=directions_of(folder, record),
         looks=looks,
         seed=seed,
-        overflowed=overflowed_rows(table),
+        overflowed=overflowed_rows(tally),
         sides=tuple(sides_of(pd.DataFrame(finite[finite["kind"].isin((BASELINE, REAL))]))),
     )
 
 
-def overflowed_rows(table: pd.DataFrame) -> tuple[int, tuple[float, ...]]:
+def overflowed_rows(tally: pd.DataFrame) -> tuple[int, tuple[float, ...]]:
     """How many rows overflowed, and at which α."""
-    lost = table[table["flip"] == FLIPS[NOT_FINITE]]
-    return len(lost), tuple(sorted(set(lost["alpha"].tolist())))
+    lost = tally[tally["nonfinite"] > 0]
+    return sum(lost["nonfinite"].tolist()), tuple(sorted(set(lost["alpha"].tolist())))
 
 
 def pick(records: list[RunRecord], run: int | None, folder: Path) -> RunRecord:

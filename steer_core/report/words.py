@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 
-from steer_core.analysis.grid import CurveName
+from steer_core.analysis.cells import CurveName
 from steer_core.analysis.verdict_words import number, points
 
 OUTCOMES = {
