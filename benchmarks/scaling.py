@@ -34,8 +34,10 @@ def simulated(
     rng = np.random.default_rng(workers)
     ready = [(seconds * (1 + i / workers), i) for i in range(workers)]
     heapq.heapify(ready)
-    free = busy = 0.0
+    free = busy = begun = 0.0
     for number in range(batches):
+        if number == workers:  # each has handed over one: from here on they are under way
+            begun, busy = free, 0.0
         when, worker = heapq.heappop(ready)
         batch = batch_of(ids, number * rows, rows, rng)
         began = time.process_time()
@@ -43,7 +45,7 @@ def simulated(
         took = time.process_time() - began
         free, busy = max(free, when) + took, busy + took
         heapq.heappush(ready, (max(when, free - took) + seconds, worker))
-    return batches * rows / free, busy / free
+    return (batches - workers) * rows / (free - begun), busy / (free - begun)
 
 
 def batch_of(ids: RunIds, start: int, rows: int, rng: np.random.Generator) -> list[StoredRow]:
@@ -63,9 +65,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="that a worker takes for it")
     parser.add_argument("--batches", type=int, default=256)
     args = parser.parse_args()
-    plan = plan_of(args.rows * args.batches * 2)
     for workers in SIZES:
-        count = max(args.batches, 2 * workers)
+        count = max(args.batches, 4 * workers)
+        # Room for a few questions more than are filled.
+        plan = plan_of(args.rows * count + 10_000)
         with TemporaryDirectory() as folder, Store(Path(folder) / FILE) as store:
             ids = store.begin(plan)
             rate, busy = simulated(store, ids, workers, args.rows, args.seconds, count)
