@@ -75,3 +75,12 @@ def test_the_chart_shows_the_change_on_the_same_pairs_until_it_is_finished(tab):
     *_, line = page.evaluate(FIGURE, {**sweep, "finished": True})
     assert line["y"] == [0.3, 0.6, None]
     assert line["mode"] == "lines+markers"
+
+
+def test_the_chart_points_to_nothing_by_the_address_of_the_page(tab):
+    page = tab.open("?alpha=1")
+    expect(page.locator("#sweep [clip-path]").first).to_be_attached()
+    clips = page.eval_on_selector_all(
+        "#sweep [clip-path]", "all => all.map((one) => one.getAttribute('clip-path'))"
+    )
+    assert clips and [clip for clip in clips if "http" in clip] == []

@@ -1,5 +1,5 @@
 // Accuracy against α as small charts beside each other, one a curve, on one scale.
-import { fit, loadPlotly } from "./plotly.js";
+import { draw, fit, loadPlotly } from "./plotly.js";
 import { colours, layout, traces } from "./sweep_figure.js";
 import { make } from "./numbers.js";
 
@@ -19,7 +19,7 @@ const DOTTED = { covariance: "#0f8a6c", nuisance: "#b83280" };
 
 export async function drawCharts(grid, chart, address) {
   const cells = cellsOf(grid, chart);
-  const Plotly = await loadPlotly(address);
+  await loadPlotly(address);
   const colour = colours();
   const limits = rangeOf(chart);
   for (const [i, cell] of cells.entries()) {
@@ -28,7 +28,7 @@ export async function drawCharts(grid, chart, address) {
     for (const trace of drawn) if (trace.line?.dash === "dash") trace.x = limits.x;
     const plot = cell.querySelector(".plot");
     const first = !plot._fullLayout;
-    await Plotly.react(plot, drawn, layoutOf(colour, limits), CONFIG);
+    await draw(plot, drawn, layoutOf(colour, limits), CONFIG);
     if (first) fit(plot);
   }
 }

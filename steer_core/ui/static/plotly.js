@@ -21,3 +21,16 @@ export function fit(plot) {
     if (off) window.Plotly.Plots.resize(plot);
   }).observe(plot);
 }
+
+// Draws a figure anew. Gradio's page names a base, for which Plotly would point to its own clip paths by
+// the page's whole address; once that has changed, the browser asks the server for the old one.
+export function draw(plot, ...figure) {
+  const base = document.querySelector("base");
+  const href = base?.getAttribute("href");
+  base?.removeAttribute("href");
+  try {
+    return window.Plotly.react(plot, ...figure);
+  } finally {
+    if (href) base.setAttribute("href", href);
+  }
+}

@@ -1,6 +1,6 @@
 // Accuracy against α over the test pairs, filling in while the server decodes.
 import { whenAsked } from "./asked.js";
-import { fit, loadPlotly } from "./plotly.js";
+import { draw, fit, loadPlotly } from "./plotly.js";
 import { arrived, moveSlider, nearest, on, store, UNANSWERED } from "./store.js";
 import { colours, layout, traces } from "./sweep_figure.js";
 import { saveCsv, tableInto } from "./sweep_table.js";
@@ -9,7 +9,7 @@ import { reading, status } from "./sweep_words.js";
 export function mountSweep(element, props, watch, plotly) {
   const find = (selector) => element.querySelector(selector);
   const [plot, cursor] = [find(".plot"), find(".cursor")];
-  let Plotly = null;
+  let loaded = false;
   let sweep = null;
   let before = null; // the finished sweep of the setting before, faint until the same model's new one is complete
 
@@ -27,8 +27,8 @@ export function mountSweep(element, props, watch, plotly) {
   };
   const ghost = () => (!sweep.finished && before?.model === sweep.model ? before : null);
   const refresh = () => {
-    if (!Plotly || !sweep) return;
-    Plotly.react(plot, traces(sweep, colours(), ghost()), layout(colours()), CONFIG);
+    if (!loaded || !sweep) return;
+    draw(plot, traces(sweep, colours(), ghost()), layout(colours()), CONFIG);
   };
 
   const receive = whenAsked((value) => {
@@ -69,9 +69,9 @@ export function mountSweep(element, props, watch, plotly) {
   find(".csv").addEventListener("click", () => sweep && saveCsv(sweep));
   watch("value", () => receive(props.value));
 
-  loadPlotly(plotly).then(async (library) => {
-    Plotly = library;
-    await Plotly.newPlot(plot, traces(sweep ?? EMPTY, colours()), layout(colours()), CONFIG);
+  loadPlotly(plotly).then(async () => {
+    loaded = true;
+    await draw(plot, traces(sweep ?? EMPTY, colours()), layout(colours()), CONFIG);
     onTap(plot, (event) => {
       const axis = plot._fullLayout.xaxis;
       const alpha = axis.p2l(event.clientX - plot.getBoundingClientRect().left - axis._offset);
